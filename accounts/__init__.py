@@ -1,0 +1,1 @@
+"""Parties and money: the floor. Exists without electricity."""

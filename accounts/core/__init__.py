@@ -1,0 +1,1 @@
+"""Pure rules of money and identity: no Django, no clock, no dice."""

@@ -1,0 +1,1 @@
+"""The business around the market and every door to the world."""

@@ -1,0 +1,1 @@
+"""Pure rules of delivery and settlement: no Django, no clock, no dice."""

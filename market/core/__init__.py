@@ -1,0 +1,1 @@
+"""Pure market mathematics: snapshot, network, offers, clearing, prices, certificate."""

@@ -1,0 +1,38 @@
+"""Append to the audit trail."""
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from django.db import connection, models
+from django.db.models.expressions import RawSQL
+
+from accounts.audit.models import AuditEntry
+
+
+def subject_of(subject: models.Model | str) -> str:
+    """Name a row the way audit entries do: ``trading.bid:<id>``."""
+    if isinstance(subject, str):
+        return subject
+    return f"{subject._meta.label_lower}:{subject.pk}"
+
+
+def entry_append(
+    *,
+    action: str,
+    subject: models.Model | str,
+    detail: Mapping[str, Any] | None = None,
+    organisation_id: UUID | None = None,
+    user_id: int | None = None,
+) -> None:
+    """Record one action inside the caller's transaction, stamped by the market clock."""
+    if not connection.in_atomic_block:
+        raise RuntimeError("an audit entry belongs to the transaction it tells of")
+    AuditEntry.objects.create(
+        at=RawSQL("market_now()", ()),
+        action=action,
+        subject=subject_of(subject),
+        detail=dict(detail or {}),
+        organisation_id=organisation_id,
+        user_id=user_id,
+    )

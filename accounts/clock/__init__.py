@@ -1,0 +1,1 @@
+"""Market time: one SQL function that every gate, lease and stamp asks."""

@@ -1,0 +1,1 @@
+"""Organisations, people, machines and what each may do."""

@@ -1,0 +1,120 @@
+"""Organisations, people and machines."""
+
+import uuid
+
+from django.contrib.auth.models import AbstractUser
+from django.core.validators import RegexValidator
+from django.db import models
+from django.db.models.functions import Now
+
+from accounts.parties.roles import Role
+
+
+class OrganisationKind(models.TextChoices):
+    """What part a legal party plays in the market."""
+
+    TSO = "TSO", "一般送配電事業者"
+    DC_OPERATOR = "DC_OPERATOR", "データセンター事業者"
+    FACILITY_OWNER = "FACILITY_OWNER", "施設所有者"
+    PATH_OWNER = "PATH_OWNER", "光回線所有者"
+    RETAILER = "RETAILER", "小売電気事業者"
+    COMPUTE_CUSTOMER = "COMPUTE_CUSTOMER", "計算需要家"
+    AGGREGATOR = "AGGREGATOR", "アグリゲーター"
+
+
+class Organisation(models.Model):
+    """A legal party: buys, sells, owns or settles."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    code = models.SlugField("コード", max_length=40, unique=True)
+    kind = models.CharField("種別", max_length=20, choices=OrganisationKind)
+    name = models.CharField("名称", max_length=120)
+    name_en = models.CharField("名称（英語）", max_length=120)
+    registration_number = models.CharField(
+        "登録番号",
+        max_length=14,
+        blank=True,
+        validators=[RegexValidator(r"^T[1-9]\d{12}$", "T と13桁の数字で入力してください。")],
+        help_text="適格請求書発行事業者の登録番号（T＋13桁）",
+    )
+    created_at = models.DateTimeField("登録日時", db_default=Now())
+
+    class Meta:
+        verbose_name = "組織"
+        verbose_name_plural = "組織"
+        ordering = ["code"]
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(kind__in=OrganisationKind.values), name="organisation_kind"
+            ),
+            models.UniqueConstraint(
+                fields=["kind"],
+                condition=models.Q(kind="AGGREGATOR"),
+                name="organisation_one_aggregator",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class User(AbstractUser):
+    """A person. What they may do follows from memberships, not from this row."""
+
+    display_name = models.CharField("表示名", max_length=80, blank=True)
+
+    class Meta(AbstractUser.Meta):
+        verbose_name = "利用者"
+        verbose_name_plural = "利用者"
+
+    def __str__(self) -> str:
+        return self.display_name or self.username
+
+
+class Membership(models.Model):
+    """A person's role in an organisation."""
+
+    user = models.ForeignKey(
+        User, models.CASCADE, related_name="memberships", verbose_name="利用者"
+    )
+    organisation = models.ForeignKey(
+        Organisation, models.CASCADE, related_name="memberships", verbose_name="組織"
+    )
+    role = models.CharField("役割", max_length=24, choices=Role)
+
+    class Meta:
+        verbose_name = "所属"
+        verbose_name_plural = "所属"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["user", "organisation", "role"], name="membership_once"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(role__in=Role.values), name="membership_role"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user} · {self.organisation} · {self.get_role_display()}"
+
+
+class ApiClient(models.Model):
+    """A machine that acts for an organisation; the secret is stored hashed."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    organisation = models.ForeignKey(
+        Organisation, models.CASCADE, related_name="api_clients", verbose_name="組織"
+    )
+    client_id = models.CharField("クライアントID", max_length=128, unique=True)
+    secret_hash = models.CharField("秘密鍵（ハッシュ）", max_length=256)
+    scopes = models.JSONField("スコープ", default=list)
+    is_active = models.BooleanField("有効", default=True)
+    created_at = models.DateTimeField("作成日時", db_default=Now())
+
+    class Meta:
+        verbose_name = "APIクライアント"
+        verbose_name_plural = "APIクライアント"
+        ordering = ["client_id"]
+
+    def __str__(self) -> str:
+        return self.client_id

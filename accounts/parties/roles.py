@@ -1,0 +1,40 @@
+"""One table of who may do what."""
+
+from django.db import models
+
+
+class Role(models.TextChoices):
+    """What a member is in an organisation."""
+
+    OPERATOR_TRADER = "operator_trader", "取引担当（事業者）"
+    OPERATOR_VIEWER = "operator_viewer", "閲覧（事業者）"
+    GRID_PLANNER = "grid_planner", "系統計画（送配電）"
+    GRID_APPROVER = "grid_approver", "承認（送配電）"
+    MARKET_DESK = "market_desk", "市場運用（アグリゲーター）"
+    SETTLEMENT = "settlement", "精算（アグリゲーター）"
+    AUDITOR = "auditor", "監査"
+    ADMINISTRATOR = "administrator", "管理者"
+
+
+# What each role may do; an action absent from a role's line is denied.
+MAY: dict[str, frozenset[str]] = {
+    Role.OPERATOR_TRADER: frozenset(
+        {"bid.read", "bid.submit", "award.read", "instruction.answer", "statement.read"}
+    ),
+    Role.OPERATOR_VIEWER: frozenset({"bid.read", "award.read", "statement.read"}),
+    Role.GRID_PLANNER: frozenset({"need.read", "need.publish", "network.read", "statement.read"}),
+    Role.GRID_APPROVER: frozenset({"need.read", "need.approve", "network.read", "statement.read"}),
+    Role.MARKET_DESK: frozenset(
+        {"auction.run", "need.read", "award.read", "network.read", "instruction.read"}
+    ),
+    Role.SETTLEMENT: frozenset({"statement.read", "settlement.run", "award.read"}),
+    Role.AUDITOR: frozenset(
+        {"need.read", "award.read", "network.read", "instruction.read", "statement.read"}
+    ),
+    Role.ADMINISTRATOR: frozenset({"member.invite", "client.manage"}),
+}
+
+
+def role_may(role: str, action: str) -> bool:
+    """Whether `role` may do `action`; unknown roles and actions may not."""
+    return action in MAY.get(role, frozenset())

@@ -1,0 +1,106 @@
+"""Register parties, people and machines."""
+
+import secrets
+from collections.abc import Sequence
+
+from django.contrib.auth.hashers import check_password, make_password
+from django.db import transaction
+
+from accounts.audit.services import entry_append
+from accounts.core.errors import Refused
+from accounts.parties.models import ApiClient, Membership, Organisation, OrganisationKind, User
+from accounts.parties.roles import Role
+
+SECRET_BYTES_COUNT = 32
+
+
+@transaction.atomic
+def organisation_register(
+    *, code: str, kind: str, name: str, name_en: str, registration_number: str = ""
+) -> Organisation:
+    """Add a legal party; the code is its stable name.
+
+    Raises
+    ------
+    Refused
+        If the kind is unknown or the code is taken.
+    """
+    if kind not in OrganisationKind.values:
+        raise Refused(field="kind", value=kind, rule=f"one of {', '.join(OrganisationKind.values)}")
+    if Organisation.objects.filter(code=code).exists():
+        raise Refused(field="code", value=code, rule="already registered")
+    organisation = Organisation(
+        code=code, kind=kind, name=name, name_en=name_en, registration_number=registration_number
+    )
+    organisation.save(force_insert=True)
+    entry_append(
+        action="accounts.organisation.registered",
+        subject=organisation,
+        organisation_id=organisation.id,
+        detail={"code": code, "kind": kind},
+    )
+    return organisation
+
+
+@transaction.atomic
+def member_add(
+    *,
+    organisation: Organisation,
+    username: str,
+    display_name: str,
+    role: str,
+    password: str | None = None,
+    is_staff: bool = False,
+) -> User:
+    """Give a person a role in an organisation, creating the person if new."""
+    if role not in Role.values:
+        raise Refused(field="role", value=role, rule=f"one of {', '.join(Role.values)}")
+    user, created = User.objects.get_or_create(
+        username=username, defaults={"display_name": display_name, "is_staff": is_staff}
+    )
+    if created:
+        user.set_password(password)
+        user.save(update_fields=["password"])
+    Membership.objects.get_or_create(user=user, organisation=organisation, role=role)
+    entry_append(
+        action="accounts.member.added",
+        subject=user,
+        organisation_id=organisation.id,
+        detail={"role": role},
+    )
+    return user
+
+
+@transaction.atomic
+def api_client_create(
+    *, organisation: Organisation, client_id: str, scopes: Sequence[str]
+) -> tuple[ApiClient, str]:
+    """Create a machine's key pair; the secret is returned once and stored only as a hash."""
+    if ApiClient.objects.filter(client_id=client_id).exists():
+        raise Refused(field="client_id", value=client_id, rule="already in use")
+    secret = secrets.token_urlsafe(SECRET_BYTES_COUNT)
+    client = ApiClient.objects.create(
+        organisation=organisation,
+        client_id=client_id,
+        # 256 random bits need no slow hash: there is nothing to guess.
+        secret_hash=make_password(secret, hasher="pbkdf2_sha256"),
+        scopes=list(scopes),
+    )
+    entry_append(
+        action="accounts.client.created",
+        subject=client,
+        organisation_id=organisation.id,
+        detail={"client_id": client_id, "scopes": list(scopes)},
+    )
+    return client, secret
+
+
+def api_client_authenticate(*, client_id: str, secret: str) -> ApiClient | None:
+    """Return the active client whose secret this is, or None; takes equal time either way."""
+    client = ApiClient.objects.filter(client_id=client_id).select_related("organisation").first()
+    if client is None:
+        make_password(secret)
+        return None
+    if not check_password(secret, client.secret_hash) or not client.is_active:
+        return None
+    return client

@@ -1,0 +1,1 @@
+"""From the frozen book to awards and prices."""

@@ -1,0 +1,558 @@
+"""Places, networks and resources, versioned where the market depends on them."""
+
+import uuid
+
+from django.contrib.postgres.fields import ArrayField
+from django.core.validators import RegexValidator
+from django.db import models
+from django.db.models.functions import Now
+
+from accounts.fields import KW_MAX, KWH_MAX, PRICE_MAX_JPY_PER_KWH, bounded, kw_field, price_field
+from accounts.parties.models import Organisation
+
+
+class Area(models.Model):
+    """A balancing area of a TSO, 01 Hokkaido … 10 Okinawa."""
+
+    code = models.CharField("エリアコード", max_length=2, primary_key=True)
+    name = models.CharField("名称", max_length=20)
+    name_en = models.CharField("名称（英語）", max_length=20)
+    frequency_hz = models.PositiveSmallIntegerField("周波数 (Hz)")
+    tso = models.ForeignKey(
+        Organisation, models.PROTECT, null=True, blank=True, verbose_name="一般送配電事業者"
+    )
+
+    class Meta:
+        verbose_name = "エリア"
+        verbose_name_plural = "エリア"
+        ordering = ["code"]
+        constraints = [
+            models.CheckConstraint(condition=models.Q(frequency_hz__in=[50, 60]), name="area_hz"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.code} {self.name}"
+
+
+class SusceptanceConvention(models.TextChoices):
+    """How a branch's susceptance follows from r and x; published cases differ by it."""
+
+    REACTANCE = "reactance", "1/x"
+    SERIES = "series", "x/(r²+x²)"
+
+
+class GridModel(models.Model):
+    """One version of the network; never edited, only followed by the next."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    name = models.CharField("名称", max_length=80)
+    version = models.PositiveIntegerField("版")
+    convention = models.CharField("サセプタンス", max_length=10, choices=SusceptanceConvention)
+    base_mva = models.DecimalField("基準容量 (MVA)", max_digits=10, decimal_places=3)
+    source = models.CharField("出典", max_length=200, blank=True)
+    sha256 = models.CharField("ハッシュ", max_length=64)
+    created_at = models.DateTimeField("登録日時", db_default=Now())
+
+    class Meta:
+        verbose_name = "系統モデル"
+        verbose_name_plural = "系統モデル"
+        constraints = [
+            models.UniqueConstraint(fields=["name", "version"], name="gridmodel_version"),
+            bounded("base_mva", 0.001, 1_000_000, name="gridmodel"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} 版{self.version}"
+
+
+class Bus(models.Model):
+    """A node of a grid model."""
+
+    grid_model = models.ForeignKey(
+        GridModel, models.CASCADE, related_name="buses", verbose_name="系統モデル"
+    )
+    code = models.CharField("コード", max_length=40)
+    name = models.CharField("名称", max_length=60, blank=True)
+    name_en = models.CharField("名称（英語）", max_length=60, blank=True)
+    area = models.ForeignKey(Area, models.PROTECT, verbose_name="エリア")
+    island = models.CharField("同期系統", max_length=20)
+    voltage_kv = models.DecimalField("電圧 (kV)", max_digits=7, decimal_places=2)
+    slack_share_ratio = models.DecimalField("調整分担", max_digits=8, decimal_places=6, default=0)
+    longitude_deg = models.DecimalField(
+        "経度", max_digits=9, decimal_places=5, null=True, blank=True
+    )
+    latitude_deg = models.DecimalField(
+        "緯度", max_digits=8, decimal_places=5, null=True, blank=True
+    )
+
+    class Meta:
+        verbose_name = "母線"
+        verbose_name_plural = "母線"
+        ordering = ["code"]
+        constraints = [
+            models.UniqueConstraint(fields=["grid_model", "code"], name="bus_code"),
+            bounded("slack_share_ratio", 0, 1, name="bus"),
+            bounded("voltage_kv", 0, 2_000, name="bus"),
+            bounded("longitude_deg", -180, 180, name="bus"),
+            bounded("latitude_deg", -90, 90, name="bus"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name or self.code
+
+
+class BranchKind(models.TextChoices):
+    """What joins two buses."""
+
+    LINE = "LINE", "送電線"
+    TRANSFORMER = "TRANSFORMER", "変圧器"
+
+
+class Branch(models.Model):
+    """A line or transformer; per-unit values on the model's base."""
+
+    grid_model = models.ForeignKey(
+        GridModel, models.CASCADE, related_name="branches", verbose_name="系統モデル"
+    )
+    code = models.CharField("コード", max_length=40)
+    name = models.CharField("名称", max_length=60, blank=True)
+    name_en = models.CharField("名称（英語）", max_length=60, blank=True)
+    kind = models.CharField("種別", max_length=12, choices=BranchKind, default=BranchKind.LINE)
+    from_bus = models.ForeignKey(Bus, models.CASCADE, related_name="+", verbose_name="始点")
+    to_bus = models.ForeignKey(Bus, models.CASCADE, related_name="+", verbose_name="終点")
+    resistance_pu = models.DecimalField("抵抗 (pu)", max_digits=14, decimal_places=9, default=0)
+    reactance_pu = models.DecimalField("リアクタンス (pu)", max_digits=14, decimal_places=9)
+    tap_ratio = models.DecimalField("タップ比", max_digits=8, decimal_places=5, default=1)
+    shift_deg = models.DecimalField("移相角 (度)", max_digits=8, decimal_places=4, default=0)
+    rating_kw = kw_field("運用容量 (kW)")
+    flow_cost_jpy_per_kwh = price_field("潮流費用 (円/kWh)", default=0)
+
+    class Meta:
+        verbose_name = "送電設備"
+        verbose_name_plural = "送電設備"
+        ordering = ["code"]
+        constraints = [
+            models.UniqueConstraint(fields=["grid_model", "code"], name="branch_code"),
+            models.CheckConstraint(
+                condition=~models.Q(reactance_pu=0) & models.Q(reactance_pu__lte=10_000),
+                name="branch_reactance",
+            ),
+            bounded("resistance_pu", -10_000, 10_000, name="branch"),
+            bounded("rating_kw", 0, KW_MAX, name="branch"),
+            bounded("tap_ratio", 0.01, 100, name="branch"),
+            bounded("shift_deg", -360, 360, name="branch"),
+            bounded("flow_cost_jpy_per_kwh", 0, PRICE_MAX_JPY_PER_KWH, name="branch"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name or self.code
+
+
+class ControllableLink(models.Model):
+    """A converter or HVDC link: injections at both ends, joins islands or areas."""
+
+    grid_model = models.ForeignKey(
+        GridModel, models.CASCADE, related_name="links", verbose_name="系統モデル"
+    )
+    code = models.CharField("コード", max_length=40)
+    name = models.CharField("名称", max_length=60, blank=True)
+    name_en = models.CharField("名称（英語）", max_length=60, blank=True)
+    from_bus = models.ForeignKey(Bus, models.CASCADE, related_name="+", verbose_name="始点")
+    to_bus = models.ForeignKey(Bus, models.CASCADE, related_name="+", verbose_name="終点")
+    rating_kw = kw_field("定格 (kW)")
+
+    class Meta:
+        verbose_name = "連系設備"
+        verbose_name_plural = "連系設備"
+        constraints = [
+            models.UniqueConstraint(fields=["grid_model", "code"], name="link_code"),
+            bounded("rating_kw", 0, KW_MAX, name="link"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name or self.code
+
+
+class CongestionPoint(models.Model):
+    """A monitored element: a branch whose flow a TSO watches and may ask relief on."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    grid_model = models.ForeignKey(
+        GridModel, models.CASCADE, related_name="congestion_points", verbose_name="系統モデル"
+    )
+    branch = models.ForeignKey(Branch, models.CASCADE, related_name="+", verbose_name="送電設備")
+    owner = models.ForeignKey(Organisation, models.PROTECT, related_name="+", verbose_name="所有者")
+    co_owner = models.ForeignKey(
+        Organisation,
+        models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="+",
+        verbose_name="共同所有者",
+        help_text="連系線の相手側（混雑収入を折半）",
+    )
+    code = models.CharField("コード", max_length=40)
+    name = models.CharField("名称", max_length=60)
+    name_en = models.CharField("名称（英語）", max_length=60)
+    rating_kw = kw_field("運用容量 (kW)")
+
+    class Meta:
+        verbose_name = "混雑箇所"
+        verbose_name_plural = "混雑箇所"
+        ordering = ["code"]
+        constraints = [
+            models.UniqueConstraint(fields=["grid_model", "code"], name="congestionpoint_code"),
+            bounded("rating_kw", 0, KW_MAX, name="congestionpoint"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class ScaleClass(models.Model):
+    """Size classes of data centres: no agreed definition exists, so they are data."""
+
+    code = models.SlugField("コード", primary_key=True, max_length=20)
+    name = models.CharField("名称", max_length=20)
+    name_en = models.CharField("名称（英語）", max_length=20)
+    contract_min_kw = kw_field("下限 (kW)")
+    contract_max_kw = kw_field("上限 (kW)", null=True, blank=True)
+
+    class Meta:
+        verbose_name = "規模区分"
+        verbose_name_plural = "規模区分"
+        ordering = ["contract_min_kw"]
+        constraints = [
+            bounded("contract_min_kw", 0, KW_MAX, name="scaleclass"),
+            bounded("contract_max_kw", 0, KW_MAX, name="scaleclass"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Site(models.Model):
+    """Premises behind one connection point."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    organisation = models.ForeignKey(
+        Organisation,
+        models.PROTECT,
+        related_name="sites",
+        verbose_name="運用者",
+        help_text="入札し精算を受ける者（テナント）",
+    )
+    facility_owner = models.ForeignKey(
+        Organisation, models.PROTECT, related_name="+", verbose_name="施設所有者"
+    )
+    retailer = models.ForeignKey(
+        Organisation,
+        models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="+",
+        verbose_name="小売電気事業者",
+    )
+    code = models.SlugField("コード", max_length=40, unique=True)
+    name = models.CharField("名称", max_length=80)
+    name_en = models.CharField("名称（英語）", max_length=80)
+    bus_code = models.CharField("接続母線", max_length=40)
+    area = models.ForeignKey(Area, models.PROTECT, verbose_name="エリア")
+    point_number = models.CharField(
+        "供給地点特定番号",
+        max_length=22,
+        unique=True,
+        validators=[RegexValidator(r"^(0[1-9]|10)\d{20}$", "22桁の数字で入力してください。")],
+    )
+    contract_kw = kw_field("契約電力 (kW)")
+    loss_ratio = models.DecimalField(
+        "損失率", max_digits=5, decimal_places=4, help_text="送電端に対する損失の割合"
+    )
+    scale_class = models.ForeignKey(
+        ScaleClass, models.PROTECT, null=True, blank=True, verbose_name="規模区分"
+    )
+    labels = ArrayField(
+        models.CharField(max_length=40), default=list, blank=True, verbose_name="データの所在ラベル"
+    )
+    longitude_deg = models.DecimalField("経度", max_digits=9, decimal_places=5)
+    latitude_deg = models.DecimalField("緯度", max_digits=8, decimal_places=5)
+
+    class Meta:
+        verbose_name = "拠点"
+        verbose_name_plural = "拠点"
+        ordering = ["code"]
+        constraints = [
+            bounded("contract_kw", 0, KW_MAX, name="site"),
+            bounded("loss_ratio", 0, 0.5, name="site"),
+            bounded("longitude_deg", -180, 180, name="site"),
+            bounded("latitude_deg", -90, 90, name="site"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class ResourceKind(models.TextChoices):
+    """What can be controlled."""
+
+    DC_LOAD = "DC_LOAD", "計算負荷"
+    BATTERY = "BATTERY", "蓄電池"
+    UPS = "UPS", "無停電電源"
+    THERMAL = "THERMAL", "蓄熱"
+    HYDROGEN = "HYDROGEN", "水素貯蔵"
+    PV = "PV", "太陽光"
+    WIND = "WIND", "風力"
+
+
+STORAGE_KINDS = frozenset(
+    {ResourceKind.BATTERY, ResourceKind.UPS, ResourceKind.THERMAL, ResourceKind.HYDROGEN}
+)
+
+
+class Resource(models.Model):
+    """A controllable unit that can be bid; limits are what it can change at most."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    site = models.ForeignKey(Site, models.PROTECT, related_name="resources", verbose_name="拠点")
+    code = models.SlugField("コード", max_length=40, unique=True)
+    name = models.CharField("名称", max_length=80)
+    name_en = models.CharField("名称（英語）", max_length=80)
+    kind = models.CharField("種別", max_length=10, choices=ResourceKind)
+    limit_up_kw = kw_field("上げ上限 (kW)")
+    limit_down_kw = kw_field("下げ上限 (kW)")
+    is_behind_meter = models.BooleanField("構内設置", default=True)
+    hardware = ArrayField(
+        models.CharField(max_length=20), default=list, blank=True, verbose_name="計算機種別"
+    )
+
+    class Meta:
+        verbose_name = "リソース"
+        verbose_name_plural = "リソース"
+        ordering = ["code"]
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(kind__in=ResourceKind.values), name="resource_kind"
+            ),
+            bounded("limit_up_kw", 0, KW_MAX, name="resource"),
+            bounded("limit_down_kw", 0, KW_MAX, name="resource"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class StorageUnit(models.Model):
+    """Physical limits of a storing resource; the reserve is never sold (UPS autonomy)."""
+
+    resource = models.OneToOneField(
+        Resource, models.CASCADE, primary_key=True, related_name="storage", verbose_name="リソース"
+    )
+    energy_kwh = models.DecimalField("容量 (kWh)", max_digits=14, decimal_places=1)
+    reserve_kwh = models.DecimalField("予備 (kWh)", max_digits=14, decimal_places=1, default=0)
+    charge_kw = kw_field("充電上限 (kW)")
+    discharge_kw = kw_field("放電上限 (kW)")
+    charge_efficiency_ratio = models.DecimalField("充電効率", max_digits=5, decimal_places=4)
+    discharge_efficiency_ratio = models.DecimalField("放電効率", max_digits=5, decimal_places=4)
+    standing_loss_ratio = models.DecimalField(
+        "待機損失（毎時）", max_digits=7, decimal_places=6, default=0
+    )
+
+    class Meta:
+        verbose_name = "貯蔵設備"
+        verbose_name_plural = "貯蔵設備"
+        constraints = [
+            bounded("energy_kwh", 0, KWH_MAX, name="storage"),
+            bounded("reserve_kwh", 0, KWH_MAX, name="storage"),
+            models.CheckConstraint(
+                condition=models.Q(reserve_kwh__lte=models.F("energy_kwh")), name="storage_reserve"
+            ),
+            bounded("charge_kw", 0, KW_MAX, name="storage"),
+            bounded("discharge_kw", 0, KW_MAX, name="storage"),
+            bounded("charge_efficiency_ratio", 0.01, 1, name="storage"),
+            bounded("discharge_efficiency_ratio", 0.01, 1, name="storage"),
+            bounded("standing_loss_ratio", 0, 1, name="storage"),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.resource)
+
+
+class WorkloadKind(models.TextChoices):
+    """What a part of the load computes."""
+
+    TRAINING = "TRAINING", "事前学習"
+    FINE_TUNING = "FINE_TUNING", "追加学習"
+    INFERENCE = "INFERENCE", "推論"
+    BATCH = "BATCH", "バッチ"
+
+
+class WorkloadClass(models.Model):
+    """A class of work in a data-centre load: how patient it is and what it is worth."""
+
+    resource = models.ForeignKey(
+        Resource, models.CASCADE, related_name="workload_classes", verbose_name="リソース"
+    )
+    kind = models.CharField("作業の種類", max_length=12, choices=WorkloadKind)
+    pool = models.CharField("計算機", max_length=20)
+    power_kw = kw_field("電力 (kW)")
+    slack_h = models.DecimalField("猶予 (時間)", max_digits=6, decimal_places=1)
+    latency_max_ms = models.DecimalField(
+        "許容遅延 (ms)", max_digits=8, decimal_places=2, null=True, blank=True
+    )
+    labels_required = ArrayField(
+        models.CharField(max_length=40), default=list, blank=True, verbose_name="必要なラベル"
+    )
+    value_jpy_per_kwh = price_field("計算の価値 (円/kWh)")
+
+    class Meta:
+        verbose_name = "作業クラス"
+        verbose_name_plural = "作業クラス"
+        constraints = [
+            models.UniqueConstraint(fields=["resource", "kind", "pool"], name="workload_once"),
+            models.CheckConstraint(
+                condition=models.Q(kind__in=WorkloadKind.values), name="workload_kind"
+            ),
+            bounded("power_kw", 0, KW_MAX, name="workload"),
+            bounded("slack_h", 0, 8760, name="workload"),
+            bounded("latency_max_ms", 0, 100_000, name="workload"),
+            bounded("value_jpy_per_kwh", 0, PRICE_MAX_JPY_PER_KWH, name="workload"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.resource} {self.get_kind_display()}"
+
+
+class OpticalPath(models.Model):
+    """A wavelength between two sites that carries moved work."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    owner = models.ForeignKey(Organisation, models.PROTECT, related_name="+", verbose_name="所有者")
+    code = models.SlugField("コード", max_length=40, unique=True)
+    name = models.CharField("名称", max_length=80)
+    from_site = models.ForeignKey(Site, models.PROTECT, related_name="+", verbose_name="始点")
+    to_site = models.ForeignKey(Site, models.PROTECT, related_name="+", verbose_name="終点")
+    capacity_gb = models.DecimalField(
+        "容量 (GB/30分)", max_digits=12, decimal_places=1, help_text="30分あたりの転送量"
+    )
+    price_jpy_per_gb = models.DecimalField("料金 (円/GB)", max_digits=8, decimal_places=4)
+    latency_ms = models.DecimalField("遅延 (ms)", max_digits=8, decimal_places=2)
+
+    class Meta:
+        verbose_name = "光パス"
+        verbose_name_plural = "光パス"
+        ordering = ["code"]
+        constraints = [
+            bounded("capacity_gb", 0, 1_000_000_000, name="path"),
+            bounded("price_jpy_per_gb", 0, 9_999, name="path"),
+            bounded("latency_ms", 0, 100_000, name="path"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Portfolio(models.Model):
+    """Several resources bid as one: a virtual large data centre, or many units of 1 kW."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    organisation = models.ForeignKey(
+        Organisation, models.PROTECT, related_name="portfolios", verbose_name="組織"
+    )
+    code = models.SlugField("コード", max_length=40, unique=True)
+    name = models.CharField("名称", max_length=80)
+    resources = models.ManyToManyField(Resource, related_name="portfolios", verbose_name="リソース")
+
+    class Meta:
+        verbose_name = "ポートフォリオ"
+        verbose_name_plural = "ポートフォリオ"
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Consent(models.Model):
+    """The facility owner's consent that a tenant sells the site's flexibility."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    site = models.ForeignKey(Site, models.PROTECT, related_name="consents", verbose_name="拠点")
+    granted_by = models.ForeignKey(
+        Organisation, models.PROTECT, related_name="+", verbose_name="同意者"
+    )
+    granted_to = models.ForeignKey(
+        Organisation, models.PROTECT, related_name="+", verbose_name="相手"
+    )
+    valid_from_on = models.DateField("開始日")
+    valid_to_on = models.DateField("終了日", null=True, blank=True)
+
+    class Meta:
+        verbose_name = "同意"
+        verbose_name_plural = "同意"
+
+    def __str__(self) -> str:
+        return f"{self.site} {self.granted_by} → {self.granted_to}"
+
+
+class RevenueSplit(models.Model):
+    """Share of a site's receipts that its operator passes to another party."""
+
+    site = models.ForeignKey(
+        Site, models.PROTECT, related_name="revenue_splits", verbose_name="拠点"
+    )
+    organisation = models.ForeignKey(
+        Organisation, models.PROTECT, related_name="+", verbose_name="受取人"
+    )
+    share_ratio = models.DecimalField("割合", max_digits=6, decimal_places=5)
+    valid_from_on = models.DateField("開始日")
+    valid_to_on = models.DateField("終了日", null=True, blank=True)
+
+    class Meta:
+        verbose_name = "収益分配"
+        verbose_name_plural = "収益分配"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["site", "organisation", "valid_from_on"], name="revenuesplit_once"
+            ),
+            bounded("share_ratio", 0, 1, name="revenuesplit"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.site} → {self.organisation} {self.share_ratio}"
+
+
+class MarketProduct(models.Model):
+    """Template of what is traded."""
+
+    code = models.SlugField("コード", primary_key=True, max_length=40)
+    name = models.CharField("名称", max_length=60)
+    name_en = models.CharField("名称（英語）", max_length=60)
+    response_s = models.PositiveIntegerField("応動時間 (秒)")
+    quantity_min_kw = kw_field("最小量 (kW)")
+    quantity_tick_kw = kw_field("刻み (kW)")
+
+    class Meta:
+        verbose_name = "商品"
+        verbose_name_plural = "商品"
+        constraints = [
+            bounded("quantity_min_kw", 0, KW_MAX, name="product"),
+            bounded("quantity_tick_kw", 0.1, KW_MAX, name="product"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Ruleset(models.Model):
+    """The market's rules by delivery date; a change is a new row."""
+
+    version = models.CharField("版", primary_key=True, max_length=40)
+    valid_from_on = models.DateField("適用開始（受渡日）", unique=True)
+    rules = models.JSONField("規則", help_text="検査済みの規則（market.core.rules）")
+    created_at = models.DateTimeField("登録日時", db_default=Now())
+
+    class Meta:
+        verbose_name = "ルールセット"
+        verbose_name_plural = "ルールセット"
+        ordering = ["-valid_from_on"]
+
+    def __str__(self) -> str:
+        return self.version

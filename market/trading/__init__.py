@@ -1,0 +1,1 @@
+"""Auctions, needs and bids, up to the gate."""

@@ -1,0 +1,347 @@
+"""Auctions, needs and bids. A bid's envelope is public to its owner; its content is sealed."""
+
+import uuid
+
+from django.db import models
+from django.db.models.functions import Now
+
+from accounts.fields import (
+    half_hours_field,
+    kw_field,
+    price_field,
+)
+from accounts.parties.models import Organisation
+from market.registry.models import (
+    Area,
+    CongestionPoint,
+    ControllableLink,
+    GridModel,
+    Portfolio,
+    Resource,
+    Ruleset,
+    WorkloadClass,
+)
+
+
+class AuctionState(models.TextChoices):
+    """Life of an auction; a trigger lets it move along these edges only."""
+
+    SCHEDULED = "SCHEDULED", "予定"
+    OPEN = "OPEN", "入札受付中"
+    CLOSED = "CLOSED", "締切"
+    CLEARING = "CLEARING", "約定計算中"
+    PUBLISHED = "PUBLISHED", "公表"
+    PUBLISHED_BY_FALLBACK = "PUBLISHED_BY_FALLBACK", "公表（代替）"
+    CANCELLED = "CANCELLED", "取消"
+    SETTLED = "SETTLED", "精算済"
+
+
+AUCTION_TRANSITIONS: dict[str, tuple[str, ...]] = {
+    AuctionState.SCHEDULED: (AuctionState.OPEN, AuctionState.CANCELLED),
+    AuctionState.OPEN: (AuctionState.CLOSED, AuctionState.CANCELLED),
+    AuctionState.CLOSED: (AuctionState.CLEARING, AuctionState.CANCELLED),
+    AuctionState.CLEARING: (
+        AuctionState.PUBLISHED,
+        AuctionState.PUBLISHED_BY_FALLBACK,
+        AuctionState.CANCELLED,
+    ),
+    AuctionState.PUBLISHED: (AuctionState.SETTLED,),
+    AuctionState.PUBLISHED_BY_FALLBACK: (AuctionState.SETTLED,),
+    AuctionState.CANCELLED: (),
+    AuctionState.SETTLED: (),
+}
+
+
+class Auction(models.Model):
+    """One clearing of 48 half hours."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    # The advisory-lock number of the gate: small, never reused.
+    gate_number = models.BigIntegerField("ゲート番号", unique=True, editable=False)
+    code = models.SlugField("コード", max_length=40, unique=True)
+    name = models.CharField("名称", max_length=80)
+    delivery_on = models.DateField("受渡日")
+    delivery_start = models.DateTimeField("受渡開始", help_text="受渡日 00:00 JST")
+    opens_at = models.DateTimeField("募集開始")
+    gate_closure_at = models.DateTimeField("入札締切")
+    closed_at = models.DateTimeField("締切処理", null=True, blank=True)
+    state = models.CharField(
+        "状態", max_length=24, choices=AuctionState, default=AuctionState.SCHEDULED
+    )
+    state_reason = models.CharField("理由", max_length=200, blank=True)
+    ruleset = models.ForeignKey(Ruleset, models.PROTECT, verbose_name="ルールセット")
+    grid_model = models.ForeignKey(GridModel, models.PROTECT, verbose_name="系統モデル")
+    created_at = models.DateTimeField("登録日時", db_default=Now())
+
+    class Meta:
+        verbose_name = "オークション"
+        verbose_name_plural = "オークション"
+        ordering = ["-delivery_on", "code"]
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(state__in=AuctionState.values), name="auction_state"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(
+                    opens_at__lt=models.F("gate_closure_at"),
+                    gate_closure_at__lte=models.F("delivery_start"),
+                ),
+                name="auction_times",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.code
+
+
+class NeedKind(models.TextChoices):
+    """Relief of a line or transformer, or balance of an area."""
+
+    LOCAL = "LOCAL", "ローカル"
+    BALANCE = "BALANCE", "需給"
+
+
+class Direction(models.TextChoices):
+    """UP: less consumption or more supply. DOWN: the reverse."""
+
+    UP = "UP", "上げ"
+    DOWN = "DOWN", "下げ"
+
+
+class NeedState(models.TextChoices):
+    """A revision supersedes its predecessor."""
+
+    PUBLISHED = "PUBLISHED", "公表"
+    SUPERSEDED = "SUPERSEDED", "改訂済"
+    WITHDRAWN = "WITHDRAWN", "撤回"
+
+
+class Need(models.Model):
+    """Relief a grid operator asks for: where, when, how much, at most for how much."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    auction = models.ForeignKey(
+        Auction, models.PROTECT, related_name="needs", verbose_name="オークション"
+    )
+    organisation = models.ForeignKey(
+        Organisation, models.PROTECT, related_name="needs", verbose_name="一般送配電事業者"
+    )
+    kind = models.CharField("種別", max_length=8, choices=NeedKind)
+    code = models.SlugField("コード", max_length=60)
+    congestion_point = models.ForeignKey(
+        CongestionPoint, models.PROTECT, null=True, blank=True, verbose_name="混雑箇所"
+    )
+    flow_sign = models.SmallIntegerField(
+        "潮流の向き", null=True, blank=True, help_text="減らす潮流の符号（+1 / −1）"
+    )
+    area = models.ForeignKey(Area, models.PROTECT, null=True, blank=True, verbose_name="エリア")
+    direction = models.CharField("方向", max_length=4, choices=Direction)
+    quantity_kw = half_hours_field(kw_field("kW"), "必要量 (kW)")
+    cap_jpy_per_kwh = half_hours_field(price_field("円/kWh"), "上限価格 (円/kWh)")
+    revision = models.PositiveIntegerField("版", default=1)
+    supersedes = models.OneToOneField(
+        "self",
+        models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="superseded_by",
+        verbose_name="前の版",
+    )
+    state = models.CharField("状態", max_length=10, choices=NeedState, default=NeedState.PUBLISHED)
+    available_at = models.DateTimeField("公表日時")
+
+    class Meta:
+        verbose_name = "必要量"
+        verbose_name_plural = "必要量"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["auction", "organisation", "code", "revision"], name="need_revision"
+            ),
+            models.UniqueConstraint(
+                fields=["auction", "organisation", "code"],
+                condition=models.Q(state="PUBLISHED"),
+                name="need_one_current",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(
+                    kind="LOCAL",
+                    congestion_point__isnull=False,
+                    flow_sign__in=[-1, 1],
+                    area__isnull=True,
+                )
+                | models.Q(
+                    kind="BALANCE",
+                    congestion_point__isnull=True,
+                    flow_sign__isnull=True,
+                    area__isnull=False,
+                ),
+                name="need_place",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.code} 版{self.revision}"
+
+
+class BaseFlow(models.Model):
+    """Flow a TSO forecasts on a monitored element, before the market acts."""
+
+    auction = models.ForeignKey(
+        Auction, models.PROTECT, related_name="base_flows", verbose_name="オークション"
+    )
+    congestion_point = models.ForeignKey(CongestionPoint, models.PROTECT, verbose_name="混雑箇所")
+    base_flow_kw = half_hours_field(kw_field("kW"), "予想潮流 (kW)")
+    revision = models.PositiveIntegerField("版", default=1)
+    available_at = models.DateTimeField("公表日時")
+
+    class Meta:
+        verbose_name = "予想潮流"
+        verbose_name_plural = "予想潮流"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["auction", "congestion_point", "revision"], name="baseflow_revision"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.congestion_point} 版{self.revision}"
+
+
+class TransferLimit(models.Model):
+    """What the TSOs allow the market to move between two areas; none without a row."""
+
+    auction = models.ForeignKey(
+        Auction, models.PROTECT, related_name="transfer_limits", verbose_name="オークション"
+    )
+    from_area = models.ForeignKey(Area, models.PROTECT, related_name="+", verbose_name="送り側")
+    to_area = models.ForeignKey(Area, models.PROTECT, related_name="+", verbose_name="受け側")
+    link = models.ForeignKey(
+        ControllableLink,
+        models.PROTECT,
+        null=True,
+        blank=True,
+        verbose_name="連系設備",
+        help_text="空欄は交流連系（潮流は物理に従う）",
+    )
+    limit_kw = half_hours_field(kw_field("kW"), "上限 (kW)")
+    available_at = models.DateTimeField("公表日時")
+
+    class Meta:
+        verbose_name = "エリア間上限"
+        verbose_name_plural = "エリア間上限"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["auction", "from_area", "to_area"], name="transferlimit_once"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.from_area_id} → {self.to_area_id}"
+
+
+class BidForm(models.TextChoices):
+    """How an offer is written."""
+
+    STEPS = "STEPS", "段階入札"
+    STORAGE = "STORAGE", "蓄電池"
+    SHIFT = "SHIFT", "空間シフト"
+
+
+class Mechanism(models.TextChoices):
+    """What the seller does to deliver, cheap to dear."""
+
+    BATTERY = "BATTERY", "蓄電池"
+    SPATIAL = "SPATIAL", "空間シフト"
+    DEFERRAL = "DEFERRAL", "時間シフト"
+    POWER_CAP = "POWER_CAP", "電力制限"
+    STOP = "STOP", "停止"
+    RENEWABLE = "RENEWABLE", "再エネ"
+
+
+class BidState(models.TextChoices):
+    """Only a submitted version is in the book."""
+
+    SUBMITTED = "SUBMITTED", "提出済"
+    SUPERSEDED = "SUPERSEDED", "差替済"
+    WITHDRAWN = "WITHDRAWN", "取下げ"
+
+
+class Bid(models.Model):
+    """The envelope: whose bid, for what, which version, when received. No price, no quantity."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    client_bid_id = models.CharField(
+        "入札番号", max_length=64, help_text="入札者が付ける番号。再送は同じ番号で行う"
+    )
+    version = models.PositiveIntegerField("版", default=1)
+    auction = models.ForeignKey(
+        Auction, models.PROTECT, related_name="bids", verbose_name="オークション"
+    )
+    organisation = models.ForeignKey(
+        Organisation, models.PROTECT, related_name="bids", verbose_name="組織"
+    )
+    resource = models.ForeignKey(Resource, models.PROTECT, verbose_name="リソース")
+    portfolio = models.ForeignKey(
+        Portfolio, models.PROTECT, null=True, blank=True, verbose_name="ポートフォリオ"
+    )
+    workload_class = models.ForeignKey(
+        WorkloadClass, models.PROTECT, null=True, blank=True, verbose_name="作業クラス"
+    )
+    form = models.CharField("形式", max_length=10, choices=BidForm)
+    mechanism = models.CharField("手段", max_length=10, choices=Mechanism)
+    state = models.CharField("状態", max_length=10, choices=BidState, default=BidState.SUBMITTED)
+    supersedes = models.OneToOneField(
+        "self",
+        models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="superseded_by",
+        verbose_name="前の版",
+    )
+    received_at = models.DateTimeField("受付日時", help_text="市場時計。ゲートの判定と同じ時刻")
+    content_sha256 = models.CharField("内容のハッシュ", max_length=64)
+
+    class Meta:
+        verbose_name = "入札"
+        verbose_name_plural = "入札"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["organisation", "client_bid_id", "version"], name="bid_version"
+            ),
+            models.UniqueConstraint(
+                fields=["organisation", "client_bid_id"],
+                condition=models.Q(state="SUBMITTED"),
+                name="bid_one_current",
+            ),
+            models.CheckConstraint(condition=models.Q(form__in=BidForm.values), name="bid_form"),
+            models.CheckConstraint(condition=models.Q(state__in=BidState.values), name="bid_state"),
+        ]
+        indexes = [
+            models.Index(
+                fields=["auction", "resource"],
+                name="bid_book",
+                condition=models.Q(state="SUBMITTED"),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.client_bid_id} 版{self.version}"
+
+
+class BidContent(models.Model):
+    """What the bid offers, in the layout of the snapshot's `bids` (docs/snapshot.md).
+
+    Written and read through `market.trading.sealing` only.
+    """
+
+    bid = models.OneToOneField(
+        Bid, models.CASCADE, primary_key=True, related_name="content", verbose_name="入札"
+    )
+    content = models.JSONField("内容")
+
+    class Meta:
+        verbose_name = "入札内容"
+        verbose_name_plural = "入札内容"
+
+    def __str__(self) -> str:
+        return str(self.bid_id)

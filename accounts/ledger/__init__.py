@@ -1,0 +1,1 @@
+"""Double-entry money in integer yen: transfers that nobody can edit."""

@@ -1,0 +1,1 @@
+"""Room for the REST API: one noun one file, versioned by folder."""

@@ -1,0 +1,1 @@
+"""Room for version 1 of the API."""

@@ -1,0 +1,28 @@
+"""On one's own machine, and the demo: the embedded servers unless told otherwise."""
+
+from aggregator.config import env
+from aggregator.config.settings.base import *  # noqa: F403 - settings are composed so
+from aggregator.config.settings.base import cache, database
+from aggregator.ops.embedded import Servers
+from aggregator.ops.secret import secret_key_kept
+
+_instance = env.required("WATTBIT_INSTANCE")
+_embedded = Servers(instance=_instance).addresses
+_redis_url = env.text("REDIS_URL") or _embedded.redis_url
+
+DEBUG = env.boolean("DEBUG")
+SECRET_KEY = env.text("SECRET_KEY") or secret_key_kept(instance=_instance)
+ALLOWED_HOSTS = env.words("ALLOWED_HOSTS") or ["127.0.0.1", "localhost", "[::1]", "testserver"]
+CSRF_TRUSTED_ORIGINS = env.words("CSRF_TRUSTED_ORIGINS")
+DATABASES = {"default": database(env.text("DATABASE_URL") or _embedded.database_url)}
+CACHES = {"default": cache(_redis_url)}
+CELERY_BROKER_URL = env.redis_address(_redis_url).broker_url
+MARKET_CLOCK_MAY_SHIFT = True
+
+# straight from the packages: nothing to collect before the first page
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+}
+WHITENOISE_USE_FINDERS = True
+WHITENOISE_AUTOREFRESH = DEBUG

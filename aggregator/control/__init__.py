@@ -1,0 +1,1 @@
+"""Room for the rolling loop: predict, optimise, control; alarms and drills."""

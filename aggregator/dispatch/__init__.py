@@ -1,0 +1,1 @@
+"""Instructions to sites and their states: planned, sent, acknowledged, finished."""

@@ -1,0 +1,1 @@
+"""Prices, supply and demand as they were known, and the importers of official files."""

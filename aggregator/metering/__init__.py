@@ -1,0 +1,1 @@
+"""Meters, half-hour readings, baselines and what was delivered."""

@@ -1,0 +1,1 @@
+"""Running the product: bootstrap, embedded servers, supervision, health, commands."""

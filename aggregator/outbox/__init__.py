@@ -1,0 +1,1 @@
+"""Messages that must leave: stable id, attempts, backoff, one hardened client."""

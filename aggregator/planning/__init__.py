@@ -1,0 +1,1 @@
+"""Room for welcome zones, capacity reservations, what-if and back-tests."""

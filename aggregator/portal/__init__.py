@@ -1,0 +1,1 @@
+"""Server-rendered pages: market day, grid operator, control room; Japanese first."""

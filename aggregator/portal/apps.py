@@ -1,0 +1,12 @@
+"""Django's handle on this app."""
+
+from django.apps import AppConfig
+
+
+class PortalConfig(AppConfig):
+    """Server-rendered pages: market day, grid operator, control room; Japanese first."""
+
+    name = "aggregator.portal"
+    label = "portal"
+    verbose_name = "ポータル"
+    default_auto_field = "django.db.models.BigAutoField"

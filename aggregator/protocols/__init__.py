@@ -1,0 +1,1 @@
+"""Translations to the standards; each protocol stands alone."""

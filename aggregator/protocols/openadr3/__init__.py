@@ -1,0 +1,1 @@
+"""OpenADR 3.1: wire (bare types), mapping (pure), server, client."""

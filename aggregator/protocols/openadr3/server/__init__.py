@@ -1,0 +1,1 @@
+"""The VTN side: what sites may ask and report."""

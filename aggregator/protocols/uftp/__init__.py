@@ -1,0 +1,1 @@
+"""Room for USEF Flex Trading Protocol: wire, mapping, server, client."""

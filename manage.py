@@ -1,0 +1,44 @@
+#!/usr/bin/env python3
+"""The one door for people: ``python3 manage.py COMMAND`` on a machine with Python and pip only.
+
+Before anything else the environment is made ready (``aggregator/ops/bootstrap.py``, standard
+library only), then the command runs inside it.
+"""
+
+import os
+import sys
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent
+PYTHON_OLDEST = (3, 11)
+
+
+def _environment_ready(group):  # noqa: ANN001, ANN202 - must parse on Pythons we refuse
+    """Load the bootstrap by path: importing its package could need what is not installed yet."""
+    path = ROOT / "aggregator" / "ops" / "bootstrap.py"
+    spec = spec_from_file_location("wattbit_bootstrap", str(path))
+    bootstrap = module_from_spec(spec)
+    sys.modules[spec.name] = bootstrap
+    spec.loader.exec_module(bootstrap)
+    bootstrap.environment_ready(root=ROOT, group=group)
+
+
+def main():  # noqa: ANN201 - must parse on Pythons we refuse
+    """Make the environment ready, then hand over to the gate or to Django."""
+    if sys.version_info < PYTHON_OLDEST:
+        sys.exit("WattBit needs Python 3.11 or newer; this is " + sys.version.split()[0] + ".")
+    command = sys.argv[1] if len(sys.argv) > 1 else "help"
+    _environment_ready("dev" if command == "test" else "base")
+    if command == "test":
+        from aggregator.ops import gate
+
+        sys.exit(gate.main(sys.argv[2:]))
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "aggregator.config.settings.local")
+    from django.core.management import execute_from_command_line
+
+    execute_from_command_line(sys.argv)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,10 +1,13 @@
 """The Celery application: carries rings, keeps no state (ADR on sweepers)."""
 
 import os
+from pathlib import Path
 from typing import Any
 
 from celery import Celery
-from celery.signals import worker_process_init
+from celery.signals import beat_init, worker_process_init, worker_ready
+
+from aggregator.config import env
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "aggregator.config.settings.local")
 
@@ -16,3 +19,11 @@ app.autodiscover_tasks()
 @worker_process_init.connect(weak=False)
 def solver_warm(**_kwargs: Any) -> None:
     """Start the solver's own process before the first clearing needs it."""
+
+
+@worker_ready.connect(weak=False)
+@beat_init.connect(weak=False)
+def readiness_tell(**_kwargs: Any) -> None:
+    """Let the supervisor know that this process takes work."""
+    if path := env.text("READY_FILE"):
+        Path(path).touch()

@@ -106,6 +106,11 @@ VARIABLES = (
         meaning="Processes of one Celery worker.",
     ),
     Variable(
+        name="READY_FILE",
+        default=None,
+        meaning="A worker or beat makes this file once it takes work.",
+    ),
+    Variable(
         name="LOG_LEVEL",
         default="INFO",
         meaning="DEBUG, INFO, WARNING or ERROR.",

@@ -133,7 +133,7 @@ class Servers:
             owner_pid = self._owner_pid()
             started = [self._postgres_start(), self._valkey_start()]
             if any(started) or owner_pid is None:
-                self._owner_file.write_text(_identity(os.getpid()))
+                self._owner_file.write_text(process_identity(os.getpid()))
                 return True
             return False
 
@@ -142,12 +142,21 @@ class Servers:
         with contextlib.suppress(FileNotFoundError), self._locked():
             self._owner_file.write_text("servers start")
 
-    def stop(self) -> None:
-        """Stop both servers; harmless when they do not run."""
+    def stop(self, *, left_by: str | None = None) -> None:
+        """Stop both servers; harmless when they do not run.
+
+        Parameters
+        ----------
+        left_by
+            Stop only if the owner is still this process, named by :func:`process_identity`:
+            a later start may have taken the servers over.
+        """
         if not self._short.is_dir():
             return
         _refuse_foreign(self._short)
         with self._locked():
+            if left_by is not None and not self._is_owned_by(left_by):
+                return
             self._valkey_stop()
             self._postgres_stop()
             self._owner_file.unlink(missing_ok=True)
@@ -181,7 +190,10 @@ class Servers:
         if said == "servers start":
             return 0
         pid = int(said.partition(" ")[0])
-        return pid if _identity(pid) == said else None
+        return pid if process_identity(pid) == said else None
+
+    def _is_owned_by(self, identity: str) -> bool:
+        return self._owner_file.exists() and self._owner_file.read_text() == identity
 
     def _directories_make(self) -> None:
         home = instance_home(self.instance)
@@ -375,8 +387,8 @@ def _answers(path: Path) -> bool:
     return False
 
 
-def _identity(pid: int) -> str:
-    """Name a process so that a later one with the same pid is told apart."""
+def process_identity(pid: int) -> str:
+    """Name a living process so that a later one with its pid is told apart; "" if it is gone."""
     try:
         born = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
     except OSError:

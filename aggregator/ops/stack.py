@@ -1,0 +1,377 @@
+"""Start the whole product on one machine, and leave nothing behind.
+
+>>> with Stack(instance="demo") as stack:            # doctest: +SKIP
+...     stack.start_servers()
+...     stack.migrate(fresh=True)
+...     port = stack.start_web()
+...     stack.start_worker()
+...     stack.start_beat()
+
+Every child has a process group of its own and a log under ``.wattbit/<instance>/log/``. They end
+with the ``with`` block; if this process is killed, a watchdog ends them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Self
+
+from django.conf import settings
+from django.db import connections
+
+from aggregator.ops import databases
+from aggregator.ops.embedded import (
+    ROOT,
+    Addresses,
+    Servers,
+    instance_home,
+    process_identity,
+)
+from aggregator.ops.errors import ChildFailed
+
+READY_WAIT_S = 60.0
+STOP_WAIT_S = 8.0
+SHOWN_LOG_LENGTH = 2_000
+HTTP_OK = 200
+WORKER_IDLE_IN_TRANSACTION_S = "30"  # bulk steps compute between statements; web requests do not
+
+
+@dataclass(frozen=True, kw_only=True)
+class Child:
+    """One supervised process."""
+
+    name: str
+    process: subprocess.Popen[bytes]
+    log: Path
+    identity: str
+
+    @property
+    def tail(self) -> str:
+        """The end of its log, for messages."""
+        return self.log.read_text(errors="replace")[-SHOWN_LOG_LENGTH:]
+
+
+class Stack:
+    """The servers and processes of one instance.
+
+    Parameters
+    ----------
+    instance
+        Names the embedded servers, logs and keys; ``demo`` or ``test``.
+    durable
+        False gives up crash safety of the embedded PostgreSQL; for tests only.
+    addresses
+        Use this database and this Redis, running already, instead of the instance's.
+    settings_module
+        Settings module of the children.
+    """
+
+    def __init__(
+        self,
+        *,
+        instance: str = "demo",
+        durable: bool = True,
+        addresses: Addresses | None = None,
+        settings_module: str = "aggregator.config.settings.local",
+    ) -> None:
+        self.instance = instance
+        self.children: list[Child] = []
+        self._servers = Servers(instance=instance, durable=durable)
+        self._owns_servers = False
+        self._settings = settings_module
+        self._external_database = os.environ.get("DATABASE_URL") if addresses is None else None
+        self._external_redis = os.environ.get("REDIS_URL") if addresses is None else None
+        embedded = addresses or self._servers.addresses
+        self.addresses = Addresses(
+            database_url=self._external_database or embedded.database_url,
+            redis_url=self._external_redis or embedded.redis_url,
+        )
+        self._home = instance_home(instance)
+        self._watchdog: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, _leave)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What each child's environment adds to ours."""
+        return {
+            "DJANGO_SETTINGS_MODULE": self._settings,
+            "WATTBIT_INSTANCE": self.instance,
+            "DATABASE_URL": self.addresses.database_url,
+            "REDIS_URL": self.addresses.redis_url,
+        }
+
+    def start_servers(self) -> None:
+        """Start the embedded servers, or check the external ones.
+
+        Raises
+        ------
+        ServersFailed
+            If one does not start, does not answer or is too old.
+        """
+        if not (self._external_database and self._external_redis):
+            self._owns_servers = self._servers.start()
+            if self._owns_servers:
+                self._tell(f"servers {self.instance} {process_identity(os.getpid())}")
+        if self._external_database:
+            databases.postgres_check(self._external_database)
+        if self._external_redis:
+            databases.redis_check(self._external_redis)
+
+    def migrate(self, *, fresh: bool = False) -> None:
+        """Bring the database to the current migrations; cheap when it already is.
+
+        Parameters
+        ----------
+        fresh
+            Start with an empty market: the database is made again from a template. Refused for
+            an external database with tables that were not made so.
+
+        Raises
+        ------
+        ServersFailed
+            If ``migrate`` fails, or the database holds somebody's rows.
+        """
+        url = self.addresses.database_url
+        _database_leave()
+        if self._external_database:
+            if fresh:
+                databases.schema_refresh(url)
+            databases.migrate(url)
+        elif fresh or not databases.exists(url):
+            databases.clone(url, template=databases.template_ensure(url))
+        elif not databases.is_migrated(url):
+            databases.migrate(url)
+
+    def start_web(self, port: int = 0, *, name: str = "web") -> int:
+        """Start the web server on 127.0.0.1 and wait until it answers.
+
+        Parameters
+        ----------
+        port
+            The port, or 0 for a free one.
+
+        Returns
+        -------
+        int
+            The port.
+
+        Raises
+        ------
+        ChildFailed
+            If the port is taken or the server does not answer.
+        """
+        port = _free_port(port)
+        argv = [sys.executable, "-m", "uvicorn", "aggregator.config.asgi:application"]
+        argv += ["--host", "127.0.0.1", "--port", str(port), "--log-level", "warning"]
+        argv += ["--lifespan", "off", "--timeout-graceful-shutdown", "3"]
+        child = self.spawn(name, argv, {"DATABASE_POOL_SIZE": "8"})
+        self._wait(child, lambda: _is_healthy(port))
+        return port
+
+    def start_worker(
+        self, *, name: str = "worker", concurrency: int = 2, wait: bool = True
+    ) -> Child:
+        """Start a Celery worker with `concurrency` processes.
+
+        Raises
+        ------
+        ChildFailed
+            If it does not take work in time.
+        """
+        argv = [sys.executable, "-m", "celery", "-A", "aggregator.config", "worker"]
+        argv += ["--pool", "prefork", "--concurrency", str(concurrency)]
+        argv += ["--hostname", f"{name}@%h", "--loglevel", "INFO"]
+        argv += ["--without-gossip", "--without-mingle", "--without-heartbeat"]
+        # TERM re-queues what is not done soon, instead of waiting for it without end
+        changes = {
+            "REMAP_SIGTERM": "SIGQUIT",
+            "DATABASE_IDLE_IN_TRANSACTION_TIMEOUT_S": WORKER_IDLE_IN_TRANSACTION_S,
+        }
+        return self._start_celery(name, argv, changes, wait=wait)
+
+    def start_beat(self, *, name: str = "beat", wait: bool = True) -> Child:
+        """Start Celery's beat.
+
+        Raises
+        ------
+        ChildFailed
+            If it does not ring in time.
+        """
+        argv = [sys.executable, "-m", "celery", "-A", "aggregator.config", "beat"]
+        argv += ["--loglevel", "INFO", "--pidfile", ""]
+        return self._start_celery(name, argv, {}, wait=wait)
+
+    def _start_celery(
+        self, name: str, argv: list[str], changes: dict[str, str], *, wait: bool
+    ) -> Child:
+        ready = self._home / "log" / f"{name}.ready"
+        ready.unlink(missing_ok=True)
+        child = self.spawn(name, argv, {**changes, "READY_FILE": str(ready)})
+        if wait:
+            self._wait(child, ready.exists)
+        return child
+
+    def spawn(
+        self, name: str, argv: Sequence[str | Path], env: Mapping[str, str] | None = None
+    ) -> Child:
+        """Start any other process beside the platform, e.g. a site's agent.
+
+        Parameters
+        ----------
+        name
+            Names its log; unique in this stack.
+        argv
+            Program and arguments; ``sys.executable`` for our own modules.
+        env
+            Added to :attr:`environment`.
+        """
+        log = self._home / "log" / f"{name}.log"
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                argv,
+                env=databases.child_environment({**self.environment, **(env or {})}),
+                cwd=ROOT,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        child = Child(name=name, process=process, log=log, identity=process_identity(process.pid))
+        self.children.append(child)
+        self._tell(f"group {child.identity}")
+        return child
+
+    def check(self) -> None:
+        """Raise if a child has ended by itself.
+
+        Raises
+        ------
+        ChildFailed
+            Naming it, with the end of its log.
+        """
+        for child in self.children:
+            if child.process.poll() is not None:
+                raise ChildFailed(
+                    f"{child.name} ended with code {child.process.returncode}; "
+                    f"{child.log} ends:\n{child.tail}"
+                )
+
+    def stop_child(self, child: Child, *, wait_s: float = STOP_WAIT_S) -> None:
+        """End one child and its process group."""
+        self.children = [other for other in self.children if other is not child]
+        _reap([child], wait_s=wait_s)
+
+    def stop(self) -> None:
+        """End all children, the last started first, then the servers if this stack owns them."""
+        children, self.children = list(reversed(self.children)), []
+        _reap(children, wait_s=STOP_WAIT_S)
+        if self._owns_servers:
+            self._owns_servers = False
+            self._servers.stop(left_by=process_identity(os.getpid()))
+        if self._watchdog is not None and self._watchdog.stdin is not None:
+            self._tell("done")
+            self._watchdog.stdin.close()
+            self._watchdog.wait(timeout=STOP_WAIT_S)
+            self._watchdog = None
+
+    def _wait(self, child: Child, is_ready: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + READY_WAIT_S
+        while time.monotonic() < deadline:
+            if is_ready():
+                return
+            self.check()
+            time.sleep(0.05)
+        raise ChildFailed(
+            f"{child.name} is not ready after {READY_WAIT_S:.0f} s; {child.log} ends:\n{child.tail}"
+        )
+
+    def _tell(self, line: str) -> None:
+        if self._watchdog is None:
+            self._watchdog = subprocess.Popen(
+                [sys.executable, "-m", "aggregator.ops.watchdog"],
+                env=databases.child_environment({}),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        if self._watchdog.stdin is not None:
+            with contextlib.suppress(BrokenPipeError):
+                self._watchdog.stdin.write(line.encode() + b"\n")
+                self._watchdog.stdin.flush()
+
+
+def _database_leave() -> None:
+    """Close this process's own connections: the database under them is about to go."""
+    if settings.configured:
+        connections.close_all()
+
+
+def _leave(number: int, frame: FrameType | None) -> None:
+    """Turn a polite kill into an orderly end of the ``with`` block."""
+    del frame
+    sys.exit(128 + number)
+
+
+def _reap(children: list[Child], *, wait_s: float) -> None:
+    for child in children:
+        # also for a child that ended by itself: its own children may live on in its group
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child.process.pid, signal.SIGTERM)
+    deadline = time.monotonic() + wait_s
+    for child in children:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.process.wait(timeout=max(0.0, deadline - time.monotonic()))
+    for child in children:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child.process.pid, signal.SIGKILL)
+        child.process.wait()
+
+
+def _free_port(port: int) -> int:
+    with contextlib.closing(socket.socket(socket.AF_INET, socket.SOCK_STREAM)) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise ChildFailed(
+                f"port {port} of 127.0.0.1 is taken ({error.strerror}): choose another"
+            ) from error
+        number: int = probe.getsockname()[1]
+        return number
+
+
+def _is_healthy(port: int) -> bool:
+    line = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    try:
+        line.request("GET", "/healthz")
+        return line.getresponse().status == HTTP_OK
+    except OSError:
+        return False
+    finally:
+        line.close()

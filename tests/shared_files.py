@@ -14,7 +14,7 @@ _asked: dict[str, bool] = {}
 
 
 def shared_directory() -> Path | None:
-    """The directory with real files: ``WATTBIT_SHARED``, or ``shared/data`` beside the checkout."""
+    """Find the real files: ``WATTBIT_SHARED``, or ``shared/data`` beside the checkout."""
     named = os.environ.get("WATTBIT_SHARED")
     candidates = [Path(named), Path(named) / "data"] if named else [_ROOT.parent / "shared/data"]
     for candidate in candidates:

@@ -11,8 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from aggregator.ops.demo import grid_tables as tables
+
+FloatArray = npt.NDArray[np.float64]
 
 GRID_PATH = Path(__file__).with_name("grid.json")
 EARTH_RADIUS_KM = 6371.0
@@ -33,26 +36,27 @@ def _length_km(a: tuple[float, float], b: tuple[float, float]) -> float:
     return float(2 * EARTH_RADIUS_KM * np.arcsin(np.sqrt(chord)) * DETOUR_RATIO)
 
 
-def _hours() -> np.ndarray:
+def _hours() -> FloatArray:
     """Middle of each half hour, hours of the day."""
     return (np.arange(INTERVAL_COUNT) + 0.5) / 2
 
 
-def _curve(knots: tuple[tuple[float, float], ...]) -> np.ndarray:
+def _curve(knots: tuple[tuple[float, float], ...]) -> FloatArray:
     """Straight lines through (hour, value) knots, read at the middle of each half hour."""
     hours, values = zip(*knots, strict=True)
     return np.interp(_hours(), hours, values)
 
 
-def _sunshine() -> np.ndarray:
+def _sunshine() -> FloatArray:
     """Clear-sky shape of a summer day, 0 to 1."""
     rise_h, set_h = tables.SUN_H
     angle = np.pi * (_hours() - rise_h) / (set_h - rise_h)
     above_horizon = (_hours() > rise_h) & (_hours() < set_h)
-    return np.where(above_horizon, np.sin(angle), 0.0) ** tables.SUN_EXPONENT
+    shape: FloatArray = np.where(above_horizon, np.sin(angle), 0.0) ** tables.SUN_EXPONENT
+    return shape
 
 
-def _whole(values: np.ndarray) -> list[int]:
+def _whole(values: FloatArray) -> list[int]:
     return [round(float(value)) for value in values]
 
 
@@ -69,22 +73,22 @@ def _buses() -> list[dict[str, Any]]:
     rows = []
     for bus, area, *_, dispatch_share in tables.BUSES:
         island = islands[area]
-        share = round(dispatch_share / dispatch_total[island], 9)
+        share = round(dispatch_share / dispatch_total[island], 6)
         rows.append({"id": bus, "area": area, "island": island, "slack_share_ratio": share})
     for island in dispatch_total:
         of_island = [row for row in rows if row["island"] == island]
         rest = 1.0 - sum(row["slack_share_ratio"] for row in of_island[1:])
-        of_island[0]["slack_share_ratio"] = round(rest, 9)
+        of_island[0]["slack_share_ratio"] = round(rest, 6)
     return rows
 
 
 def _voltage_kv(bus: str) -> int:
     """Highest voltage that enters the substation."""
-    return max(row[3] for row in tables.LINES if bus in row[1:3])
+    return int(max(row[3] for row in tables.LINES if bus in row[1:3]))
 
 
 def _bus_facts() -> dict[str, dict[str, Any]]:
-    """What the map and the base case need beyond the electrical model."""
+    """Collect what the map and the base case need beyond the electrical model."""
     totals = {
         (area, column): sum(row[column] for row in tables.BUSES if row[1] == area)
         for area, *_ in tables.AREAS
@@ -189,7 +193,8 @@ def _elements(branches: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def _sites() -> list[dict[str, Any]]:
     rows = []
-    for site, bus, name_ja, name_en, scale, contract_mw, level, profile, offset in tables.SITES:
+    for site, bus, scale, contract_mw, level, profile, offset in tables.SITES:
+        name_ja, name_en = tables.SITE_NAMES[site]
         longitude_deg, latitude_deg = _places()[bus]
         shape = _curve(tables.SITE_PROFILES[profile])
         rows.append(
@@ -211,17 +216,23 @@ def _sites() -> list[dict[str, Any]]:
 
 def _default_day() -> dict[str, dict[str, list[Any]]]:
     zero = [0] * INTERVAL_COUNT
+
+    def series(values: tuple[float, ...]) -> FloatArray:
+        return _curve(tuple(zip(tables.DAY_HOURS, values, strict=True)))
+
     return {
         area: {
-            "demand_kw": _whole(_curve(demand_gw) * GW_KW),
-            "solar_kw": _whole(_sunshine() * solar_gw * GW_KW),
+            "demand_kw": _whole(series(demand_gw) * GW_KW),
+            "solar_kw": _whole(_sunshine() * tables.DAY_SOLAR_PEAK_GW[area] * GW_KW),
             "solar_curtailed_kw": zero,
-            "wind_kw": _whole(_curve(wind_gw) * GW_KW),
+            "wind_kw": _whole(series(tables.DAY_WIND_GW[area]) * GW_KW),
             "wind_curtailed_kw": zero,
-            "interconnector_kw": _whole(_curve(import_gw) * GW_KW),
-            "price_jpy_per_kwh": [round(float(price), 2) for price in _curve(price)],
+            "interconnector_kw": _whole(series(tables.DAY_IMPORT_GW[area]) * GW_KW),
+            "price_jpy_per_kwh": [
+                round(float(price), 2) for price in series(tables.DAY_PRICE_JPY_PER_KWH[area])
+            ],
         }
-        for area, demand_gw, solar_gw, wind_gw, import_gw, price in tables.DAY
+        for area, demand_gw in tables.DAY_DEMAND_GW.items()
     }
 
 

@@ -26,6 +26,8 @@ Grid = Mapping[str, Any]
 GRID_PATH = Path(__file__).with_name("grid.json")
 INTERVAL_COUNT = 48
 BALANCE_TOLERANCE_KW = 1e-3  # one watt over an island of tens of gigawatts
+# Shares are printed with nine decimals: up to some hundred watts of tens of gigawatts.
+SHARE_ROUNDING_KW = 1e3
 
 
 class InvalidDay(Refused):
@@ -365,8 +367,9 @@ def _close_islands(grid: Grid, injection_kw: FloatArray) -> None:
     for island in np.unique(islands):
         rows = islands == island
         gap_kw = injection_kw[rows].sum(axis=0)
-        # Shares are printed with nine decimals: up to some hundred watts of tens of gigawatts.
-        ensure(bool((np.abs(gap_kw) < 1e3).all()), f"island {island} does not balance")
+        ensure(
+            bool((np.abs(gap_kw) < SHARE_ROUNDING_KW).all()), f"island {island} does not balance"
+        )
         injection_kw[rows] -= np.outer(slack[rows] / slack[rows].sum(), gap_kw)
         left_kw = np.abs(injection_kw[rows].sum(axis=0))
         ensure(bool((left_kw < BALANCE_TOLERANCE_KW).all()), f"island {island} does not close")

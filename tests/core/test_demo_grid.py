@@ -150,6 +150,17 @@ def test_ids_are_unique_and_references_exist() -> None:
     assert all(transfer["element"] in elements for transfer in GRID["transfers"])
 
 
+def test_rows_for_the_registry_carry_names_places_and_kinds() -> None:
+    rows = shapes.grid_model_rows(GRID)
+    (imbano,) = [row for row in rows["buses"] if row["id"] == "TK-INZAI66"]
+    assert (imbano["name"], imbano["voltage_kv"], imbano["area"]) == ("印旛野配電", 66, "03")
+    kinds = {row["id"]: row["kind"] for row in rows["branches"]}
+    assert (kinds["L-INZAI"], kinds["T-INZAI"]) == ("LINE", "TRANSFORMER")
+    (converter,) = rows["links"]
+    assert (converter["rating_kw"], converter["limit_kw"]) == (2_100_000.0, 300_000.0)
+    assert "name" not in NETWORK["buses"][0]  # the snapshot's layout stays strict
+
+
 def test_a_site_never_schedules_more_than_its_contract() -> None:
     for site in GRID["sites"]:
         assert len(site["schedule_kw"]) == 48

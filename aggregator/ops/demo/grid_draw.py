@@ -44,7 +44,8 @@ def _hours() -> FloatArray:
 def _curve(knots: tuple[tuple[float, float], ...]) -> FloatArray:
     """Straight lines through (hour, value) knots, read at the middle of each half hour."""
     hours, values = zip(*knots, strict=True)
-    return np.interp(_hours(), hours, values)
+    curve: FloatArray = np.interp(_hours(), hours, values)
+    return curve
 
 
 def _sunshine() -> FloatArray:

@@ -115,6 +115,27 @@ def grid_load(path: Path = GRID_PATH) -> dict[str, Any]:
     return grid
 
 
+def grid_model_rows(grid: Grid) -> dict[str, list[dict[str, Any]]]:
+    """Return ``buses``, ``branches`` and ``links`` as the registry takes them.
+
+    The snapshot's network layout with names, places and kinds added; a link's ``rating_kw`` is
+    its full capacity, of which ``limit_kw`` is what the market may use.
+    """
+    network = grid["network"]
+    rows = {
+        "buses": [row | grid["bus_facts"][row["id"]] for row in network["buses"]],
+        "branches": [row | grid["branch_facts"][row["id"]] for row in network["branches"]],
+        "links": [
+            row | facts | {"rating_kw": facts["capacity_kw"]}
+            for row in network["links"]
+            for facts in [grid["link_facts"][row["id"]]]
+        ],
+    }
+    for row in (row for kind in rows.values() for row in kind):
+        row["name"] = row["name_ja"]
+    return rows
+
+
 def default_day(grid: Grid) -> dict[str, AreaDay]:
     """Return the synthetic summer weekday that comes with the grid, per area code."""
     return {area: AreaDay.from_mapping(row) for area, row in grid["default_day"].items()}

@@ -1,0 +1,628 @@
+r"""The cast of the tests: Inzai DC sells, Shiroi DC is its rival, Grid-T buys, a stranger looks on.
+
+Every function makes rows and returns them; call only those a test needs. The grid is a triangle
+of equal lines, so that every sensitivity is a third or two::
+
+            upstream (slack)
+            /              \
+    inzai-line           shiroi-line      1 kW less load at Inzai: -2/3 kW on inzai-line,
+          /                  \            -1/3 kW on shiroi-line, -1/3 kW on tie-line
+        inzai --tie-line-- shiroi         (flows counted downwards, and from Shiroi to Inzai)
+
+The published day (:func:`published_day`), in kW at the receiving end, without losses: in the
+evening (t = 34 to 39) Inzai gives 6,000 of battery and 9,000 of deferral, Shiroi 6,000 of power
+cap. That relieves inzai-line by 2/3·15,000 + 1/3·6,000 = 12,000, which is the need; only at
+t = 36 the need is 14,000, so 2,000 stay unserved. At midday (t = 20 to 25) Inzai's battery
+charges 5,000 against the area's surplus.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from django.db import connection
+
+from accounts.parties.models import Membership, Organisation, OrganisationKind, User
+from accounts.parties.roles import Role
+from market.clearing.models import (
+    Award,
+    AwardInterval,
+    ClearingPrice,
+    ClearingRun,
+    ElementFlow,
+    Leg,
+    PriceKind,
+    RunState,
+    SnapshotRecord,
+)
+from market.registry.models import (
+    Area,
+    Branch,
+    Bus,
+    CongestionPoint,
+    GridModel,
+    Resource,
+    ResourceKind,
+    Ruleset,
+    Site,
+)
+from market.trading.models import (
+    Auction,
+    AuctionState,
+    BaseFlow,
+    Bid,
+    BidContent,
+    BidForm,
+    Direction,
+    Mechanism,
+    Need,
+    NeedKind,
+)
+
+JST = ZoneInfo("Asia/Tokyo")
+DAY = date(2026, 11, 25)
+PASSWORD = "correct-horse-battery"
+HALF_HOURS = 48
+EVENING = range(34, 40)
+MIDDAY = range(20, 26)
+SCARCE = 36
+THIRD = Decimal(1) / 3
+
+RULES: dict[str, Any] = {
+    "version": "2026-09-01",
+    "deviation_limit_kw": 0.0,
+    "deviation_price_jpy_per_kwh": 200.0,
+    "payment": "pay_as_clear",
+    "price_tick_jpy_per_kwh": 0.01,
+    "quantity_tick_kw": 0.1,
+    "gap_max_ratio": 1e-9,
+    "iteration_limit": 2_000_000,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class People:
+    """Organisations, and one person in each."""
+
+    platform: Organisation
+    grid_t: Organisation
+    inzai_dc: Organisation
+    shiroi_dc: Organisation
+    stranger_org: Organisation
+    desk: User
+    planner: User
+    owner: User
+    rival: User
+    stranger: User
+
+
+@dataclass(frozen=True, kw_only=True)
+class Places:
+    """The triangle, its watched lines and what stands on it."""
+
+    people: People
+    area: Area
+    grid_model: GridModel
+    points: dict[str, CongestionPoint]
+    sites: dict[str, Site]
+    resources: dict[str, Resource]
+    ruleset: Ruleset
+
+
+@dataclass(frozen=True, kw_only=True)
+class MarketDay:
+    """An auction with what belongs to it."""
+
+    places: Places
+    auction: Auction
+    needs: dict[str, Need] = field(default_factory=dict)
+    bids: dict[str, Bid] = field(default_factory=dict)
+    run: ClearingRun | None = None
+    awards: dict[str, Award] = field(default_factory=dict)
+
+
+def organisation(code: str, kind: str, name: str, name_en: str) -> Organisation:
+    """Return the organisation `code`, new or known."""
+    row, _ = Organisation.objects.get_or_create(
+        code=code, defaults={"kind": kind, "name": name, "name_en": name_en}
+    )
+    return row
+
+
+def member(username: str, at: Organisation, role: str, *, is_staff: bool = False) -> User:
+    """Return a person with a role, who signs in with :data:`PASSWORD`."""
+    user, created = User.objects.get_or_create(
+        username=username, defaults={"display_name": username, "is_staff": is_staff}
+    )
+    if created:
+        user.set_password(PASSWORD)
+        user.save(update_fields=["password"])
+    Membership.objects.get_or_create(user=user, organisation=at, role=role)
+    return user
+
+
+def people() -> People:
+    """Make the cast."""
+    platform = organisation(
+        "wattbit", OrganisationKind.AGGREGATOR, "WattBit 市場運用", "WattBit market desk"
+    )
+    grid_t = organisation("grid-t", OrganisationKind.TSO, "グリッドT送配電", "Grid-T")
+    inzai_dc = organisation(
+        "inzai-dc", OrganisationKind.DC_OPERATOR, "印西データセンター", "Inzai DC"
+    )
+    shiroi_dc = organisation(
+        "shiroi-dc", OrganisationKind.DC_OPERATOR, "白井データセンター", "Shiroi DC"
+    )
+    stranger_org = organisation(
+        "stranger", OrganisationKind.DC_OPERATOR, "無関係な会社", "Stranger Org"
+    )
+    return People(
+        platform=platform,
+        grid_t=grid_t,
+        inzai_dc=inzai_dc,
+        shiroi_dc=shiroi_dc,
+        stranger_org=stranger_org,
+        desk=member("desk", platform, Role.MARKET_DESK, is_staff=True),
+        planner=member("planner", grid_t, Role.GRID_PLANNER),
+        owner=member("inzai", inzai_dc, Role.OPERATOR_TRADER),
+        rival=member("shiroi", shiroi_dc, Role.OPERATOR_TRADER),
+        stranger=member("stranger", stranger_org, Role.OPERATOR_TRADER),
+    )
+
+
+def ruleset(*, version: str = "2026-09-01", valid_from_on: date = date(2026, 9, 1)) -> Ruleset:
+    """Return the market's rules from a day on."""
+    row, _ = Ruleset.objects.get_or_create(
+        version=version,
+        defaults={"valid_from_on": valid_from_on, "rules": {**RULES, "version": version}},
+    )
+    return row
+
+
+def area(
+    code: str = "03", name: str = "東京", name_en: str = "Tokyo", *, tso: Organisation
+) -> Area:
+    """Return a balancing area of `tso`."""
+    row, _ = Area.objects.get_or_create(
+        code=code, defaults={"name": name, "name_en": name_en, "frequency_hz": 50, "tso": tso}
+    )
+    return row
+
+
+def _grid(tokyo: Area) -> GridModel:
+    grid_model = GridModel.objects.create(
+        name="triangle",
+        version=GridModel.objects.filter(name="triangle").count() + 1,
+        convention="reactance",
+        base_mva=100,
+        sha256="0" * 64,
+    )
+    shape = (
+        ("upstream", "北総", "Hokuso", 275, 1, "140.0500", "35.7300"),
+        ("inzai", "印西", "Inzai", 66, 0, "140.1450", "35.8300"),
+        ("shiroi", "白井", "Shiroi", 66, 0, "140.0560", "35.7920"),
+    )
+    buses = {
+        code: Bus.objects.create(
+            grid_model=grid_model,
+            code=code,
+            name=name,
+            name_en=name_en,
+            area=tokyo,
+            island="50Hz",
+            voltage_kv=voltage_kv,
+            slack_share_ratio=share,
+            longitude_deg=Decimal(longitude),
+            latitude_deg=Decimal(latitude),
+        )
+        for code, name, name_en, voltage_kv, share, longitude, latitude in shape
+    }
+    lines = (
+        ("inzai-line", "印西線", "Inzai line", "upstream", "inzai", 180_000),
+        ("shiroi-line", "白井線", "Shiroi line", "upstream", "shiroi", 150_000),
+        ("tie-line", "連絡線", "Tie line", "shiroi", "inzai", 60_000),
+    )
+    for code, name, name_en, start, end, rating_kw in lines:
+        Branch.objects.create(
+            grid_model=grid_model,
+            code=code,
+            name=name,
+            name_en=name_en,
+            from_bus=buses[start],
+            to_bus=buses[end],
+            reactance_pu=Decimal("0.01"),
+            rating_kw=rating_kw,
+        )
+    return grid_model
+
+
+def _site(operator: Organisation, tokyo: Area, *, bus: str, number: int) -> Site:
+    return Site.objects.create(
+        organisation=operator,
+        facility_owner=operator,
+        code=f"{operator.code}-1",
+        name=f"{operator.name}第1",
+        name_en=f"{operator.name_en} 1",
+        bus_code=bus,
+        area=tokyo,
+        point_number=f"03{number:020d}",
+        contract_kw=60_000,
+        loss_ratio=0,
+        labels=["country:JP"],
+        longitude_deg=Decimal("140.1400"),
+        latitude_deg=Decimal("35.8000"),
+    )
+
+
+def _resource(site: Site, suffix: str, kind: str, limit_up_kw: int, limit_down_kw: int) -> Resource:
+    return Resource.objects.create(
+        site=site,
+        code=f"{site.code}-{suffix}",
+        name=f"{site.name} {ResourceKind(kind).label}",
+        name_en=f"{site.name_en} {suffix}",
+        kind=kind,
+        limit_up_kw=limit_up_kw,
+        limit_down_kw=limit_down_kw,
+        hardware=["GPU"] if kind == ResourceKind.DC_LOAD else [],
+    )
+
+
+def places(cast: People | None = None) -> Places:
+    """Make the triangle with a data centre and a battery at Inzai and a data centre at Shiroi."""
+    cast = cast or people()
+    tokyo = area(tso=cast.grid_t)
+    grid_model = _grid(tokyo)
+    points = {
+        branch.code: CongestionPoint.objects.create(
+            grid_model=grid_model,
+            branch=branch,
+            owner=cast.grid_t,
+            code=branch.code,
+            name=branch.name,
+            name_en=branch.name_en,
+            rating_kw=branch.rating_kw,
+        )
+        for branch in grid_model.branches.all()
+    }
+    inzai = _site(cast.inzai_dc, tokyo, bus="inzai", number=1)
+    shiroi = _site(cast.shiroi_dc, tokyo, bus="shiroi", number=2)
+    resources = {
+        "inzai-load": _resource(inzai, "load", ResourceKind.DC_LOAD, 12_000, 4_000),
+        "inzai-battery": _resource(inzai, "battery", ResourceKind.BATTERY, 8_000, 8_000),
+        "shiroi-load": _resource(shiroi, "load", ResourceKind.DC_LOAD, 10_000, 4_000),
+    }
+    return Places(
+        people=cast,
+        area=tokyo,
+        grid_model=grid_model,
+        points=points,
+        sites={"inzai": inzai, "shiroi": shiroi},
+        resources=resources,
+        ruleset=ruleset(),
+    )
+
+
+def day_start(day: date) -> datetime:
+    """Return the start of a JST day."""
+    return datetime.combine(day, time.min, JST).astimezone(UTC)
+
+
+def half_hours(value: float = 0, **at: float) -> list[Decimal]:
+    """Return 48 values: `value`, but ``t36=14_000`` at t = 36."""
+    values = [Decimal(value)] * HALF_HOURS
+    for name, number in at.items():
+        values[int(name.removeprefix("t"))] = Decimal(number)
+    return values
+
+
+def during(spans: Sequence[int], value: float, otherwise: float = 0) -> list[Decimal]:
+    """Return 48 values: `value` at each t of `spans`, else `otherwise`."""
+    return [Decimal(value) if t in spans else Decimal(otherwise) for t in range(HALF_HOURS)]
+
+
+def auction(
+    where: Places, *, delivery_on: date = DAY, state: str = AuctionState.OPEN, code: str = ""
+) -> Auction:
+    """Make a day-ahead auction whose gate closes at 14:00 JST of the day before."""
+    start = day_start(delivery_on)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT nextval('trading_gate_number')")
+        gate_number = cursor.fetchone()[0]
+    return Auction.objects.create(
+        gate_number=gate_number,
+        code=code or f"DA-{delivery_on:%Y-%m-%d}",
+        name=f"前日 {delivery_on:%Y-%m-%d}",
+        delivery_on=delivery_on,
+        delivery_start=start,
+        opens_at=start - timedelta(hours=12, minutes=30),
+        gate_closure_at=start - timedelta(hours=10),
+        closed_at=None if state in ("SCHEDULED", "OPEN") else start - timedelta(hours=10),
+        state=state,
+        ruleset=where.ruleset,
+        grid_model=where.grid_model,
+    )
+
+
+def needs(where: Places, of: Auction) -> dict[str, Need]:
+    """Make Grid-T's needs: relief of the Inzai line, area shortage and area surplus."""
+    common = {
+        "auction": of,
+        "organisation": where.people.grid_t,
+        "available_at": of.opens_at - timedelta(hours=1),
+    }
+    local = during(EVENING, 12_000)
+    local[SCARCE] = Decimal(14_000)
+    return {
+        "local": Need.objects.create(
+            **common,
+            kind=NeedKind.LOCAL,
+            code="inzai-line-up",
+            congestion_point=where.points["inzai-line"],
+            flow_sign=1,
+            direction=Direction.UP,
+            quantity_kw=local,
+            cap_jpy_per_kwh=half_hours(180),
+        ),
+        "shortage": Need.objects.create(
+            **common,
+            kind=NeedKind.BALANCE,
+            code="tokyo-up",
+            area=where.area,
+            direction=Direction.UP,
+            quantity_kw=during(EVENING, 21_000),
+            cap_jpy_per_kwh=half_hours(60),
+        ),
+        "surplus": Need.objects.create(
+            **common,
+            kind=NeedKind.BALANCE,
+            code="tokyo-down",
+            area=where.area,
+            direction=Direction.DOWN,
+            quantity_kw=during(MIDDAY, 5_000),
+            cap_jpy_per_kwh=half_hours(12),
+        ),
+    }
+
+
+def base_flows(where: Places, of: Auction) -> None:
+    """Make the TSO's forecast: the Inzai line is over its rating in the evening by the need."""
+    over = during(EVENING, 192_000, 140_000)
+    over[SCARCE] = Decimal(194_000)
+    forecast = {
+        "inzai-line": over,
+        "shiroi-line": during(EVENING, 120_000, 90_000),
+        "tie-line": half_hours(20_000),
+    }
+    for code, flow_kw in forecast.items():
+        BaseFlow.objects.create(
+            auction=of,
+            congestion_point=where.points[code],
+            base_flow_kw=flow_kw,
+            available_at=of.opens_at - timedelta(hours=1),
+        )
+
+
+# name: resource, mechanism, direction, half hours, kW, ask [JPY/kWh]
+OFFERS = {
+    "inzai-battery-up": ("inzai-battery", Mechanism.BATTERY, Direction.UP, EVENING, 6_000, 9),
+    "inzai-battery-down": ("inzai-battery", Mechanism.BATTERY, Direction.DOWN, MIDDAY, 5_000, 4),
+    "inzai-defer": ("inzai-load", Mechanism.DEFERRAL, Direction.UP, EVENING, 9_000, 21),
+    "shiroi-cap": ("shiroi-load", Mechanism.POWER_CAP, Direction.UP, EVENING, 6_000, 28),
+}
+
+
+def bids(where: Places, of: Auction) -> dict[str, Bid]:
+    """Make one step-curve bid for each of :data:`OFFERS`, content included."""
+    made = {}
+    for name, (unit, mechanism, direction, span, quantity_kw, ask) in OFFERS.items():
+        resource = where.resources[unit]
+        content = {
+            "direction": direction,
+            "curves": [
+                {
+                    "first_t": span[0],
+                    "last_t": span[-1],
+                    "steps": [
+                        {"quantity_kw": f"{quantity_kw}.0", "ask_jpy_per_kwh": f"{ask}.00"},
+                    ],
+                }
+            ],
+        }
+        text = json.dumps(content, sort_keys=True)
+        made[name] = Bid.objects.create(
+            client_bid_id=f"{name}-{of.delivery_on:%m%d}",
+            auction=of,
+            organisation=resource.site.organisation,
+            resource=resource,
+            form=BidForm.STEPS,
+            mechanism=mechanism,
+            received_at=of.gate_closure_at - timedelta(minutes=30),
+            content_sha256=hashlib.sha256(text.encode()).hexdigest(),
+        )
+        BidContent.objects.create(bid=made[name], content=content)
+    return made
+
+
+def _sensitivities() -> list[dict[str, Any]]:
+    """Return flow per kW injected at each site: the triangle's thirds."""
+    third = 1 / 3
+    return [
+        {
+            "id": "inzai-dc-1",
+            "sensitivity_kw_per_kw": {
+                "inzai-line": -2 * third,
+                "shiroi-line": -third,
+                "tie-line": -third,
+            },
+        },
+        {
+            "id": "shiroi-dc-1",
+            "sensitivity_kw_per_kw": {
+                "inzai-line": -third,
+                "shiroi-line": -2 * third,
+                "tie-line": third,
+            },
+        },
+    ]
+
+
+def run(of: Auction, *, state: str = RunState.PUBLISHED) -> ClearingRun:
+    """Make a clearing run with its snapshot and result."""
+    frozen = json.dumps({"auction": of.code}, sort_keys=True).encode()
+    result = json.dumps(
+        {"schema": "wattbit-result/1", "places": _sensitivities()}, sort_keys=True
+    ).encode()
+    snapshot = SnapshotRecord.objects.create(
+        auction=of, sha256=hashlib.sha256(frozen).hexdigest(), content=frozen
+    )
+    return ClearingRun.objects.create(
+        auction=of,
+        snapshot=snapshot,
+        number=of.runs.count() + 1,
+        state=state,
+        engine_version="cast",
+        result=result,
+        result_sha256=hashlib.sha256(result).hexdigest(),
+        objective_jpy=Decimal("1234567.00"),
+        certificate={"passed": True, "checks": []},
+        published_at=of.gate_closure_at + timedelta(minutes=5),
+    )
+
+
+def site_price(site: str, t: int) -> Decimal:
+    """Price at a site: that of the area, and a third or two of the line's 45 (or 180) yen."""
+    relief = {"inzai": 2 * THIRD, "shiroi": THIRD}[site]
+    return round(area_price(t) + relief * line_price(t), 2)
+
+
+def area_price(t: int) -> Decimal:
+    """Price of the area: 30 in the evening, 6 at midday, else 10 yen."""
+    return Decimal(30 if t in EVENING else 6 if t in MIDDAY else 10)
+
+
+def line_price(t: int) -> Decimal:
+    """Price of relief of the Inzai line: 45 in the evening, its cap of 180 where it is unserved."""
+    return Decimal(0 if t not in EVENING else 180 if t == SCARCE else 45)
+
+
+def _prices(of: MarketDay) -> list[ClearingPrice]:
+    rows = []
+    assert of.run is not None
+    for t in range(HALF_HOURS):
+        common = {
+            "run": of.run,
+            "t": t,
+            "start_at": of.auction.delivery_start + timedelta(minutes=30 * t),
+        }
+        rows.append(
+            ClearingPrice(
+                **common,
+                kind=PriceKind.AREA,
+                area=of.places.area,
+                price_jpy_per_kwh=area_price(t),
+            )
+        )
+        rows += [
+            ClearingPrice(
+                **common, kind=PriceKind.PLACE, site=site, price_jpy_per_kwh=site_price(name, t)
+            )
+            for name, site in of.places.sites.items()
+        ]
+        for name, need in of.needs.items():
+            unserved = Decimal(2_000 if name == "local" and t == SCARCE else 0)
+            price = line_price(t) if name == "local" else area_price(t)
+            rows.append(
+                ClearingPrice(
+                    **common,
+                    kind=PriceKind.NEED,
+                    need=need,
+                    price_jpy_per_kwh=price if need.quantity_kw[t] else 0,
+                    served_kw=need.quantity_kw[t] - unserved,
+                    unserved_kw=unserved,
+                )
+            )
+    return rows
+
+
+def _flows(of: MarketDay) -> list[ElementFlow]:
+    """Return flows: Inzai 15,000 and Shiroi 6,000 UP in the evening, Inzai 5,000 DOWN at midday."""
+    effects = {
+        "inzai-line": (-12_000, 3_333),
+        "shiroi-line": (-9_000, 1_667),
+        "tie-line": (-3_000, 1_667),
+    }
+    forecast = {row.congestion_point.code: row.base_flow_kw for row in of.auction.base_flows.all()}
+    return [
+        ElementFlow(
+            run=of.run,
+            congestion_point=point,
+            t=t,
+            before_kw=forecast[code][t],
+            after_kw=forecast[code][t]
+            + (effects[code][0] if t in EVENING else effects[code][1] if t in MIDDAY else 0),
+        )
+        for code, point in of.places.points.items()
+        for t in range(HALF_HOURS)
+    ]
+
+
+def _awards(of: MarketDay) -> dict[str, Award]:
+    made = {}
+    for name, (unit, _, direction, span, quantity_kw, _) in OFFERS.items():
+        bid = of.bids[name]
+        award = Award.objects.create(
+            run=of.run,
+            auction=of.auction,
+            bid=bid,
+            organisation=bid.organisation,
+            resource=of.places.resources[unit],
+            leg=Leg.STEPS,
+            direction=direction,
+        )
+        AwardInterval.objects.bulk_create(
+            AwardInterval(
+                award=award,
+                t=t,
+                start_at=of.auction.delivery_start + timedelta(minutes=30 * t),
+                quantity_kw=quantity_kw,
+                price_jpy_per_kwh=site_price(unit.split("-")[0], t),
+            )
+            for t in span
+        )
+        made[name] = award
+    return made
+
+
+def open_day(where: Places | None = None, *, delivery_on: date = DAY) -> MarketDay:
+    """Make an auction that is open, with needs, forecast and bids."""
+    where = where or places()
+    of = auction(where, delivery_on=delivery_on)
+    base_flows(where, of)
+    return MarketDay(places=where, auction=of, needs=needs(where, of), bids=bids(where, of))
+
+
+def published_day(where: Places | None = None, *, delivery_on: date = DAY) -> MarketDay:
+    """Make a whole published day: needs, bids, run, awards, prices and flows."""
+    where = where or places()
+    of = auction(where, delivery_on=delivery_on, state=AuctionState.PUBLISHED)
+    base_flows(where, of)
+    bare = MarketDay(
+        places=where, auction=of, needs=needs(where, of), bids=bids(where, of), run=run(of)
+    )
+    ClearingPrice.objects.bulk_create(_prices(bare))
+    ElementFlow.objects.bulk_create(_flows(bare))
+    return MarketDay(
+        places=where,
+        auction=of,
+        needs=bare.needs,
+        bids=bare.bids,
+        run=bare.run,
+        awards=_awards(bare),
+    )

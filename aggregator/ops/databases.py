@@ -25,6 +25,7 @@ from aggregator.ops.errors import ServersFailed
 
 MAINTENANCE_DATABASE = "postgres"
 TEMPLATE_LOCK = 0x57617474  # "Watt": one maker of templates at a time
+TEMPLATES_KEPT = 3
 OUR_MARK = "wattbit: may be dropped and made again; migrations "
 
 
@@ -67,6 +68,15 @@ def exists(url: str) -> bool:
     return found is not None
 
 
+def names_like(url: str, prefix: str) -> list[str]:
+    """Return the names of databases that start with `prefix`, the oldest first."""
+    with _maintenance(url) as connection:
+        rows = connection.execute(
+            "SELECT datname FROM pg_database WHERE starts_with(datname, %s) ORDER BY oid", [prefix]
+        ).fetchall()
+    return [name for (name,) in rows]
+
+
 def template_ensure(url: str) -> str:
     """Return the name of a migrated template on the server of `url`, making it if need be.
 
@@ -80,11 +90,9 @@ def template_ensure(url: str) -> str:
         connection.execute("SELECT pg_advisory_lock(%s)", [TEMPLATE_LOCK])
         if exists(url_of(url, name)):
             return name
-        stale = connection.execute(
-            "SELECT datname FROM pg_database WHERE datname LIKE 'wattbit\\_template\\_%%'"
-        ).fetchall()
-        for (old,) in stale:
-            drop(url_of(url, old))
+        # another branch's run may still copy from its own
+        for stale in names_like(url, "wattbit_template_")[:-TEMPLATES_KEPT]:
+            drop(url_of(url, stale))
         making = f"{name}_making"
         connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(making)))
         migrate(url_of(url, making))

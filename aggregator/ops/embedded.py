@@ -23,6 +23,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 from aggregator.ops import binaries
 from aggregator.ops.errors import ServersFailed
@@ -73,11 +74,11 @@ class Addresses:
 
 @dataclass(frozen=True, kw_only=True)
 class Status:
-    """What runs, and whether a living process said it would stop it."""
+    """What answers, and whether it stays when nobody uses it."""
 
     postgres: bool
     valkey: bool
-    owner_pid: int | None
+    is_kept: bool
 
 
 class Servers:
@@ -98,6 +99,7 @@ class Servers:
         self.durable = durable
         self._user = pwd.getpwnam(SERVER_USER) if os.geteuid() == 0 else None
         self._short = _short_directory(instance_home(instance))
+        self._use: TextIO | None = None
 
     @property
     def data(self) -> Path:
@@ -114,14 +116,11 @@ class Servers:
             redis_url=f"unix://{self._short / 'vk' / 'valkey.sock'}?db=0",
         )
 
-    def start(self) -> bool:
-        """Start what does not run yet.
+    def start(self) -> None:
+        """Start what does not run yet, and count as a user until :meth:`leave`.
 
-        Returns
-        -------
-        bool
-            True if this process is now the one that should call :meth:`stop`: it started the
-            servers, or whoever did is dead.
+        The count is a shared lock on a file, which ends with the process however it dies: servers
+        left by a killed process are found, used and stopped by the next one.
 
         Raises
         ------
@@ -129,44 +128,46 @@ class Servers:
             If a server does not come up; the message ends with its own log.
         """
         self._directories_make()
+        if self._use is None:
+            self._use = (self._short / "users").open("a")
+            fcntl.flock(self._use, fcntl.LOCK_SH)
         with self._locked():
-            owner_pid = self._owner_pid()
-            started = [self._postgres_start(), self._valkey_start()]
-            if any(started) or owner_pid is None:
-                self._owner_file.write_text(process_identity(os.getpid()))
-                return True
-            return False
+            self._postgres_start()
+            self._valkey_start()
 
-    def release(self) -> None:
-        """Leave the servers running after this process: nobody owns them."""
-        with contextlib.suppress(FileNotFoundError), self._locked():
-            self._owner_file.write_text("servers start")
+    def leave(self) -> None:
+        """Stop the servers unless another process uses them or :meth:`keep` was asked for."""
+        self._directories_make()
+        use = self._use or (self._short / "users").open("a")
+        self._use = None
+        with use, contextlib.suppress(BlockingIOError):
+            # the lock turns from shared to exclusive only when this was the last user
+            fcntl.flock(use, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not self._kept.exists():
+                self._stop_both()
 
-    def stop(self, *, left_by: str | None = None) -> None:
-        """Stop both servers; harmless when they do not run.
+    def keep(self) -> None:
+        """Let the servers run without a user, until :meth:`stop`."""
+        self._kept.touch()
 
-        Parameters
-        ----------
-        left_by
-            Stop only if the owner is still this process, named by :func:`process_identity`:
-            a later start may have taken the servers over.
-        """
-        if not self._short.is_dir():
-            return
-        _refuse_foreign(self._short)
+    def stop(self) -> None:
+        """Stop both servers whoever uses them; harmless when they do not run."""
+        if self._short.is_dir():
+            self._directories_make()
+            self._kept.unlink(missing_ok=True)
+            self._stop_both()
+
+    def _stop_both(self) -> None:
         with self._locked():
-            if left_by is not None and not self._is_owned_by(left_by):
-                return
             self._valkey_stop()
             self._postgres_stop()
-            self._owner_file.unlink(missing_ok=True)
 
     def status(self) -> Status:
         """Ask the sockets, not the files: pid files outlive their processes."""
         return Status(
             postgres=_answers(self._postgres_socket),
             valkey=_answers(self._valkey_socket),
-            owner_pid=self._owner_pid(),
+            is_kept=self._kept.exists(),
         )
 
     @property
@@ -178,22 +179,8 @@ class Servers:
         return self._short / "vk" / "valkey.sock"
 
     @property
-    def _owner_file(self) -> Path:
-        return self._short / "owner"
-
-    def _owner_pid(self) -> int | None:
-        """Return the living owner's pid, 0 for "nobody, on purpose", None if the owner is gone."""
-        try:
-            said = self._owner_file.read_text()
-        except FileNotFoundError:
-            return None
-        if said == "servers start":
-            return 0
-        pid = int(said.partition(" ")[0])
-        return pid if process_identity(pid) == said else None
-
-    def _is_owned_by(self, identity: str) -> bool:
-        return self._owner_file.exists() and self._owner_file.read_text() == identity
+    def _kept(self) -> Path:
+        return self._short / "kept"
 
     def _directories_make(self) -> None:
         home = instance_home(self.instance)
@@ -262,9 +249,9 @@ class Servers:
                 partial.rename(copies / part.name)
         return copies / directory.relative_to(package.parent)
 
-    def _postgres_start(self) -> bool:
+    def _postgres_start(self) -> None:
         if _answers(self._postgres_socket):
-            return False
+            return
         tools = self._reachable(binaries.postgres_directory())
         if not (self.data / "PG_VERSION").exists():
             self._cluster_make(tools)
@@ -280,7 +267,7 @@ class Servers:
         for _ in range(START_ATTEMPTS):
             done = self._run(start)
             if _answers(self._postgres_socket):
-                return done.returncode == 0
+                return
             time.sleep(START_PAUSE_S)
         tail = log.read_text(errors="replace")[-2000:] if log.exists() else done.stdout
         raise ServersFailed(f"PostgreSQL does not start:\n{tail}")
@@ -311,9 +298,9 @@ class Servers:
         if _answers(self._postgres_socket):
             raise ServersFailed(f"PostgreSQL of {self.instance} does not stop; see {self.data}")
 
-    def _valkey_start(self) -> bool:
+    def _valkey_start(self) -> None:
         if _answers(self._valkey_socket):
-            return False
+            return
         home = self._valkey_socket.parent
         program = binaries.valkey_program()
         if self._user and not binaries.may_run(program, self._user):
@@ -335,7 +322,7 @@ class Servers:
         deadline = time.monotonic() + VALKEY_WAIT_S
         while time.monotonic() < deadline and done.returncode == 0:
             if _answers(self._valkey_socket):
-                return True
+                return
             time.sleep(0.02)
         raise ServersFailed(f"Valkey does not start:\n{done.stdout[-2000:]}")
 
@@ -385,15 +372,3 @@ def _answers(path: Path) -> bool:
         line.connect(str(path))
         return True
     return False
-
-
-def process_identity(pid: int) -> str:
-    """Name a living process so that a later one with its pid is told apart; "" if it is gone."""
-    try:
-        born = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
-    except OSError:
-        done = subprocess.run(
-            ["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False
-        )
-        born = done.stdout.strip()
-    return f"{pid} {born}" if born else ""

@@ -3,9 +3,10 @@
 >>> with Stack(instance="demo") as stack:            # doctest: +SKIP
 ...     stack.start_servers()
 ...     stack.migrate(fresh=True)
-...     port = stack.start_web()
-...     stack.start_worker()
-...     stack.start_beat()
+...     port = stack.start_web(wait=False)
+...     stack.start_worker(wait=False)
+...     stack.start_beat(wait=False)
+...     stack.wait_ready()
 
 Every child has a process group of its own and a log under ``.wattbit/<instance>/log/``. They end
 with the ``with`` block; if this process is killed, a watchdog ends them.
@@ -37,9 +38,9 @@ from aggregator.ops.embedded import (
     Addresses,
     Servers,
     instance_home,
-    process_identity,
 )
 from aggregator.ops.errors import ChildFailed
+from aggregator.ops.watchdog import process_identity
 
 READY_WAIT_S = 60.0
 STOP_WAIT_S = 8.0
@@ -89,7 +90,7 @@ class Stack:
         self.instance = instance
         self.children: list[Child] = []
         self._servers = Servers(instance=instance, durable=durable)
-        self._owns_servers = False
+        self._uses_servers = False
         self._settings = settings_module
         self._external_database = os.environ.get("DATABASE_URL") if addresses is None else None
         self._external_redis = os.environ.get("REDIS_URL") if addresses is None else None
@@ -99,6 +100,7 @@ class Stack:
             redis_url=self._external_redis or embedded.redis_url,
         )
         self._home = instance_home(instance)
+        self._ready: dict[str, Callable[[], bool]] = {}
         self._watchdog: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
@@ -133,9 +135,9 @@ class Stack:
             If one does not start, does not answer or is too old.
         """
         if not (self._external_database and self._external_redis):
-            self._owns_servers = self._servers.start()
-            if self._owns_servers:
-                self._tell(f"servers {self.instance} {process_identity(os.getpid())}")
+            self._servers.start()
+            self._uses_servers = True
+            self._tell(f"servers {self.instance}")
         if self._external_database:
             databases.postgres_check(self._external_database)
         if self._external_redis:
@@ -166,7 +168,7 @@ class Stack:
         elif not databases.is_migrated(url):
             databases.migrate(url)
 
-    def start_web(self, port: int = 0, *, name: str = "web") -> int:
+    def start_web(self, port: int = 0, *, name: str = "web", wait: bool = True) -> int:
         """Start the web server on 127.0.0.1 and wait until it answers.
 
         Parameters
@@ -189,7 +191,9 @@ class Stack:
         argv += ["--host", "127.0.0.1", "--port", str(port), "--log-level", "warning"]
         argv += ["--lifespan", "off", "--timeout-graceful-shutdown", "3"]
         child = self.spawn(name, argv, {"DATABASE_POOL_SIZE": "8"})
-        self._wait(child, lambda: _is_healthy(port))
+        self._ready[child.name] = lambda: _is_healthy(port)
+        if wait:
+            self.wait_ready()
         return port
 
     def start_worker(
@@ -231,8 +235,9 @@ class Stack:
         ready = self._home / "log" / f"{name}.ready"
         ready.unlink(missing_ok=True)
         child = self.spawn(name, argv, {**changes, "READY_FILE": str(ready)})
+        self._ready[child.name] = ready.exists
         if wait:
-            self._wait(child, ready.exists)
+            self.wait_ready()
         return child
 
     def spawn(
@@ -283,32 +288,42 @@ class Stack:
 
     def stop_child(self, child: Child, *, wait_s: float = STOP_WAIT_S) -> None:
         """End one child and its process group."""
+        self._ready.pop(child.name, None)
         self.children = [other for other in self.children if other is not child]
         _reap([child], wait_s=wait_s)
 
     def stop(self) -> None:
-        """End all children, the last started first, then the servers if this stack owns them."""
+        """End all children, the last started first, then the servers if nobody else uses them."""
         children, self.children = list(reversed(self.children)), []
         _reap(children, wait_s=STOP_WAIT_S)
-        if self._owns_servers:
-            self._owns_servers = False
-            self._servers.stop(left_by=process_identity(os.getpid()))
+        if self._uses_servers:
+            self._uses_servers = False
+            self._servers.leave()
         if self._watchdog is not None and self._watchdog.stdin is not None:
             self._tell("done")
             self._watchdog.stdin.close()
             self._watchdog.wait(timeout=STOP_WAIT_S)
             self._watchdog = None
 
-    def _wait(self, child: Child, is_ready: Callable[[], bool]) -> None:
+    def wait_ready(self) -> None:
+        """Wait for every child started with ``wait=False``.
+
+        Raises
+        ------
+        ChildFailed
+            If one ends or is not ready in time, with the end of its log.
+        """
         deadline = time.monotonic() + READY_WAIT_S
-        while time.monotonic() < deadline:
-            if is_ready():
-                return
+        while self._ready:
+            self._ready = {name: ready for name, ready in self._ready.items() if not ready()}
             self.check()
+            if time.monotonic() > deadline:
+                late = next(child for child in self.children if child.name in self._ready)
+                raise ChildFailed(
+                    f"{late.name} is not ready after {READY_WAIT_S:.0f} s; "
+                    f"{late.log} ends:\n{late.tail}"
+                )
             time.sleep(0.05)
-        raise ChildFailed(
-            f"{child.name} is not ready after {READY_WAIT_S:.0f} s; {child.log} ends:\n{child.tail}"
-        )
 
     def _tell(self, line: str) -> None:
         if self._watchdog is None:

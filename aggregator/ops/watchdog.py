@@ -2,7 +2,7 @@
 
 ``python -m aggregator.ops.watchdog`` reads what its parent started, line by line, from its
 standard input. When the pipe ends, the parent is gone; unless it said ``done`` before, the
-process groups are ended and the servers it owned are stopped.
+process groups are ended, and the servers stopped if nobody else uses them.
 """
 
 from __future__ import annotations
@@ -10,10 +10,12 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import subprocess
 import sys
 import time
+from pathlib import Path
 
-from aggregator.ops.embedded import Servers, process_identity
+from aggregator.ops.embedded import Servers
 
 TERM_WAIT_S = 5.0
 
@@ -24,7 +26,7 @@ def groups_end(identities: list[str], *, wait_s: float) -> None:
     Parameters
     ----------
     identities
-        :func:`aggregator.ops.embedded.process_identity` of each group's leader.
+        :func:`process_identity` of each group's leader.
     wait_s
         Patience between the two signals.
     """
@@ -35,6 +37,18 @@ def groups_end(identities: list[str], *, wait_s: float) -> None:
         time.sleep(0.05)
     for identity in identities:
         _signal(identity, signal.SIGKILL)
+
+
+def process_identity(pid: int) -> str:
+    """Name a living process so that a later one with its pid is told apart; "" if it is gone."""
+    try:
+        born = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except OSError:
+        done = subprocess.run(
+            ["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False
+        )
+        born = done.stdout.strip()
+    return f"{pid} {born}" if born else ""
 
 
 def _pid(identity: str) -> int:
@@ -55,7 +69,7 @@ def main() -> None:
     """Read until the parent is gone, then end what it left."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     groups: list[str] = []
-    servers: list[tuple[str, str]] = []
+    instances: list[str] = []
     for line in sys.stdin:
         word, _, rest = line.rstrip("\n").partition(" ")
         if word == "done":
@@ -63,11 +77,10 @@ def main() -> None:
         if word == "group":
             groups.append(rest)
         elif word == "servers":
-            instance, _, owner = rest.partition(" ")
-            servers.append((instance, owner))
+            instances.append(rest)
     groups_end(list(reversed(groups)), wait_s=TERM_WAIT_S)
-    for instance, owner in servers:
-        Servers(instance=instance).stop(left_by=owner)
+    for instance in instances:
+        Servers(instance=instance).leave()
 
 
 if __name__ == "__main__":

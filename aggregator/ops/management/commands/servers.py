@@ -22,7 +22,7 @@ class Command(BaseCommand):
         try:
             if options["action"] == "start":
                 servers.start()
-                servers.release()
+                servers.keep()
             elif options["action"] == "stop":
                 servers.stop()
         except ServersFailed as failure:

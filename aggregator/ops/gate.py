@@ -1,0 +1,163 @@
+"""``manage.py test``: every check of the repository, the cheapest first.
+
+Each step runs in a process of its own, so that none can spoil the next; all of them run even
+after one failed, so that one run shows everything. The last line counts tests and steps.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from aggregator.ops.embedded import ROOT, Servers
+from aggregator.ops.errors import ServersFailed
+
+PACKAGES = ("accounts", "market", "aggregator")
+LAYERS = (
+    "core",
+    "properties",
+    "apps",
+    "api",
+    "protocols",
+    "portal",
+    "flow",
+    "faults",
+    "architecture",
+)
+PYTEST_NOTHING_COLLECTED = 5
+OPTIONAL_TOOLS = {"chromium": "pages are not looked at in a browser"}
+TEST_SETTINGS = "aggregator.config.settings.test"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """One check: a name, and the command that makes it."""
+
+    name: str
+    argv: tuple[str, ...]
+
+
+def _tool(name: str) -> str:
+    return str(Path(sys.executable).with_name(name))
+
+
+def static_steps() -> list[Step]:
+    """Return the checks that run no code of ours, the cheapest first."""
+    return [
+        Step(name="lint", argv=(_tool("ruff"), "check", "--quiet", ".")),
+        Step(name="format", argv=(_tool("ruff"), "format", "--check", "--quiet", ".")),
+        Step(name="imports", argv=(_tool("lint-imports"), "--no-cache")),
+        Step(name="types", argv=(sys.executable, "-m", "mypy", "manage.py", *PACKAGES)),
+    ]
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the gate and return its exit code: 0 only if nothing failed and something ran."""
+    options, pytest_arguments = _parse(arguments)
+    if options.list:
+        for step in static_steps():
+            _say(f"{step.name:13} {' '.join(step.argv[1:])}")
+        for layer in LAYERS:
+            _say(f"{layer:13} pytest tests/{layer}")
+        return 0
+    began = time.monotonic()
+    counts: Counter[str] = Counter()
+    whole = not options.only and not pytest_arguments
+    if whole:
+        for step in static_steps():
+            counts[_run(step)] += 1
+        for tool, loss in OPTIONAL_TOOLS.items():
+            if shutil.which(tool) is None:
+                _say(f"note: {tool} is not installed: {loss}")
+    counts += _tests(options.only, pytest_arguments, whole=whole)
+    _say(f"in {time.monotonic() - began:.0f} s; static checks count as one each")
+    _say(f"{counts['passed']} passed, {counts['failed']} failed, {counts['skipped']} skipped")
+    return 1 if counts["failed"] or not counts["passed"] else 0
+
+
+def _parse(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
+    parser = argparse.ArgumentParser(
+        prog="manage.py test",
+        description="All checks, the cheapest first. Further arguments go to pytest.",
+    )
+    parser.add_argument("--only", choices=LAYERS, action="append", default=[], help="one layer")
+    parser.add_argument("--list", action="store_true", help="show the steps and stop")
+    return parser.parse_known_args(list(arguments))
+
+
+def _run(step: Step) -> str:
+    began = time.monotonic()
+    done = subprocess.run(
+        step.argv,
+        cwd=ROOT,
+        env={**os.environ, "DJANGO_SETTINGS_MODULE": TEST_SETTINGS, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    verdict = "passed" if done.returncode == 0 else "failed"
+    _say(f"{step.name:13} {verdict} ({time.monotonic() - began:.1f} s)")
+    if verdict == "failed":
+        _say((done.stdout + done.stderr).strip())
+    return verdict
+
+
+def _tests(layers: list[str], arguments: list[str], *, whole: bool) -> Counter[str]:
+    """Run pytest on the servers of the instance ``test``, kept up between its processes."""
+    targets = [f"tests/{layer}" for layer in layers if (ROOT / "tests" / layer).is_dir()]
+    if layers and not targets:
+        _say(f"no tests in {', '.join(layers)} yet")
+        return Counter(failed=1)
+    parallel = ["-n", "2", "--dist", "loadfile"] if whole and (os.cpu_count() or 1) > 1 else []
+    argv = [sys.executable, "-m", "pytest", "-q", *parallel, *targets, *arguments]
+    leave = _servers_start(layers)
+    try:
+        with tempfile.TemporaryDirectory() as directory:
+            counts = Path(directory) / "counts.json"
+            environment = {
+                **os.environ,
+                "DJANGO_SETTINGS_MODULE": TEST_SETTINGS,
+                "WATTBIT_TEST_COUNTS": str(counts),
+            }
+            code = subprocess.run(argv, cwd=ROOT, env=environment, check=False).returncode
+            found = Counter(json.loads(counts.read_text())) if counts.exists() else Counter()
+    finally:
+        leave()
+    if code not in (0, PYTEST_NOTHING_COLLECTED) and not found["failed"]:
+        _say(f"pytest ended with code {code}")
+        found["failed"] += 1
+    return found
+
+
+def _servers_start(layers: list[str]) -> Callable[[], None]:
+    """Start the servers once for all pytest processes; pure layers need none."""
+    if os.environ.get("DATABASE_URL") and os.environ.get("REDIS_URL"):
+        return _nothing
+    if layers and set(layers) <= {"core", "properties"}:
+        return _nothing
+    servers = Servers(instance="test", durable=False)
+    try:
+        servers.start()
+    except ServersFailed as failure:
+        _say(str(failure))
+        return _nothing
+    return servers.leave
+
+
+def _nothing() -> None:
+    """Stop nothing: nothing was started."""
+
+
+def _say(message: str) -> None:
+    sys.stdout.write(message + "\n")
+    sys.stdout.flush()

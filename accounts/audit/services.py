@@ -14,7 +14,7 @@ def subject_of(subject: models.Model | str) -> str:
     """Name a row the way audit entries do: ``trading.bid:<id>``."""
     if isinstance(subject, str):
         return subject
-    return f"{subject._meta.label_lower}:{subject.pk}"
+    return f"{subject._meta.label_lower}:{subject.pk}"  # noqa: SLF001 - Django's documented way
 
 
 def entry_append(

@@ -1,20 +1,25 @@
 """Create, claim and finish jobs. The row decides; a message only rings."""
 
 import json
-from collections.abc import Mapping
+import logging
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db import connection, transaction
+from django.conf import settings
+from django.db import DatabaseError, connection, transaction
 from django.db.models.expressions import RawSQL
 
 from accounts.audit.services import entry_append
 from accounts.core.errors import ClaimLost
 from accounts.jobs.models import Job, JobState
 
-LEASE_S = 60
+logger = logging.getLogger(__name__)
+
 PAUSE_FIRST_S = 1
 PAUSE_MAX_S = 300
 
@@ -28,6 +33,12 @@ class Claim:
     kind: str
     key: str
     payload: Mapping[str, Any] = field(default_factory=dict)
+    is_last_attempt: bool = False
+
+
+def lease_default_s() -> float:
+    """How long a silent worker keeps its claim (setting ``JOB_LEASE_S``)."""
+    return float(getattr(settings, "JOB_LEASE_S", 15))
 
 
 def job_create(
@@ -51,7 +62,7 @@ def job_create(
     return job
 
 
-def job_claim(*, job_id: UUID, lease_s: float = LEASE_S) -> Claim | None:
+def job_claim(*, job_id: UUID, lease_s: float | None = None) -> Claim | None:
     """Take a due job by compare-and-set; None if it is not due, done, or another's.
 
     A job whose lease ran out is taken over with a higher token, so that its former
@@ -69,28 +80,71 @@ def job_claim(*, job_id: UUID, lease_s: float = LEASE_S) -> Claim | None:
               AND (not_before IS NULL OR not_before <= clock_timestamp())
               AND (state = 'READY' OR (state = 'RUNNING' AND lease_until < clock_timestamp()))
               AND attempts_count < attempts_max
-            RETURNING token, kind, key, payload::text
+            RETURNING token, kind, key, payload::text, attempts_count >= attempts_max
             """,
-            [lease_s, job_id],
+            [lease_default_s() if lease_s is None else lease_s, job_id],
         )
         row = cursor.fetchone()
     if row is None:
         return None
-    return Claim(job_id=job_id, token=row[0], kind=row[1], key=row[2], payload=json.loads(row[3]))
+    token, kind, key, payload, is_last_attempt = row
+    return Claim(
+        job_id=job_id,
+        token=token,
+        kind=kind,
+        key=key,
+        payload=json.loads(payload),
+        is_last_attempt=is_last_attempt,
+    )
 
 
-def job_renew(*, claim: Claim, lease_s: float = LEASE_S, step: str = "") -> None:
-    """Extend the lease of a long job and say where it is; raises ClaimLost if taken over."""
+def job_renew(*, claim: Claim, lease_s: float | None = None) -> None:
+    """Extend the lease of a long job; raises ClaimLost if another worker took over."""
     with connection.cursor() as cursor:
         cursor.execute(
             """
             UPDATE jobs_job
-            SET lease_until = clock_timestamp() + make_interval(secs => %s), step = %s
+            SET lease_until = clock_timestamp() + make_interval(secs => %s)
             WHERE id = %s AND token = %s AND state = 'RUNNING'
             """,
-            [lease_s, step[:80], claim.job_id, claim.token],
+            [lease_default_s() if lease_s is None else lease_s, claim.job_id, claim.token],
         )
         _require_one(cursor.rowcount, claim)
+
+
+def job_step(*, claim: Claim, step: str) -> None:
+    """Say where a long job is, for the people who watch it."""
+    Job.objects.filter(id=claim.job_id, token=claim.token).update(step=step[:80])
+
+
+@contextmanager
+def job_kept(*, claim: Claim) -> Iterator[None]:
+    """Keep the lease alive while long work goes on outside any transaction.
+
+    The lease stays short, so that a dead worker is replaced within seconds; a thread
+    with a connection of its own renews it. A worker that is stopped stops renewing.
+    """
+    done = threading.Event()
+    pause_s = lease_default_s() / 3
+
+    def renew() -> None:
+        try:
+            while not done.wait(pause_s):
+                job_renew(claim=claim)
+        except ClaimLost:
+            logger.warning("%s %s: lease lost", claim.kind, claim.key)
+        except DatabaseError:
+            logger.exception("%s %s: lease not renewed", claim.kind, claim.key)
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=renew, name=f"lease-{claim.job_id}", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
 
 
 def job_finish(*, claim: Claim) -> None:

@@ -12,12 +12,14 @@ from accounts.jobs.services import Claim
 
 logger = get_task_logger(__name__)
 
+RING_EXPIRES_S = 30  # an old ring is worth nothing: the sweep rings again every second
+
 
 def jobs_ring() -> int:
     """Send one message per due job; a message lost or doubled changes nothing."""
     due = selectors.jobs_due()
     for job_id, kind in due:
-        current_app.send_task(kind, args=[str(job_id)])
+        current_app.send_task(kind, args=[str(job_id)], expires=RING_EXPIRES_S)
     return len(due)
 
 

@@ -10,3 +10,9 @@ BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
         "options": {"expires": 10},  # rings that waited are worth nothing: another one came
     },
 }
+
+# What follows a published result. The market puts these jobs on the list without knowing
+# what they do; the names are those of Celery tasks.
+JOBS_AFTER_PUBLICATION = ["aggregator.dispatch.instructions_plan"]
+# (task, hours after the delivery day ends in Japan): first values arrive right after the koma
+JOBS_AFTER_DELIVERY = [("aggregator.metering.delivery_verify", 1)]

@@ -6,7 +6,11 @@ from typing import Any
 from django.utils.translation import gettext_lazy as _
 
 from aggregator.config import env
-from aggregator.config.schedule import BEAT_SCHEDULE
+from aggregator.config.schedule import (  # noqa: F401 - settings by being named here
+    BEAT_SCHEDULE,
+    JOBS_AFTER_DELIVERY,
+    JOBS_AFTER_PUBLICATION,
+)
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -133,6 +137,9 @@ CONTENT_SECURITY_POLICY = {
 
 # whether accounts.clock may move market time away from the database's clock
 MARKET_CLOCK_MAY_SHIFT = False
+
+# a worker silent for this long is replaced; long work renews its lease three times as often
+JOB_LEASE_S = 15
 
 CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_TASK_SERIALIZER = "json"

@@ -1,0 +1,383 @@
+"""Submit and withdraw bids: all or nothing, exact, and fast enough for the last minute."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID, uuid4
+
+from django.db import connection, transaction
+from psycopg import sql
+
+from accounts.audit.services import entry_append
+from accounts.core.errors import NotFound
+from accounts.parties.models import Organisation
+from market.registry.models import OpticalPath, Resource, WorkloadClass
+from market.registry.selectors import resources_by_code, resources_sellable_by
+from market.trading.contents import (
+    Content,
+    InvalidBid,
+    content_canonical,
+    content_sha256,
+    quantity_peak_kw,
+)
+from market.trading.gates import gate_enter
+from market.trading.models import Auction, Bid, BidForm, BidState, Mechanism
+from market.trading.sealing import contents_seal
+
+BIDS_MAX = 5_000
+CLIENT_ID_LENGTH_MAX = 64
+# Advisory locks of bidders; taken after the gate's, before rows. Numbers are never reused.
+BIDDER_LOCK_CLASS = 2602
+ENVELOPE_FIELDS = frozenset({"client_bid_id", "resource", "form", "mechanism"})
+BID_COLUMNS = (
+    "id",
+    "client_bid_id",
+    "version",
+    "auction_id",
+    "organisation_id",
+    "resource_id",
+    "workload_class_id",
+    "form",
+    "mechanism",
+    "state",
+    "supersedes_id",
+    "received_at",
+    "content_sha256",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Receipt:
+    """What a bidder gets for a bid that is in the book."""
+
+    bid_id: UUID
+    client_bid_id: str
+    version: int
+    received_at: datetime
+    content_sha256: str
+    is_new: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Draft:
+    client_bid_id: str
+    resource: Resource
+    workload_class_id: int | None
+    form: str
+    mechanism: str
+    content: Content
+    sha256: str
+
+
+@transaction.atomic
+def bids_submit(
+    *, auction_id: UUID, organisation: Organisation, bids: Sequence[Mapping[str, Any]]
+) -> list[Receipt]:
+    """Put bids into the book, each as a first version or superseding the one before.
+
+    Parameters
+    ----------
+    bids
+        Each with ``client_bid_id``, ``resource`` (code), ``form``, ``mechanism``, optionally
+        ``workload_class`` (kind), and the fields of its form as in docs/snapshot.md with
+        exact numbers (``int``, ``Decimal`` or plain strings).
+
+    Returns
+    -------
+    list of Receipt
+        In the order of `bids`. An offer equal to the current version is not stored
+        again: its receipt has ``is_new=False``, so a retry is harmless.
+
+    Raises
+    ------
+    GateClosed
+        At or after the gate.
+    InvalidBid, NotFound
+        Naming the path (``bids[3].curves[0]…``), the value and the rule; none is stored.
+    """
+    if not 1 <= len(bids) <= BIDS_MAX:
+        raise InvalidBid(field="bids", value=len(bids), rule=f"1 to {BIDS_MAX} in one basket")
+    # Reading the basket needs no lock: the gate is held for the writing only.
+    drafts = _drafts(organisation, bids)
+    auction, moment = gate_enter(auction_id)
+    _take_turn(organisation)
+    _refuse_unsellable(auction, organisation, drafts)
+    current = {
+        bid.client_bid_id: bid
+        for bid in Bid.objects.select_for_update()
+        .filter(
+            organisation=organisation,
+            client_bid_id__in=[draft.client_bid_id for draft in drafts],
+        )
+        .order_by("client_bid_id", "version")
+    }
+    receipts: list[Receipt] = []
+    rows: list[tuple[Any, ...]] = []
+    contents: list[tuple[UUID, Content]] = []
+    superseded: list[UUID] = []
+    for i, draft in enumerate(drafts):
+        before = current.get(draft.client_bid_id)
+        if before is not None and before.auction_id != auction.id:
+            raise InvalidBid(
+                field=f"bids[{i}].client_bid_id",
+                value=draft.client_bid_id,
+                rule="already used in another auction",
+            )
+        if before is not None and _is_same(before, draft):
+            receipts.append(_receipt(before))
+            continue
+        version = 1 if before is None else before.version + 1
+        alive = before is not None and before.state == BidState.SUBMITTED
+        bid_id = uuid4()
+        if before is not None and alive:
+            superseded.append(before.id)
+        rows.append(
+            (
+                bid_id,
+                draft.client_bid_id,
+                version,
+                auction.id,
+                organisation.id,
+                draft.resource.id,
+                draft.workload_class_id,
+                draft.form,
+                draft.mechanism,
+                BidState.SUBMITTED.value,
+                before.id if before is not None and alive else None,
+                moment,
+                draft.sha256,
+            )
+        )
+        contents.append((bid_id, draft.content))
+        receipts.append(
+            Receipt(
+                bid_id=bid_id,
+                client_bid_id=draft.client_bid_id,
+                version=version,
+                received_at=moment,
+                content_sha256=draft.sha256,
+                is_new=True,
+            )
+        )
+    if superseded:
+        Bid.objects.filter(id__in=superseded).update(state=BidState.SUPERSEDED)
+    if rows:
+        _store(rows, contents)
+        entry_append(
+            action="market.bid.submitted",
+            subject=auction,
+            organisation_id=organisation.id,
+            detail={"bids": len(rows), "superseded": len(superseded)},
+        )
+    return receipts
+
+
+def bid_submit(*, auction_id: UUID, organisation: Organisation, bid: Mapping[str, Any]) -> Receipt:
+    """Submit one bid; see :func:`bids_submit`."""
+    return bids_submit(auction_id=auction_id, organisation=organisation, bids=[bid])[0]
+
+
+@transaction.atomic
+def bid_withdraw(*, auction_id: UUID, organisation: Organisation, client_bid_id: str) -> None:
+    """Take a bid out of the book before the gate.
+
+    Raises
+    ------
+    GateClosed
+        At or after the gate: the bid stays in the book.
+    NotFound
+        If the organisation has no such bid in the book.
+    """
+    auction, _ = gate_enter(auction_id)
+    bid = (
+        Bid.objects.select_for_update()
+        .filter(
+            auction=auction,
+            organisation=organisation,
+            client_bid_id=client_bid_id,
+            state=BidState.SUBMITTED,
+        )
+        .first()
+    )
+    if bid is None:
+        raise NotFound(field="client_bid_id", value=client_bid_id, rule="a bid in the book")
+    Bid.objects.filter(id=bid.id).update(state=BidState.WITHDRAWN)
+    entry_append(action="market.bid.withdrawn", subject=bid, organisation_id=organisation.id)
+
+
+def _take_turn(organisation: Organisation) -> None:
+    """One basket of an organisation at a time, so that twin requests see each other's bids."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_advisory_xact_lock(%s, hashtext(%s))",
+            [BIDDER_LOCK_CLASS, str(organisation.id)],
+        )
+
+
+def _is_same(before: Bid, draft: _Draft) -> bool:
+    return (
+        before.state == BidState.SUBMITTED
+        and before.content_sha256 == draft.sha256
+        and before.resource_id == draft.resource.id
+        and before.form == draft.form
+        and before.mechanism == draft.mechanism
+        and before.workload_class_id == draft.workload_class_id
+    )
+
+
+def _receipt(bid: Bid) -> Receipt:
+    return Receipt(
+        bid_id=bid.id,
+        client_bid_id=bid.client_bid_id,
+        version=bid.version,
+        received_at=bid.received_at,
+        content_sha256=bid.content_sha256,
+        is_new=False,
+    )
+
+
+def _drafts(organisation: Organisation, bids: Sequence[Mapping[str, Any]]) -> list[_Draft]:
+    codes = {str(bid.get("resource")) for bid in bids if isinstance(bid, Mapping)}
+    resources = resources_by_code(codes)
+    classes = {
+        (row.resource_id, row.kind): row.id
+        for row in WorkloadClass.objects.filter(resource__code__in=codes)
+    }
+    drafts = [_draft(bid, f"bids[{i}]", resources, classes) for i, bid in enumerate(bids)]
+    seen: set[str] = set()
+    for i, draft in enumerate(drafts):
+        if draft.client_bid_id in seen:
+            raise InvalidBid(
+                field=f"bids[{i}].client_bid_id",
+                value=draft.client_bid_id,
+                rule="once in a basket",
+            )
+        seen.add(draft.client_bid_id)
+    _check_movements(organisation, drafts)
+    return drafts
+
+
+def _draft(
+    bid: Mapping[str, Any],
+    field: str,
+    resources: Mapping[str, Resource],
+    classes: Mapping[tuple[Any, str], int],
+) -> _Draft:
+    if not isinstance(bid, Mapping):
+        raise InvalidBid(field=field, value=bid, rule="an object")
+    for name in sorted(ENVELOPE_FIELDS - bid.keys()):
+        raise InvalidBid(field=f"{field}.{name}", value=None, rule="required")
+    client_bid_id = bid["client_bid_id"]
+    if (
+        not isinstance(client_bid_id, str)
+        or not 1 <= len(client_bid_id) <= CLIENT_ID_LENGTH_MAX
+        or not client_bid_id.isprintable()
+    ):
+        raise InvalidBid(
+            field=f"{field}.client_bid_id", value=client_bid_id, rule="1 to 64 printable characters"
+        )
+    resource = resources.get(str(bid["resource"]))
+    if resource is None:
+        raise NotFound(field=f"{field}.resource", value=bid["resource"], rule="a known resource")
+    if bid["mechanism"] not in Mechanism.values:
+        raise InvalidBid(
+            field=f"{field}.mechanism",
+            value=bid["mechanism"],
+            rule=f"one of {', '.join(Mechanism.values)}",
+        )
+    kind = bid.get("workload_class")
+    workload_class_id = None if kind is None else classes.get((resource.id, str(kind)))
+    if kind is not None and workload_class_id is None:
+        raise NotFound(
+            field=f"{field}.workload_class", value=kind, rule=f"a workload class of {resource.code}"
+        )
+    offer = {
+        name: value
+        for name, value in bid.items()
+        if name not in ENVELOPE_FIELDS and name != "workload_class"
+    }
+    form = str(bid["form"])
+    content = content_canonical(form, offer, field=field)
+    _refuse_over_limits(resource, form, content, field)
+    return _Draft(
+        client_bid_id=client_bid_id,
+        resource=resource,
+        workload_class_id=workload_class_id,
+        form=form,
+        mechanism=str(bid["mechanism"]),
+        content=content,
+        sha256=content_sha256(content),
+    )
+
+
+def _refuse_over_limits(resource: Resource, form: str, content: Content, field: str) -> None:
+    limits: dict[str, Decimal] = {"UP": resource.limit_up_kw, "DOWN": resource.limit_down_kw}
+    for direction, peak_kw in quantity_peak_kw(form, content).items():
+        if peak_kw > limits[direction]:
+            raise InvalidBid(
+                field=f"{field}.quantity_kw",
+                value=str(peak_kw),
+                rule=f"at most {limits[direction]} kW {direction} of resource {resource.code}",
+            )
+
+
+def _check_movements(organisation: Organisation, drafts: Sequence[_Draft]) -> None:
+    """Every destination and path of a shift exists, and the path joins the two sites."""
+    shifts = [(i, draft) for i, draft in enumerate(drafts) if draft.form == BidForm.SHIFT]
+    if not shifts:
+        return
+    wanted = [row for _, draft in shifts for row in draft.content["destinations"]]
+    resources = resources_by_code(row["resource"] for row in wanted)
+    paths = {
+        path.code: path
+        for path in OpticalPath.objects.filter(code__in={row["path"] for row in wanted})
+    }
+    for i, draft in shifts:
+        for j, row in enumerate(draft.content["destinations"]):
+            field = f"bids[{i}].destinations[{j}]"
+            there = resources.get(row["resource"])
+            path = paths.get(row["path"])
+            if there is None or there.site.organisation_id != organisation.id:
+                raise NotFound(
+                    field=f"{field}.resource",
+                    value=row["resource"],
+                    rule="a resource of the bidder",
+                )
+            ends = {draft.resource.site_id, there.site_id}
+            if path is None or {path.from_site_id, path.to_site_id} != ends:
+                raise NotFound(
+                    field=f"{field}.path", value=row["path"], rule="a path between the two sites"
+                )
+
+
+def _refuse_unsellable(
+    auction: Auction, organisation: Organisation, drafts: Sequence[_Draft]
+) -> None:
+    sellable = set(
+        resources_sellable_by(organisation, on=auction.delivery_on)
+        .filter(id__in={draft.resource.id for draft in drafts})
+        .values_list("id", flat=True)
+    )
+    for i, draft in enumerate(drafts):
+        if draft.resource.id not in sellable:
+            # The same answer for another's resource as for none: existence is no oracle.
+            raise NotFound(
+                field=f"bids[{i}].resource", value=draft.resource.code, rule="a known resource"
+            )
+
+
+def _store(rows: Sequence[tuple[Any, ...]], contents: Sequence[tuple[UUID, Content]]) -> None:
+    statement = sql.SQL("COPY {} ({}) FROM STDIN").format(
+        sql.Identifier(Bid._meta.db_table),  # noqa: SLF001 - Django's documented way
+        sql.SQL(", ").join(map(sql.Identifier, BID_COLUMNS)),
+    )
+    with (
+        connection.wrap_database_errors,
+        connection.cursor() as cursor,
+        cursor.copy(statement) as copy,
+    ):
+        for row in rows:
+            copy.write_row(row)
+    contents_seal(contents)

@@ -1,0 +1,81 @@
+"""The gate: decided by the market clock under a transaction-scoped advisory lock.
+
+Writers share the lock, the closer takes it alone. The moment is read once, after the
+lock, and is both the decision and the stamp; so nothing acknowledged before the gate can
+be missing from the closed book, and nothing stamped at or after it can be in
+(`domain/reliability.md` §1.4 has the measured alternatives).
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from django.db import connection
+
+from accounts.clock.selectors import market_now
+from accounts.core.errors import NotFound, Refused, ensure
+from market.trading.models import Auction, AuctionState
+
+# First key of every advisory lock of gates; numbers of this registry are never reused.
+GATE_LOCK_CLASS = 2601
+
+
+class GateClosed(Refused):
+    """The auction takes nothing any more, or not yet."""
+
+
+def gate_enter(auction_id: UUID) -> tuple[Auction, datetime]:
+    """Enter through an open gate; the returned moment is the stamp of what is written.
+
+    Holds the shared lock until the transaction ends, so do no I/O besides the database.
+
+    Raises
+    ------
+    GateClosed
+        If the auction is not open or its gate has passed.
+    NotFound
+        If there is no such auction.
+    """
+    ensure(connection.in_atomic_block, "the gate is entered inside a transaction")
+    number = Auction.objects.values_list("gate_number", flat=True).filter(id=auction_id).first()
+    if number is None:
+        raise NotFound(field="auction", value=auction_id, rule="a known auction")
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock_shared(%s, %s)", [GATE_LOCK_CLASS, number])
+    moment = market_now()
+    auction = Auction.objects.select_related("ruleset").get(id=auction_id)
+    if auction.state != AuctionState.OPEN or moment < auction.opens_at:
+        raise GateClosed(
+            field="auction", value=auction.code, rule=f"not open for bids (state {auction.state})"
+        )
+    if moment >= auction.gate_closure_at:
+        raise GateClosed(
+            field="auction",
+            value=auction.code,
+            rule=f"gate closed at {auction.gate_closure_at.isoformat()}, now {moment.isoformat()}",
+        )
+    return auction, moment
+
+
+def gate_shut(auction_id: UUID) -> datetime | None:
+    """Take the gate alone and close the auction if its time has come.
+
+    Runs READ COMMITTED: the state is read after the lock was waited for.
+
+    Returns
+    -------
+    datetime or None
+        The moment of closing; None if the auction was not open any more.
+    """
+    ensure(connection.in_atomic_block, "the gate is shut inside a transaction")
+    number = Auction.objects.values_list("gate_number", flat=True).get(id=auction_id)
+    with connection.cursor() as cursor:
+        # Writers hold the lock for milliseconds, a stalled one until its session times out.
+        cursor.execute("SET LOCAL lock_timeout = '10s'")
+        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [GATE_LOCK_CLASS, number])
+    moment = market_now()
+    changed = Auction.objects.filter(
+        id=auction_id, state=AuctionState.OPEN, gate_closure_at__lte=moment
+    ).update(state=AuctionState.CLOSED, closed_at=moment)
+    return moment if changed == 1 else None

@@ -1,0 +1,17 @@
+"""Celery's door to auctions."""
+
+from accounts.jobs.services import Claim
+from accounts.jobs.tasks import job_task
+from market.trading import services
+
+
+@job_task("market.trading.auction_open")
+def auction_open(claim: Claim) -> None:
+    """Open an auction when its time has come."""
+    services.auction_open(claim=claim)
+
+
+@job_task("market.trading.gate_close")
+def gate_close(claim: Claim) -> None:
+    """Close an auction's gate when its time has come."""
+    services.gate_close(claim=claim)

@@ -14,17 +14,19 @@ ROOT = Path(__file__).resolve().parent
 PYTHON_OLDEST = (3, 11)
 
 
-def _environment_ready(group):  # noqa: ANN001, ANN202 - must parse on Pythons we refuse
+def _environment_ready(group: str) -> None:
     """Load the bootstrap by path: importing its package could need what is not installed yet."""
     path = ROOT / "aggregator" / "ops" / "bootstrap.py"
     spec = spec_from_file_location("wattbit_bootstrap", str(path))
+    if spec is None or spec.loader is None:
+        sys.exit("aggregator/ops/bootstrap.py is missing: this is not a whole checkout.")
     bootstrap = module_from_spec(spec)
     sys.modules[spec.name] = bootstrap
     spec.loader.exec_module(bootstrap)
     bootstrap.environment_ready(root=ROOT, group=group)
 
 
-def main():  # noqa: ANN201 - must parse on Pythons we refuse
+def main() -> None:
     """Make the environment ready, then hand over to the gate or to Django."""
     if sys.version_info < PYTHON_OLDEST:
         sys.exit("WattBit needs Python 3.11 or newer; this is " + sys.version.split()[0] + ".")

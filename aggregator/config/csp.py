@@ -17,7 +17,7 @@ ADMIN_RELAXED = {
 }
 
 
-class ContentPolicyMiddleware(CSPMiddleware):  # type: ignore[misc] - csp ships no types we follow
+class ContentPolicyMiddleware(CSPMiddleware):
     """django-csp's middleware with one exception: the admin."""
 
     def get_policy_parts(

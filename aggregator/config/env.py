@@ -243,7 +243,7 @@ def database_address(url: str) -> DatabaseAddress:
         name=name,
         user=unquote(parts.username or ""),
         password=unquote(parts.password or ""),
-        host=parameters.pop("host", None) or unquote(parts.hostname or ""),
+        host=parameters.pop("host", "") or unquote(parts.hostname or ""),
         port=str(port or ""),
         parameters=parameters,
     )

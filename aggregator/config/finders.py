@@ -15,6 +15,12 @@ from django.core.files.storage import FileSystemStorage
 BOKEH_FILES = ("js/bokeh.min.js", "js/bokeh-widgets.min.js", "js/bokeh-gl.min.js")
 
 
+class PrefixedStorage(FileSystemStorage):
+    """Files that are served under ``bokeh/``; ``collectstatic`` reads the prefix."""
+
+    prefix = "bokeh"
+
+
 class BokehFinder(BaseFinder):
     """BokehJS out of the installed Bokeh, so that page and Python always agree."""
 
@@ -23,8 +29,7 @@ class BokehFinder(BaseFinder):
         if spec is None or spec.origin is None:
             raise ModuleNotFoundError("bokeh is not installed")
         home = Path(spec.origin).parent / "server" / "static"
-        self._storage = FileSystemStorage(location=str(home))
-        self._storage.prefix = "bokeh"  # type: ignore[attr-defined] - how Django's finders mark it
+        self._storage = PrefixedStorage(location=str(home))
 
     def check(self, **_kwargs: Any) -> list[CheckMessage]:
         """Nothing to configure, nothing to check."""

@@ -179,6 +179,10 @@ class Servers:
         return self._short / "vk" / "valkey.sock"
 
     @property
+    def _start_log(self) -> Path:
+        return self._short / "start.log"
+
+    @property
     def _kept(self) -> Path:
         return self._short / "kept"
 
@@ -217,9 +221,8 @@ class Servers:
             if self._user
             else {}
         )
-        log = self._short / "start.log"
         # a server that stays keeps these open: a pipe would never end, so they go to a file
-        with log.open("w+") as output:
+        with self._start_log.open("w") as output:
             done = subprocess.run(
                 argv,
                 env=environment,
@@ -231,7 +234,7 @@ class Servers:
                 start_new_session=True,  # Ctrl-C at the terminal is not for the servers
                 **who,  # type: ignore[call-overload]
             )
-        return subprocess.CompletedProcess(argv, done.returncode, log.read_text())
+        return subprocess.CompletedProcess(argv, done.returncode, self._start_log.read_text())
 
     def _reachable(self, directory: Path) -> Path:
         """Return a copy of a binary's package if the server's user cannot reach the original."""
@@ -265,11 +268,11 @@ class Servers:
         # after kill -9 the dead server's pid may stay a zombie for a second or two, and pg_ctl
         # then takes the stale pid file for a running server
         for _ in range(START_ATTEMPTS):
-            done = self._run(start)
+            self._run(start)
             if _answers(self._postgres_socket):
                 return
             time.sleep(START_PAUSE_S)
-        tail = log.read_text(errors="replace")[-2000:] if log.exists() else done.stdout
+        tail = (log if log.exists() else self._start_log).read_text(errors="replace")[-2000:]
         raise ServersFailed(f"PostgreSQL does not start:\n{tail}")
 
     def _cluster_make(self, tools: Path) -> None:

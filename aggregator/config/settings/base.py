@@ -14,6 +14,7 @@ from aggregator.config.schedule import (  # noqa: F401 - settings by being named
 
 ROOT = Path(__file__).resolve().parents[3]
 
+INSTANCE = env.required("WATTBIT_INSTANCE")  # of the embedded servers, logs and keys
 DEBUG = False
 INSTALLED_APPS = [
     "unfold",  # before the admin, whose templates it replaces
@@ -99,7 +100,7 @@ USE_TZ = True
 USE_I18N = True
 
 STATIC_URL = "/static/"
-STATIC_ROOT = ROOT / "staticfiles"
+STATIC_ROOT: Path | None = ROOT / "staticfiles"
 WHITENOISE_ALLOW_ALL_ORIGINS = False
 STATICFILES_FINDERS = [
     "django.contrib.staticfiles.finders.AppDirectoriesFinder",

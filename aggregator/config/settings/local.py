@@ -2,16 +2,15 @@
 
 from aggregator.config import env
 from aggregator.config.settings.base import *  # noqa: F403 - settings are composed so
-from aggregator.config.settings.base import cache, database
+from aggregator.config.settings.base import INSTANCE, cache, database
 from aggregator.ops.embedded import Servers
 from aggregator.ops.secret import secret_key_kept
 
-_instance = env.required("WATTBIT_INSTANCE")
-_embedded = Servers(instance=_instance).addresses
+_embedded = Servers(instance=INSTANCE).addresses
 _redis_url = env.text("REDIS_URL") or _embedded.redis_url
 
 DEBUG = env.boolean("DEBUG")
-SECRET_KEY = env.text("SECRET_KEY") or secret_key_kept(instance=_instance)
+SECRET_KEY = env.text("SECRET_KEY") or secret_key_kept(instance=INSTANCE)
 ALLOWED_HOSTS = env.words("ALLOWED_HOSTS") or ["127.0.0.1", "localhost", "[::1]", "testserver"]
 CSRF_TRUSTED_ORIGINS = env.words("CSRF_TRUSTED_ORIGINS")
 DATABASES = {"default": database(env.text("DATABASE_URL") or _embedded.database_url)}

@@ -2,9 +2,9 @@
 
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from aggregator.config import env
 from aggregator.ops.embedded import Servers
 from aggregator.ops.errors import ServersFailed
 
@@ -15,7 +15,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("action", choices=["start", "stop", "status"])
-        parser.add_argument("--instance", default=env.required("WATTBIT_INSTANCE"))
+        parser.add_argument("--instance", default=settings.INSTANCE)
 
     def handle(self, *_args: Any, **options: Any) -> None:
         servers = Servers(instance=options["instance"])

@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-import csv
 import gzip
 from collections import defaultdict
+from datetime import date, datetime, time, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from aggregator.forecasting.formats.area import parse_area
+from aggregator.forecasting.formats.jepx import parse_spot
+from aggregator.forecasting.formats.text import JST
 from aggregator.ops.demo import grid_draw, shapes
 from tests.shared_files import shared_path
 
 GRID = shapes.grid_load()
 NETWORK = GRID["network"]
 EVENING = range(34, 41)  # 17:00 to 20:30
-AREA_NAMES = {
-    "02": "tohoku",
-    "03": "tokyo",
-    "04": "chubu",
-    "06": "kansai",
-    "07": "chugoku",
-    "09": "kyushu",
-}
 
 
 def branch_flows_kw(injection_kw: np.ndarray) -> dict[str, np.ndarray]:
@@ -49,34 +45,42 @@ def element_flows_kw(shape: shapes.DayShape) -> dict[str, np.ndarray]:
     return {element["id"]: flows[element["branch"]] for element in GRID["elements"]}
 
 
-def reported_day(date: str) -> dict[str, shapes.AreaDay]:
+@cache
+def reported_day(on: date) -> dict[str, shapes.AreaDay]:
+    """Read a real day through the importers' parsers, as the demo does through the database."""
     supply_path = shared_path("jp_area_supply_demand_30min_fy2024.csv.gz")
     price_path = shared_path("jepx_spot_30min_2024.csv.gz")
     if supply_path is None or price_path is None:
         pytest.skip("real files are not beside this checkout")
-    supply: dict[str, list[dict[str, str]]] = defaultdict(list)
-    for row in _rows_of(supply_path, date):
-        supply[row["area"]].append(row)
-    prices = _rows_of(price_path, date)
+    start = datetime.combine(on, time(), JST)
+    supply = _text_of_days(supply_path, on)
+    prices = parse_spot(price_path.read_bytes(), price_path.name)
+    areas = {}
+    for area in shapes.built_areas(GRID):
+        rows = parse_area(supply, supply_path.name, area)
+        fields = [f for f in shapes.AREA_DAY_FIELDS if f != "price_jpy_per_kwh"]
+        columns: dict[str, list[float]] = {
+            f: [float(r.values_kw[f] or 0) for r in rows] for f in fields
+        }
+        columns["price_jpy_per_kwh"] = [
+            float(price.price_jpy_per_kwh)
+            for price in prices
+            if price.area == area and start <= price.start_at < start + timedelta(days=1)
+        ]
+        areas[area] = shapes.AreaDay.from_mapping(columns)
+    return areas
 
-    def day(name: str) -> shapes.AreaDay:
-        reported = ("demand", "solar", "solar_curtailed", "wind", "wind_curtailed")
-        columns = {f"{c}_kw": [float(r[c]) * 1000 for r in supply[name]] for c in reported}
-        columns["interconnector_kw"] = [float(r["interconnector"]) * 1000 for r in supply[name]]
-        columns["price_jpy_per_kwh"] = [float(r[name]) for r in prices]
-        return shapes.AreaDay.from_mapping(columns)
 
-    return {code: day(name) for code, name in AREA_NAMES.items()}
-
-
-def _rows_of(path: Path, date: str) -> list[dict[str, str]]:
-    with gzip.open(path, "rt", encoding="utf-8", newline="") as stream:
-        return [row for row in csv.DictReader(stream) if row["start_jst"].startswith(date)]
+def _text_of_days(path: Path, on: date) -> bytes:
+    """Cut one day out of the yearly table: parsing all of it takes seconds."""
+    with gzip.open(path, "rt", encoding="utf-8") as stream:
+        header = next(stream)
+        return "".join([header, *(line for line in stream if line.startswith(str(on)))]).encode()
 
 
 @pytest.fixture(params=["default day", "2024-08-02"])
 def shape(request: pytest.FixtureRequest) -> shapes.DayShape:
-    areas = None if request.param == "default day" else reported_day(request.param)
+    areas = None if request.param == "default day" else reported_day(date(2024, 8, 2))
     return shapes.day_shape(grid=GRID, areas=areas)
 
 

@@ -59,7 +59,7 @@ class AreaDay:
             A vector is missing, has not 48 finite values, or is negative where it cannot be.
         """
         arrays: dict[str, FloatArray] = {}
-        for name in (field.name for field in fields(cls)):
+        for name in AREA_DAY_FIELDS:
             if name not in row:
                 raise InvalidDay(field=name, value=None, rule="every vector of an area is needed")
             array = np.array(row[name], dtype=np.float64)
@@ -71,6 +71,9 @@ class AreaDay:
             array.setflags(write=False)
             arrays[name] = array
         return cls(**arrays)
+
+
+AREA_DAY_FIELDS = tuple(field.name for field in fields(AreaDay))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from celery import Celery
-from celery.signals import beat_init, worker_process_init, worker_ready
+from celery.signals import beat_init, heartbeat_sent, worker_process_init, worker_ready
 
 from aggregator.config import env
 
@@ -22,8 +22,9 @@ def solver_warm(**_kwargs: Any) -> None:
 
 
 @worker_ready.connect(weak=False)
+@heartbeat_sent.connect(weak=False)
 @beat_init.connect(weak=False)
 def readiness_tell(**_kwargs: Any) -> None:
-    """Let the supervisor know that this process takes work."""
+    """Let the supervisor know that this process takes work; its heartbeats renew the file."""
     if path := env.text("READY_FILE"):
         Path(path).touch()

@@ -106,9 +106,14 @@ VARIABLES = (
         meaning="Processes of one Celery worker.",
     ),
     Variable(
+        name="JOB_LEASE_S",
+        default="15",
+        meaning="How long a silent worker keeps a job before another one takes it over.",
+    ),
+    Variable(
         name="READY_FILE",
         default=None,
-        meaning="A worker or beat makes this file once it takes work.",
+        meaning="A worker or beat makes this file once it takes work; heartbeats renew a worker's.",
     ),
     Variable(
         name="LOG_LEVEL",

@@ -3,11 +3,7 @@
 from django.contrib import admin
 from django.urls import include, path
 
-from aggregator.ops import health
-
 urlpatterns = [
-    path("healthz", health.healthz, name="healthz"),
-    path("readyz", health.readyz, name="readyz"),
     path("admin/", admin.site.urls),
     path("i18n/", include("django.conf.urls.i18n")),
     path("openadr3/3.1.0/", include("aggregator.protocols.openadr3.server.urls")),

@@ -45,6 +45,7 @@ INSTALLED_APPS = [
     "aggregator.portal",
 ]
 MIDDLEWARE = [
+    "aggregator.ops.health.HealthMiddleware",  # probes come to an address, not to a host name
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -141,6 +142,8 @@ MARKET_CLOCK_MAY_SHIFT = False
 
 # a worker silent for this long is replaced; long work renews its lease three times as often
 JOB_LEASE_S = 15
+
+JOB_LEASE_S = env.integer("JOB_LEASE_S", low=1, high=3600)
 
 CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_TASK_SERIALIZER = "json"

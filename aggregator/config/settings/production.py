@@ -19,7 +19,6 @@ CACHES = {"default": cache(_redis_url)}
 CELERY_BROKER_URL = env.redis_address(_redis_url).broker_url
 
 SECURE_SSL_REDIRECT = True
-SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]  # asked inside the cluster, over plain HTTP
 SECURE_HSTS_SECONDS = env.integer("HSTS_S", low=3600, high=63_072_000)
 SECURE_HSTS_INCLUDE_SUBDOMAINS = True
 SECURE_HSTS_PRELOAD = True

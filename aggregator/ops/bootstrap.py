@@ -6,6 +6,7 @@ environment made by hand, in which Django can be imported, is left as it is.
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import fcntl
 import hashlib
@@ -19,6 +20,14 @@ from pathlib import Path
 
 PYTHON_NEXT_UNKNOWN = (3, 15)
 SHOWN_ERROR_LINES = 12
+PIP_QUIET = ("--quiet", "--disable-pip-version-check", "--no-warn-script-location")
+UV_NAME_OF = {
+    "index-url": "UV_DEFAULT_INDEX",
+    "extra-index-url": "UV_INDEX",
+    "find-links": "UV_FIND_LINKS",
+    "cert": "SSL_CERT_FILE",
+    "proxy": "ALL_PROXY",
+}
 
 
 class EnvironmentNotMade(Exception):
@@ -126,19 +135,45 @@ def _environment_make(root: Path, home: Path, group: str) -> None:
         if not _runs([str(python), "-c", "pass"]):
             venv.EnvBuilder(with_pip=False, symlinks=True, clear=False).create(home)
         _uv_install(root, home)
-        lock = _locks_of(root, group)[-1]
-        uv = [str(home / "bin" / "uv"), "pip", "install", "--quiet", "--python", str(python)]
-        _run(
-            [*uv, "--require-hashes", "--requirement", str(lock)],
-            doing=f"installing {lock.relative_to(root)}",
-            advice=(
-                "If your package index lacks one of these versions, make an environment by hand "
-                "(python3 -m venv DIR), install the dependencies of pyproject.toml in the "
-                "versions it has, and run DIR/bin/python manage.py: an environment of your own "
-                "is used as it is."
-            ),
-        )
+        _lock_install(root, home, _locks_of(root, group)[-1])
         _stamp_of(home, group).write_text(_lock_hash(root, group))
+
+
+def _lock_install(root: Path, home: Path, lock: Path) -> None:
+    """Install a hashed lock with uv, and where uv cannot, slowly with the caller's pip."""
+    python = str(_python_of(home))
+    wanted = ["--require-hashes", "--requirement", str(lock)]
+    uv = [str(home / "bin" / "uv"), "pip", "install", "--quiet", "--system-certs"]
+    # as pip does: the best version of any index; the hashes say which files may be it
+    uv += ["--index-strategy", "unsafe-best-match"]
+    try:
+        _run([*uv, "--python", python, *wanted], environment=_pip_settings_for_uv(home))
+    except EnvironmentNotMade:
+        _say("uv could not; trying pip, which takes some minutes …")
+        try:
+            _run([*_pip(home), "install", *PIP_QUIET, *wanted])
+        except EnvironmentNotMade as failure:
+            raise EnvironmentNotMade(
+                f"installing {lock.relative_to(root)} failed:\n{failure}\n"
+                "If your package index lacks one of these versions, make an environment by hand "
+                "(python3 -m venv DIR), install the dependencies of pyproject.toml in the versions "
+                "it has, and run DIR/bin/python manage.py: an environment of your own is used as "
+                "it is."
+            ) from failure
+
+
+def _pip_settings_for_uv(home: Path) -> dict[str, str]:
+    """Say to uv, which does not read pip's configuration, where packages come from here."""
+    environment = dict(os.environ)
+    listing = _run([*_pip(home), "config", "list"])
+    for line in listing.splitlines():
+        key, _, shown = line.partition("=")
+        name = UV_NAME_OF.get(key.rpartition(".")[2])
+        if name is not None and name not in os.environ:
+            with contextlib.suppress(ValueError, SyntaxError):
+                # pip writes several values on lines of their own, uv wants them on one
+                environment[name] = " ".join(str(ast.literal_eval(shown)).split())
+    return environment
 
 
 def _uv_install(root: Path, home: Path) -> None:
@@ -152,21 +187,27 @@ def _uv_install(root: Path, home: Path) -> None:
     wanted = hashlib.sha256(lock.read_bytes()).hexdigest()
     if stamp.exists() and stamp.read_text() == wanted and (home / "bin" / "uv").exists():
         return
-    pip = [sys.executable, "-m", "pip", "--python", str(_python_of(home))]
-    if not _runs([sys.executable, "-m", "pip", "--version"]):
-        if not _runs([str(_python_of(home)), "-m", "ensurepip"]):
-            raise EnvironmentNotMade(
-                f"{sys.executable} has no pip. Install it (on Debian and Ubuntu: the package "
-                "python3-pip) and run the same command again."
-            )
-        pip = [str(_python_of(home)), "-m", "pip"]
-    quiet = ["--quiet", "--disable-pip-version-check", "--no-warn-script-location"]
-    _run(
-        [*pip, "install", *quiet, "--require-hashes", "--requirement", str(lock)],
-        doing="installing uv",
-        advice="pip 22.3 or newer and a reachable package index are needed.",
-    )
+    try:
+        _run([*_pip(home), "install", *PIP_QUIET, "--require-hashes", "--requirement", str(lock)])
+    except EnvironmentNotMade as failure:
+        raise EnvironmentNotMade(
+            f"installing uv failed:\n{failure}\n"
+            "pip 22.3 or newer and a reachable package index are needed."
+        ) from failure
     stamp.write_text(wanted)
+
+
+def _pip(home: Path) -> list[str]:
+    """Return the command of a pip that works on the environment: the caller's, or a fresh one."""
+    python = str(_python_of(home))
+    if _runs([sys.executable, "-m", "pip", "--version"]):
+        return [sys.executable, "-m", "pip", "--python", python]
+    if _runs([python, "-m", "pip", "--version"]) or _runs([python, "-m", "ensurepip"]):
+        return [python, "-m", "pip"]
+    raise EnvironmentNotMade(
+        f"{sys.executable} has no pip. Install it (on Debian and Ubuntu: the package "
+        "python3-pip) and run the same command again."
+    )
 
 
 def _runs(argv: list[str]) -> bool:
@@ -176,11 +217,13 @@ def _runs(argv: list[str]) -> bool:
         return False
 
 
-def _run(argv: list[str], *, doing: str, advice: str) -> None:
-    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+def _run(argv: list[str], *, environment: dict[str, str] | None = None) -> str:
+    """Run a program and return what it printed; its last words are the error."""
+    done = subprocess.run(argv, env=environment, capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        said = "\n".join((done.stderr or done.stdout).strip().splitlines()[-SHOWN_ERROR_LINES:])
-        raise EnvironmentNotMade(f"{doing} failed:\n{said}\n{advice}")
+        said = (done.stderr or done.stdout).strip().splitlines()
+        raise EnvironmentNotMade("\n".join(said[-SHOWN_ERROR_LINES:]))
+    return done.stdout
 
 
 def _say(message: str) -> None:

@@ -117,6 +117,11 @@ class Stack:
         self.stop()
 
     @property
+    def home(self) -> Path:
+        """Private directory of the instance: logs, keys, files of its children."""
+        return self._home
+
+    @property
     def environment(self) -> dict[str, str]:
         """What each child's environment adds to ours."""
         return {

@@ -1,0 +1,267 @@
+"""Drive the demo day: start the processes, move the clock, wait for what the rows say.
+
+The driver does nothing of the market itself. It sets market time, puts the participants'
+steps on the list of jobs, rings the bell, and watches states in PostgreSQL; worker, beat,
+web and agents are processes of their own.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from accounts.clock.selectors import market_now
+from accounts.clock.services import clock_set
+from accounts.jobs.models import Job, JobState
+from accounts.jobs.services import job_create
+from accounts.jobs.tasks import jobs_ring
+from aggregator.dispatch.models import DispatchInstruction, InstructionState
+from aggregator.metering.models import IntervalReading
+from aggregator.ops.demo import agents
+from aggregator.ops.demo.steps import auction_code, jst
+from aggregator.ops.stack import Stack
+from market.clearing.engine import SolverEngine
+from market.clearing.models import ClearingRun
+from market.clearing.selectors import run_published_of
+from market.core.timegrid import INTERVALS_PER_DAY
+from market.registry.models import Resource
+from market.trading.models import Auction, AuctionState
+
+WAIT_S = 120.0
+POLL_S = 0.05
+RING_S = 0.25
+HISTORY_FIRST, HISTORY_LAST = 2, 31
+DAY_SPEED_RATIO = Decimal(21_600)  # a day in four seconds
+NEXT_DAY_HOUR = 1  # when the day's values are assessed
+ASSESSED_HOUR = 2  # when its period closes
+
+
+class DemoFailed(Exception):
+    """The day did not come to its end; says which step and why."""
+
+
+@dataclass(kw_only=True)
+class Progress:
+    """Steps with their seconds; `show` is called as each begins and ends."""
+
+    show: Callable[[str, float | None], None]
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        """Time one step."""
+        self.show(name, None)
+        began = time.monotonic()
+        yield
+        self.seconds[name] = round(time.monotonic() - began, 2)
+        self.show(name, self.seconds[name])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Day:
+    """Which day runs, and from which files."""
+
+    delivery_on: date
+    spot: tuple[Path, ...] = ()
+    area: tuple[Path, ...] = ()
+
+    @property
+    def is_real(self) -> bool:
+        """Whether the day is shaped from imported files."""
+        return bool(self.area)
+
+    @property
+    def code(self) -> str:
+        """Code of the day's auction."""
+        return auction_code(self.delivery_on)
+
+
+class DemoRun:
+    """One run of the demo day on a started stack."""
+
+    def __init__(self, *, stack: Stack, day: Day, progress: Progress, port: int = 0) -> None:
+        self.stack = stack
+        self.day = day
+        self.progress = progress
+        self.port = port
+        self.engine = SolverEngine()
+        self.replay_is_identical = False
+
+    def run(self) -> None:
+        """Run the day from registration to the closed period.
+
+        Raises
+        ------
+        DemoFailed
+            Naming the step that did not come to its end.
+        """
+        try:
+            with self.progress.step("start"):
+                self._start()
+            for name, body in (
+                ("register", self._register),
+                ("publish", self._publish),
+                ("bid", self._bid),
+                ("clear", self._clear),
+                ("dispatch", self._dispatch),
+                ("meter", self._meter),
+                ("settle", self._settle),
+                ("replay", self._replay),
+            ):
+                with self.progress.step(name):
+                    body()
+        finally:
+            self.engine.close()
+
+    def _start(self) -> None:
+        self.stack.start_servers()
+        self.stack.migrate(fresh=True)
+        self.stack.start_worker(wait=False)
+        self.stack.start_beat(wait=False)
+        self.port = self.stack.start_web(self.port, wait=False)
+        clock_set(market_at=jst(self._day_before, 8))
+        self.stack.wait_ready()
+
+    @property
+    def _day_before(self) -> date:
+        return self.day.delivery_on - timedelta(days=1)
+
+    def _register(self) -> None:
+        self._job("register")
+        if self.day.is_real:
+            self._job(
+                "import",
+                spot=[str(path.resolve()) for path in self.day.spot],
+                area=[str(path.resolve()) for path in self.day.area],
+            )
+        self._job("history", first=HISTORY_FIRST, last=HISTORY_LAST, plans=True)
+
+    def _publish(self) -> None:
+        clock_set(market_at=jst(self._day_before, 9))
+        self._wait("the auction opens", lambda: self._auction().state == AuctionState.OPEN)
+        self._job("publish")
+
+    def _bid(self) -> None:
+        clock_set(market_at=jst(self._day_before, 9, 30))
+        self._job("bid")
+        self._agents_start()
+
+    def _clear(self) -> None:
+        clock_set(market_at=self._auction().gate_closure_at)
+        ended = (AuctionState.PUBLISHED, AuctionState.CANCELLED)
+        self._wait("the result is published", lambda: self._auction().state in ended)
+        auction = self._auction()
+        if auction.state == AuctionState.CANCELLED:
+            raise DemoFailed(f"auction {auction.code} was cancelled: {auction.state_reason}")
+        # The replay at the end wants a solver of its own; let it warm up meanwhile.
+        self.engine.start()
+
+    def _agents_start(self) -> None:
+        config = agents.config_write(
+            base_url=f"http://127.0.0.1:{self.port}",
+            delivery_on=self.day.delivery_on,
+            is_real=self.day.is_real,
+            directory=self.stack.home,
+        )
+        self.stack.spawn("agents", agents.argv(config))
+
+    def _dispatch(self) -> None:
+        waiting = (InstructionState.PLANNED, InstructionState.SENT)
+
+        def all_answered() -> bool:
+            states = list(
+                DispatchInstruction.objects.filter(award__auction__code=self.day.code).values_list(
+                    "state", flat=True
+                )
+            )
+            return bool(states) and not any(state in waiting for state in states)
+
+        self._wait("every site answers", all_answered)
+
+    def _meter(self) -> None:
+        clock_set(market_at=jst(self.day.delivery_on, 0))
+        # What the sites metered the day before, now that it is over.
+        self._job("history", key="history-last", first=1, last=1)
+        clock_set(market_at=jst(self.day.delivery_on, 0, 30), speed_ratio=DAY_SPEED_RATIO)
+        end_at = jst(self.day.delivery_on + timedelta(days=1), 0)
+        self._wait("the delivery day passes", lambda: market_now() >= end_at)
+        clock_set(market_at=jst(self.day.delivery_on + timedelta(days=1), 0, 30))
+        expected_count = Resource.objects.count() * INTERVALS_PER_DAY
+        self._wait("every half hour is metered", lambda: self._readings_count() >= expected_count)
+        clock_set(market_at=jst(self.day.delivery_on + timedelta(days=1), NEXT_DAY_HOUR))
+        self._wait_done("aggregator.metering.delivery_verify")
+
+    def _readings_count(self) -> int:
+        start_at = self._auction().delivery_start
+        return IntervalReading.objects.filter(
+            start_at__gte=start_at, start_at__lt=start_at + timedelta(days=1), revision=1
+        ).count()
+
+    def _settle(self) -> None:
+        self._wait_done("aggregator.settlement.run_execute")
+        clock_set(market_at=jst(self.day.delivery_on + timedelta(days=1), ASSESSED_HOUR))
+        self._wait_done("aggregator.settlement.period_close", by_key=False)
+
+    def _replay(self) -> None:
+        run = run_published_of(self._auction())
+        self.replay_is_identical = run is not None and run_replays(run, self.engine)
+        if not self.replay_is_identical:
+            raise DemoFailed("the stored snapshot does not replay to the published bytes")
+
+    def _auction(self) -> Auction:
+        return Auction.objects.get(code=self.day.code)
+
+    def _job(self, step: str, *, key: str | None = None, **payload: Any) -> None:
+        """Put a participants' step on the list, ring, and wait until it is done."""
+        kind = f"aggregator.ops.demo_{step}"
+        facts = {"delivery_on": self.day.delivery_on.isoformat(), "is_real": self.day.is_real}
+        job = job_create(kind=kind, key=key or step, payload={**facts, **payload}, attempts_max=1)
+        self._wait(f"step {step}", lambda: _is_done(Job.objects.get(id=job.id)))
+
+    def _wait_done(self, kind: str, *, by_key: bool = True) -> None:
+        jobs = Job.objects.filter(kind=kind)
+        if by_key:
+            jobs = jobs.filter(key=str(self._auction().id))
+
+        def done() -> bool:
+            states = set(jobs.values_list("state", flat=True))
+            return states == {JobState.DONE}
+
+        self._wait(kind, done)
+
+    def _wait(self, what: str, is_so: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + WAIT_S
+        ring_at = 0.0
+        while not is_so():
+            if time.monotonic() >= ring_at:
+                jobs_ring()
+                ring_at = time.monotonic() + RING_S
+                self.stack.check()
+                _refuse_quarantined()
+            if time.monotonic() > deadline:
+                raise DemoFailed(f"waited {WAIT_S:.0f} s in vain until {what}")
+            time.sleep(POLL_S)
+
+
+def _is_done(job: Job) -> bool:
+    return job.state == JobState.DONE
+
+
+def _refuse_quarantined() -> None:
+    job = Job.objects.filter(state=JobState.QUARANTINED).first()
+    if job is not None:
+        raise DemoFailed(f"{job.kind} {job.key} was given up: {job.error}")
+
+
+def run_replays(run: ClearingRun, engine: SolverEngine) -> bool:
+    """Whether the run's stored snapshot clears to the stored bytes, in `engine`'s process."""
+    if run.snapshot is None or run.result is None:
+        return False
+    again = engine.clear_bytes(bytes(run.snapshot.content), deadline_s=WAIT_S)
+    return again == bytes(run.result)

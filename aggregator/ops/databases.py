@@ -94,6 +94,7 @@ def template_ensure(url: str) -> str:
         for stale in names_like(url, "wattbit_template_")[:-TEMPLATES_KEPT]:
             drop(url_of(url, stale))
         making = f"{name}_making"
+        drop(url_of(url, making))  # left by a maker that failed or was killed
         connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(making)))
         migrate(url_of(url, making))
         connection.execute(

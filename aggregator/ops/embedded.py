@@ -156,6 +156,9 @@ class Servers:
             self._directories_make()
             self._kept.unlink(missing_ok=True)
             self._stop_both()
+        if self._use is not None:
+            self._use.close()
+            self._use = None
 
     def _stop_both(self) -> None:
         with self._locked():

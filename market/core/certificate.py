@@ -1,0 +1,158 @@
+"""Check a result against its snapshot, with NumPy only and none of the engine's code.
+
+The snapshot is read as plain JSON, flows are recomputed by a fresh factorisation of the bus
+susceptance matrix, and optimality is proved by weak duality: the prices alone give each party a
+best response, and the sum of what they forgo against it is the gap. No solver is needed, so any
+participant can run this on published files.
+
+Shapes: every series is (T,). Prices in JPY/kWh, power in kW, money in JPY.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+
+from market.core.audit.bids import audit_bid, market_of
+from market.core.audit.grid import grid_of
+from market.core.audit.ledger import Ledger
+from market.core.audit.published import published_figures
+from market.core.audit.whole import Whole, check_whole, element_worth
+from market.core.errors import InvalidSnapshot, ResultUnverified
+from market.core.reading import json_read
+
+EXACT: Final = 1e-9
+
+
+@dataclass(frozen=True)
+class Check:
+    """One figure, the most it may be, and whether it is."""
+
+    name: str
+    value: float
+    limit: float
+
+    @property
+    def is_passed(self) -> bool:
+        """Return whether the figure is a number within its limit."""
+        return bool(np.isfinite(self.value)) and self.value <= self.limit
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the check as JSON values; a figure that is no number becomes null."""
+        value = float(self.value) if np.isfinite(self.value) else None
+        limit = float(self.limit)
+        return {"name": self.name, "value": value, "limit": limit, "passed": self.is_passed}
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """All checks of one result."""
+
+    checks: tuple[Check, ...]
+
+    @property
+    def is_passed(self) -> bool:
+        """Return whether every check passed."""
+        return all(check.is_passed for check in self.checks)
+
+    @property
+    def failures(self) -> tuple[Check, ...]:
+        """Return the checks that did not pass."""
+        return tuple(check for check in self.checks if not check.is_passed)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the certificate as JSON values."""
+        return {"passed": self.is_passed, "checks": [check.as_json() for check in self.checks]}
+
+
+def verify_result(snapshot_content: bytes, result_content: bytes) -> Certificate:
+    """Check a published result against the snapshot it claims to clear.
+
+    Parameters
+    ----------
+    snapshot_content
+        Canonical snapshot bytes, as stored and published.
+    result_content
+        Result bytes; a certificate in them is not believed.
+
+    Returns
+    -------
+    Certificate
+        Every figure with its limit: unrounded at 1e-9 relative, published within ticks.
+
+    Raises
+    ------
+    InvalidSnapshot, ResultUnverified
+        If either is no JSON, or the result lacks what a check needs.
+    """
+    snapshot = json_read(snapshot_content, InvalidSnapshot)
+    result = json_read(result_content, InvalidSnapshot)
+    return verify_document(snapshot, result, hashlib.sha256(snapshot_content).hexdigest())
+
+
+def verify_document(
+    snapshot: Mapping[str, Any], result: Mapping[str, Any], snapshot_sha256: str
+) -> Certificate:
+    """Check a result that is already parsed; see :func:`verify_result`."""
+    try:
+        return _verified(snapshot, result, snapshot_sha256)
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as found:
+        raise ResultUnverified(f"the result is not complete: {found!r}") from found
+
+
+def _verified(
+    snapshot: Mapping[str, Any], result: Mapping[str, Any], snapshot_sha256: str
+) -> Certificate:
+    ledger, raw, grid = Ledger(), result["raw"], grid_of(snapshot)
+    duals = raw["duals"]
+    worth = element_worth(snapshot, duals)
+    bus_price = grid.bus_price_jpy_per_kwh(duals["area_jpy_per_kwh"], worth)
+    prices = grid.place_price_jpy_per_kwh(bus_price, worth)
+    market = market_of(snapshot, duals, prices)
+    audits = [audit_bid(bid, raw, market, ledger) for bid in snapshot["bids"]]
+    whole = check_whole(grid, raw, (bus_price, market), audits, ledger)
+    matches = (
+        result["snapshot_sha256"] == snapshot_sha256 and result["auction"] == snapshot["auction"]
+    )
+    checks = [Check("snapshot", 0.0 if matches else 1.0, 0.0)]
+    _check_optimum(result, whole, ledger)
+    checks += [Check(f"raw: {name}", worst, EXACT) for name, worst in sorted(ledger.worst.items())]
+    checks.append(_gap(snapshot, result, whole))
+    checks += [
+        Check(f"published: {name}", value, limit)
+        for name, value, limit in published_figures(result, market, audits, whole)
+    ]
+    return Certificate(tuple(checks))
+
+
+def _check_optimum(result: Mapping[str, Any], whole: Whole, ledger: Ledger) -> None:
+    """Weak duality: nobody, nor all together, could do better at these prices."""
+    turnover_jpy = whole.turnover_jpy
+    ledger.residual("gap", sum(ledger.forgone_jpy), turnover_jpy)
+    for forgone_jpy in ledger.forgone_jpy:
+        ledger.residual("complementary slackness", forgone_jpy, turnover_jpy)
+    ledger.residual("objective", result["objective_jpy"] - whole.objective_jpy, turnover_jpy)
+    ledger.residual("money identity", whole.money_left_jpy, turnover_jpy)
+    if not whole.has_fixed_sides:
+        bound_jpy = whole.objective_jpy + sum(ledger.forgone_jpy)
+        ledger.residual("bound", result["bound_jpy"] - bound_jpy, turnover_jpy)
+
+
+def _gap(snapshot: Mapping[str, Any], result: Mapping[str, Any], whole: Whole) -> Check:
+    """Check the proven gap, over the cost of the bids accepted, against the rules' limit.
+
+    Where a store's side was fixed, prices bound the problem without those fixes from above by
+    letting each store take its better side; the solver's own bound may be closer.
+    """
+    scale_jpy = max(1.0, whole.bid_cost_jpy)
+    proven = (whole.one_sided_bound_jpy - whole.objective_jpy) / scale_jpy
+    claimed = (result["bound_jpy"] - whole.objective_jpy) / scale_jpy
+    if whole.has_fixed_sides:
+        proven = min(proven, claimed)
+    rounding = 1e-12 * whole.turnover_jpy / scale_jpy
+    limit = snapshot["rules"]["gap_max_ratio"] + max(rounding, EXACT)
+    return Check("gap over bid cost", max(proven, abs(result["gap_ratio"] - claimed)), limit)

@@ -1,0 +1,229 @@
+r"""The one optimum that is published, out of the many a linear problem may have.
+
+For :math:`\min c^\top x` with :math:`Ax = b` or :math:`\le b` and bounds, any optimal pair
+:math:`(x^*, y^*)` describes both optimal faces by complementary slackness:
+
+- every optimal :math:`y` prices columns strictly inside their bounds at zero, the others with the
+  sign of their bound, and leaves slack rows at zero;
+- every optimal :math:`x` has its columns of non-zero reduced cost at their bound, and rows of
+  non-zero dual tight.
+
+On the dual face the point of least :math:`\sum_i v_i y_i^2` is taken, on the primal face the point
+of least :math:`\sum_j w_j x_j^2`: each is unique in what it weighs, so it depends neither on the
+order of the input nor on the road of the solver. Most auctions have few degenerate corners, so
+only the connected parts of the problem that have freedom left are solved again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import cvxpy as cp
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+from scipy.sparse.csgraph import connected_components
+from scipy.sparse.linalg import lsmr
+
+from market.core.errors import SolverFailed
+from market.core.offers.terms import FloatArray
+from market.core.solver import solve_quadratic
+
+BoolArray = NDArray[np.bool_]
+
+AT_BOUND: Final = 1e-9
+ZERO_PRICE: Final = 1e-8
+SNAP: Final = 1e-6
+ACCEPTED: Final = 1e-9
+DENSE_SIZE_MAX: Final = 600
+
+
+@dataclass(frozen=True, kw_only=True)
+class Linear:
+    """A linear problem in the solver's units: rows first equal, then at most, as flagged."""
+
+    matrix: sp.csr_array
+    rhs: FloatArray
+    is_equal: BoolArray
+    lower: FloatArray
+    upper: FloatArray
+    cost: FloatArray
+
+
+@dataclass(frozen=True)
+class _Position:
+    """Where an optimal pair stands: which bounds it touches, which prices are zero."""
+
+    is_low: BoolArray
+    is_high: BoolArray
+    is_inside: BoolArray
+    is_tight: BoolArray
+    reduced_cost: FloatArray
+
+
+def _position(linear: Linear, x: FloatArray, y: FloatArray) -> _Position:
+    reach = AT_BOUND * np.maximum(1.0, np.abs(x))
+    is_low, is_high = x <= linear.lower + reach, x >= linear.upper - reach
+    left = linear.rhs - linear.matrix @ x
+    return _Position(
+        is_low=is_low,
+        is_high=is_high,
+        is_inside=~is_low & ~is_high,
+        is_tight=linear.is_equal | (left <= AT_BOUND * np.maximum(1.0, np.abs(linear.rhs))),
+        reduced_cost=linear.cost - linear.matrix.T @ y,
+    )
+
+
+def least_dual(linear: Linear, x: FloatArray, y: FloatArray, weight: FloatArray) -> FloatArray:
+    """Return the dual-optimal point of least weighted sum of squares.
+
+    Parameters
+    ----------
+    linear
+        The problem, m rows and n columns.
+    x, y
+        Any optimal pair; ``y`` is the change of the optimum per unit of right-hand side.
+    weight
+        Weight of each row in the sum, (m,); zero for duals that are nobody's price.
+    """
+    at = _position(linear, x, y)
+    rows = np.flatnonzero(at.is_tight)
+    inside = np.flatnonzero(at.is_inside)
+    linked = abs(linear.matrix[rows][:, inside])
+    labels = _components(linked)
+    row_label, column_label = labels[: len(rows)], labels[len(rows) :]
+    total = int(labels.max(initial=-1)) + 1
+    spare = np.bincount(row_label, minlength=total) - np.bincount(column_label, minlength=total)
+    moving = rows[spare[row_label] > 0]
+    moving = moving[weight[moving] >= 0]
+    if len(moving) == 0 or not weight[moving].any():
+        return y
+    return _dual_point(linear, at, moving, y, weight)
+
+
+def _dual_point(
+    linear: Linear, at: _Position, moving: NDArray[np.int64], y: FloatArray, weight: FloatArray
+) -> FloatArray:
+    fixed = y.copy()
+    fixed[moving] = 0.0
+    part = linear.matrix[moving].T.tocsr()  # (n, moving)
+    touched = np.flatnonzero(np.diff(part.indptr))
+    left = (linear.cost - linear.matrix.T @ fixed)[touched]
+    part = part[touched]
+    inside = at.is_inside[touched]
+    is_box = at.is_low[touched] & at.is_high[touched]
+    low = at.is_low[touched] & ~is_box
+    high = at.is_high[touched] & ~is_box
+    signed = ~linear.is_equal[moving]
+    # z = left − part y, zero inside, ≥ 0 at the lower bound, ≤ 0 at the upper; y ≤ 0 on "at most".
+    equal, equal_rhs = part[inside], left[inside]
+    identity = sp.eye_array(len(moving), format="csr")[np.flatnonzero(signed)]
+    most = sp.vstack([part[low], -part[high], identity], format="csr")
+    most_rhs = np.concatenate([left[low], -left[high], np.zeros(int(signed.sum()))])
+    found = _least_point(equal, equal_rhs, most, most_rhs, weight=weight[moving], start=y[moving])
+    result = y.copy()
+    result[moving] = found
+    return result
+
+
+def least_primal(linear: Linear, x: FloatArray, y: FloatArray, weight: FloatArray) -> FloatArray:
+    """Return the primal-optimal point of least weighted sum of squares.
+
+    With ``weight = 1 / offered`` equal offers share in the ratio of what they offer.
+
+    Parameters
+    ----------
+    linear, x, y
+        As in :func:`least_dual`.
+    weight
+        Weight of each column in the sum, (n,).
+    """
+    at = _position(linear, x, y)
+    free = np.flatnonzero((np.abs(at.reduced_cost) <= ZERO_PRICE) & (linear.upper > linear.lower))
+    is_priced = linear.is_equal | (np.abs(y) > ZERO_PRICE)
+    tight = np.flatnonzero(is_priced)
+    loose = np.flatnonzero(~is_priced & at.is_tight)
+    labels = _components(abs(linear.matrix[tight][:, free]))
+    column_label = labels[len(tight) :]
+    total = int(labels.max(initial=-1)) + 1
+    has_freedom = np.zeros(total, dtype=bool)
+    has_freedom[column_label[~at.is_inside[free]]] = True
+    touching = linear.matrix[loose][:, free]
+    has_freedom[column_label[np.unique(touching.indices)]] = True
+    moving = free[has_freedom[column_label]]
+    if len(moving) == 0 or not weight[moving].any():
+        return x
+    fixed = x.copy()
+    fixed[moving] = 0.0
+    part = linear.matrix[:, moving].tocsr()
+    left = linear.rhs - linear.matrix @ fixed
+    touched = np.flatnonzero(np.diff(part.indptr))
+    held = touched[is_priced[touched]]
+    bound = touched[~is_priced[touched]]
+    identity = sp.eye_array(len(moving), format="csr")
+    most = sp.vstack([part[bound], identity, -identity], format="csr")
+    most_rhs = np.concatenate([left[bound], linear.upper[moving], -linear.lower[moving]])
+    found = _least_point(
+        part[held], left[held], most, most_rhs, weight=weight[moving], start=x[moving]
+    )
+    result = x.copy()
+    result[moving] = found
+    return result
+
+
+def _components(linked: sp.csr_array) -> NDArray[np.int64]:
+    """Return the part of the bipartite graph each row, then each column, belongs to."""
+    graph = sp.block_array([[None, linked], [linked.T, None]], format="csr")
+    if 0 in linked.shape:
+        return np.arange(sum(linked.shape))
+    return np.asarray(connected_components(graph, directed=False)[1])
+
+
+def _least_point(
+    equal: sp.csr_array,
+    equal_rhs: FloatArray,
+    most: sp.csr_array,
+    most_rhs: FloatArray,
+    *,
+    weight: FloatArray,
+    start: FloatArray,
+) -> FloatArray:
+    """Return the point of ``equal v = rhs, most v <= rhs`` of least weighted squares.
+
+    The interior-point answer is close, not exact. Inequalities it touches are taken as
+    equalities and the point is projected onto all of them, which puts it on the face to the last
+    digits. Should that fail to improve on the tolerance, `start` (a point of the face) stays.
+    """
+    v = cp.Variable(len(start))
+    weighted = np.flatnonzero(weight > 0)
+    scale = np.sqrt(weight[weighted])
+    constraints = []
+    if equal.shape[0]:
+        constraints.append(equal @ v == equal_rhs)
+    if most.shape[0]:
+        constraints.append(most @ v <= most_rhs)
+    problem = cp.Problem(cp.Minimize(cp.sum_squares(cp.multiply(scale, v[weighted]))), constraints)
+    try:
+        solve_quadratic(problem)
+    except SolverFailed:
+        return start
+    near = np.asarray(v.value, dtype=np.float64)
+    touched = np.flatnonzero(most_rhs - most @ near <= SNAP * np.maximum(1.0, np.abs(most_rhs)))
+    held = sp.vstack([equal, most[touched]], format="csr")
+    rhs = np.concatenate([equal_rhs, most_rhs[touched]])
+    point = near + _least_correction(held, rhs - held @ near)
+    worst = max(
+        float(np.max(np.abs(equal @ point - equal_rhs), initial=0.0)),
+        float(np.max(most @ point - most_rhs, initial=0.0)),
+    )
+    return point if worst <= ACCEPTED else start
+
+
+def _least_correction(matrix: sp.csr_array, residual: FloatArray) -> FloatArray:
+    """Return the smallest change that removes the residual."""
+    if matrix.shape[0] == 0:
+        return np.zeros(matrix.shape[1])
+    if max(matrix.shape) <= DENSE_SIZE_MAX:
+        return np.asarray(np.linalg.lstsq(matrix.toarray(), residual, rcond=1e-12)[0])
+    return np.asarray(lsmr(matrix, residual, atol=1e-15, btol=1e-15, maxiter=2000)[0])

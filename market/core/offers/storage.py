@@ -1,0 +1,222 @@
+r"""Storage: a battery, UPS, thermal or hydrogen store offered within its limits.
+
+Over its window, with charge :math:`c`, discharge :math:`d` at the receiving end and stored
+energy :math:`e` at the end of each half hour,
+
+.. math:: e_t = (1-\sigma)^h e_{t-1} + h\,\eta_c c_t - h\,d_t/\eta_d, \qquad
+          \underline e \le e_t \le \bar e, \quad e_{\text{last}} \ge e_{\text{end}}, \quad
+          \sum_t h\,d_t/\eta_d \le n\,\bar e .
+
+The reserve :math:`\underline e` (UPS autonomy) is never sold. Wear is paid per kWh discharged.
+Charging and discharging at once would burn energy, which pays only where prices are negative; the
+clearing first relaxes that rule and adds one binary per half hour in which the relaxation breaks
+it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from market.core.offers.terms import (
+    Columns,
+    FloatArray,
+    IntArray,
+    Terms,
+    frozen_floats,
+    frozen_ints,
+    incidence,
+    ramp,
+)
+from market.core.reading import Reader
+
+IDLE_TOLERANCE_RATIO = 1e-9
+LIMITS = ("charge_limit_kw", "discharge_limit_kw", "energy_limit_kwh")
+ENERGIES = ("reserve_kwh", "start_kwh", "end_min_kwh")
+RATIOS = ("charge_efficiency_ratio", "discharge_efficiency_ratio")
+
+
+def parse(reader: Reader, terms: Terms) -> dict[str, Any]:
+    """Return the canonical content of a storage bid; refuse what breaks its rules.
+
+    A store that is left idle must satisfy its own reserve and end energy: doing nothing is then
+    always a solution, and no auction can become infeasible through a bid.
+    """
+    entry = reader.fields(
+        required=(
+            "id",
+            "form",
+            "resource",
+            "first_t",
+            "last_t",
+            *LIMITS,
+            *ENERGIES,
+            *RATIOS,
+            "standing_loss_ratio",
+            "wear_jpy_per_kwh",
+            "cycles_max",
+        ),
+        optional=("mechanism",),
+    )
+    bid: dict[str, Any] = {
+        "id": entry["id"].text(),
+        "form": "STORAGE",
+        "resource": entry["resource"].reference(terms.resources, "resource"),
+        **terms.window(entry),
+        **{name: entry[name].number(low=0) for name in LIMITS},
+        **{name: entry[name].number(low=1e-3, high=1.0) for name in RATIOS},
+        "standing_loss_ratio": entry["standing_loss_ratio"].number(low=0, high=0.999),
+        "wear_jpy_per_kwh": entry["wear_jpy_per_kwh"].number(low=0, high=1e6),
+        "cycles_max": (
+            None
+            if entry["cycles_max"].value is None
+            else entry["cycles_max"].number(low=0, high=1e6)
+        ),
+    }
+    if "mechanism" in entry and entry["mechanism"].value is not None:
+        bid["mechanism"] = entry["mechanism"].text()
+    for name in ENERGIES:
+        bid[name] = entry[name].number(low=0)
+        if bid[name] > bid["energy_limit_kwh"]:
+            entry[name].refuse("must not exceed energy_limit_kwh")
+    _check_idle(entry, bid, terms.interval_h)
+    return bid
+
+
+def _check_idle(entry: dict[str, Reader], bid: dict[str, Any], interval_h: float) -> None:
+    kept = (1.0 - bid["standing_loss_ratio"]) ** (interval_h * (bid["last_t"] - bid["first_t"] + 1))
+    left_kwh = bid["start_kwh"] * kept + IDLE_TOLERANCE_RATIO * max(1.0, bid["energy_limit_kwh"])
+    if left_kwh < bid["reserve_kwh"]:
+        entry["start_kwh"].refuse("must leave the reserve untouched when the storage stays idle")
+    if left_kwh < bid["end_min_kwh"]:
+        entry["end_min_kwh"].refuse("must be reached when the storage stays idle")
+
+
+@dataclass(frozen=True, kw_only=True)
+class StorageTable:
+    """All storage bids; axis B = bids, axis n = (bid, half hour) pairs of their windows."""
+
+    ids: tuple[str, ...]
+    resource: IntArray
+    first_t: IntArray
+    last_t: IntArray
+    charge_limit_kw: FloatArray
+    discharge_limit_kw: FloatArray
+    energy_limit_kwh: FloatArray
+    reserve_kwh: FloatArray
+    start_kwh: FloatArray
+    end_min_kwh: FloatArray
+    charge_efficiency_ratio: FloatArray
+    discharge_efficiency_ratio: FloatArray
+    standing_loss_ratio: FloatArray
+    wear_jpy_per_kwh: FloatArray
+    cycles_max: FloatArray
+    """Infinite where the bid sets no limit."""
+    pair_bid: IntArray
+    pair_t: IntArray
+
+
+def table(bids: list[dict[str, Any]], resources: dict[str, int]) -> StorageTable:
+    """Return the arrays of canonical storage bids."""
+    chosen = [bid for bid in bids if bid["form"] == "STORAGE"]
+    first_t = frozen_ints(bid["first_t"] for bid in chosen)
+    last_t = frozen_ints(bid["last_t"] for bid in chosen)
+    pair_bid, pair_t = ramp(first_t, last_t)
+
+    def floats(name: str) -> FloatArray:
+        return frozen_floats(bid[name] for bid in chosen)
+
+    return StorageTable(
+        ids=tuple(bid["id"] for bid in chosen),
+        resource=frozen_ints(resources[bid["resource"]] for bid in chosen),
+        first_t=first_t,
+        last_t=last_t,
+        charge_limit_kw=floats("charge_limit_kw"),
+        discharge_limit_kw=floats("discharge_limit_kw"),
+        energy_limit_kwh=floats("energy_limit_kwh"),
+        reserve_kwh=floats("reserve_kwh"),
+        start_kwh=floats("start_kwh"),
+        end_min_kwh=floats("end_min_kwh"),
+        charge_efficiency_ratio=floats("charge_efficiency_ratio"),
+        discharge_efficiency_ratio=floats("discharge_efficiency_ratio"),
+        standing_loss_ratio=floats("standing_loss_ratio"),
+        wear_jpy_per_kwh=floats("wear_jpy_per_kwh"),
+        cycles_max=frozen_floats(
+            np.inf if bid["cycles_max"] is None else bid["cycles_max"] for bid in chosen
+        ),
+        pair_bid=pair_bid,
+        pair_t=pair_t,
+    )
+
+
+def _energy_floor_kwh(store: StorageTable, interval_h: float) -> FloatArray:
+    """Return the least stored energy at the end of each pair, (n,).
+
+    Where the idle trajectory touches the reserve to the last digit, the floor follows it, so that
+    rounding can not make staying idle infeasible.
+    """
+    bid, t = store.pair_bid, store.pair_t
+    floor_kwh = store.reserve_kwh[bid].copy()
+    is_last = t == store.last_t[bid]
+    floor_kwh[is_last] = np.maximum(floor_kwh, store.end_min_kwh[bid])[is_last]
+    kept = (1.0 - store.standing_loss_ratio[bid]) ** (interval_h * (t - store.first_t[bid] + 1))
+    return np.asarray(np.minimum(floor_kwh, store.start_kwh[bid] * kept))
+
+
+def columns(
+    store: StorageTable, *, place_of: IntArray, sizes: tuple[int, int, int], interval_h: float
+) -> Columns:
+    """Return the columns of all storage bids: charges, discharges, stored energies, in turn.
+
+    Parameters are those of :func:`market.core.offers.steps.columns`.
+    """
+    place_count, path_count, interval_count = sizes
+    bid, t = store.pair_bid, store.pair_t
+    pairs = len(t)
+    pair = np.arange(pairs)
+    one = np.ones(pairs)
+    resource = store.resource[bid]
+    node = place_of[resource] * interval_count + t
+    sold = resource * interval_count + t
+    drawn = interval_h / store.discharge_efficiency_ratio[bid]
+    keep = (1.0 - store.standing_loss_ratio[bid]) ** interval_h
+    is_first = t == store.first_t[bid]
+    later = pair[~is_first]
+    limited = np.flatnonzero(np.isfinite(store.cycles_max))
+    cycle_row = np.full(len(store.ids), -1)
+    cycle_row[limited] = np.arange(len(limited))
+    counted = pair[cycle_row[bid] >= 0]
+    resource_shape = (len(place_of) * interval_count, 3 * pairs)
+    return Columns(
+        lower_kw=np.concatenate([np.zeros(2 * pairs), _energy_floor_kwh(store, interval_h)]),
+        upper_kw=np.concatenate(
+            [
+                store.charge_limit_kw[bid],
+                store.discharge_limit_kw[bid],
+                store.energy_limit_kwh[bid],
+            ]
+        ),
+        cost_jpy=np.concatenate(
+            [np.zeros(pairs), interval_h * store.wear_jpy_per_kwh[bid], np.zeros(pairs)]
+        ),
+        injection=incidence(
+            (place_count * interval_count, 3 * pairs), (node, pair, -one), (node, pairs + pair, one)
+        ),
+        sold_up=incidence(resource_shape, (sold, pairs + pair, one)),
+        sold_down=incidence(resource_shape, (sold, pair, one)),
+        carried_gb=incidence((path_count * interval_count, 3 * pairs)),
+        equal=incidence(
+            (pairs, 3 * pairs),
+            (pair, 2 * pairs + pair, one),
+            (pair, pair, -interval_h * store.charge_efficiency_ratio[bid]),
+            (pair, pairs + pair, drawn),
+            (later, 2 * pairs + later - 1, -keep[later]),
+        ),
+        equal_rhs=np.where(is_first, keep * store.start_kwh[bid], 0.0),
+        at_most=incidence(
+            (len(limited), 3 * pairs), (cycle_row[bid[counted]], pairs + counted, drawn[counted])
+        ),
+        at_most_rhs=(store.cycles_max * store.energy_limit_kwh)[limited],
+    )

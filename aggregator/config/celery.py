@@ -1,6 +1,7 @@
 """The Celery application: carries rings, keeps no state (ADR on sweepers)."""
 
 import os
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,13 @@ app.autodiscover_tasks()
 
 @worker_process_init.connect(weak=False)
 def solver_warm(**_kwargs: Any) -> None:
-    """Start the solver's own process before the first clearing needs it."""
+    """Start the solver's own process before the first clearing needs it.
+
+    In a thread: Celery ends a pool process whose start takes longer than four seconds.
+    """
+    from market.clearing.services import engine
+
+    threading.Thread(target=engine().warm, name="solver-warm", daemon=True).start()
 
 
 @worker_ready.connect(weak=False)

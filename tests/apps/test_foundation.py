@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import time
+from typing import Any
+from uuid import uuid4
+
 import pytest
 from django.db import connection
 
@@ -24,10 +28,23 @@ def test_what_a_committing_test_wrote_is_gone_in_the_next_one(_round: int) -> No
         cursor.execute("CREATE TABLE left_behind (id int)")
 
 
-def test_workers_are_real_processes_that_run_what_is_rung(celery_worker_processes: object) -> None:
+@pytest.mark.django_db(transaction=True)
+def test_a_job_that_is_rung_runs_in_a_real_worker_process(celery_worker_processes: Any) -> None:
     from accounts.jobs.models import Job
     from accounts.jobs.services import job_create
+    from accounts.jobs.tasks import jobs_ring
 
-    del job_create, Job
     (worker,) = celery_worker_processes.start(1)
+    # there is no such auction, so the worker writes its failure on the row
+    job = job_create(kind="market.clearing.deadline", key=str(uuid4()))
+    assert jobs_ring() == 1
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        job.refresh_from_db()
+        if job.error:
+            break
+        time.sleep(0.05)
+    assert job.error != ""
+    assert job.attempts_count >= 1
+    assert Job.objects.count() == 1
     assert worker.process.poll() is None

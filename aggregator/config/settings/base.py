@@ -5,12 +5,7 @@ from typing import Any
 
 from django.utils.translation import gettext_lazy as _
 
-from aggregator.config import env
-from aggregator.config.schedule import (  # noqa: F401 - settings by being named here
-    BEAT_SCHEDULE,
-    JOBS_AFTER_DELIVERY,
-    JOBS_AFTER_PUBLICATION,
-)
+from aggregator.config import env, schedule
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -145,6 +140,9 @@ JOB_LEASE_S = 15
 
 JOB_LEASE_S = env.integer("JOB_LEASE_S", low=1, high=3600)
 
+JOBS_AFTER_PUBLICATION = schedule.JOBS_AFTER_PUBLICATION
+JOBS_AFTER_DELIVERY = schedule.JOBS_AFTER_DELIVERY
+
 CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_TASK_SERIALIZER = "json"
 CELERY_RESULT_SERIALIZER = "json"
@@ -177,7 +175,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
 }
 CELERY_TIMEZONE = "UTC"
 CELERY_ENABLE_UTC = True
-CELERY_BEAT_SCHEDULE = BEAT_SCHEDULE
+CELERY_BEAT_SCHEDULE = schedule.BEAT_SCHEDULE
 CELERY_BEAT_SCHEDULER = "celery.beat:Scheduler"  # the table is in code: no file to keep or corrupt
 CELERY_BEAT_MAX_LOOP_INTERVAL = 1
 

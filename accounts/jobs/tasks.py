@@ -24,7 +24,7 @@ def jobs_ring() -> int:
 
 
 def job_task(
-    kind: str, *, lease_s: float = services.LEASE_S
+    kind: str, *, lease_s: float | None = None
 ) -> Callable[[Callable[[Claim], None]], Task]:
     """Turn a function of a claim into the Celery task named `kind`.
 

@@ -36,6 +36,9 @@ def main() -> None:
         from aggregator.ops import gate
 
         sys.exit(gate.main(sys.argv[2:]))
+    if command == "bench":
+        # measurements start from an empty market: never the demo's
+        os.environ.setdefault("WATTBIT_INSTANCE", "bench")
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "aggregator.config.settings.local")
     from django.core.management import execute_from_command_line
 

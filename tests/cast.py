@@ -29,6 +29,7 @@ from zoneinfo import ZoneInfo
 
 from django.db import connection
 
+from accounts.clock.services import clock_set
 from accounts.parties.models import Membership, Organisation, OrganisationKind, User
 from accounts.parties.roles import Role
 from market.clearing.models import (
@@ -76,14 +77,16 @@ SCARCE = 36
 THIRD = Decimal(1) / 3
 
 RULES: dict[str, Any] = {
-    "version": "2026-09-01",
-    "deviation_limit_kw": 0.0,
-    "deviation_price_jpy_per_kwh": 200.0,
-    "payment": "pay_as_clear",
-    "price_tick_jpy_per_kwh": 0.01,
-    "quantity_tick_kw": 0.1,
-    "gap_max_ratio": 1e-9,
-    "iteration_limit": 2_000_000,
+    "clearing": {
+        "deviation_limit_kw": 0.0,
+        "deviation_price_jpy_per_kwh": 200.0,
+        "payment": "pay_as_clear",
+        "price_tick_jpy_per_kwh": 0.01,
+        "quantity_tick_kw": 0.1,
+        "gap_max_ratio": 1e-9,
+        "iteration_limit": 2_000_000,
+    },
+    "publication": {"solver_deadline_s": 60, "deadline_min": 60},
 }
 
 
@@ -181,7 +184,7 @@ def ruleset(*, version: str = "2026-09-01", valid_from_on: date = date(2026, 9, 
     """Return the market's rules from a day on."""
     row, _ = Ruleset.objects.get_or_create(
         version=version,
-        defaults={"valid_from_on": valid_from_on, "rules": {**RULES, "version": version}},
+        defaults={"valid_from_on": valid_from_on, "rules": RULES},
     )
     return row
 
@@ -307,6 +310,11 @@ def places(cast: People | None = None) -> Places:
         resources=resources,
         ruleset=ruleset(),
     )
+
+
+def market_time(at: datetime, *, speed_ratio: Decimal = Decimal(0)) -> None:
+    """Make it `at` in the market; standing still unless told to run."""
+    clock_set(market_at=at, speed_ratio=speed_ratio)
 
 
 def day_start(day: date) -> datetime:

@@ -18,6 +18,7 @@ from market.registry.selectors import resources_by_code, resources_sellable_by
 from market.trading.contents import (
     Content,
     InvalidBid,
+    content_bytes,
     content_canonical,
     content_sha256,
     quantity_peak_kw,
@@ -68,6 +69,7 @@ class _Draft:
     form: str
     mechanism: str
     content: Content
+    canonical: bytes
     sha256: str
 
 
@@ -115,7 +117,7 @@ def bids_submit(
     }
     receipts: list[Receipt] = []
     rows: list[tuple[Any, ...]] = []
-    contents: list[tuple[UUID, Content]] = []
+    contents: list[tuple[UUID, bytes]] = []
     superseded: list[UUID] = []
     for i, draft in enumerate(drafts):
         before = current.get(draft.client_bid_id)
@@ -150,7 +152,7 @@ def bids_submit(
                 draft.sha256,
             )
         )
-        contents.append((bid_id, draft.content))
+        contents.append((bid_id, draft.canonical))
         receipts.append(
             Receipt(
                 bid_id=bid_id,
@@ -301,6 +303,7 @@ def _draft(
     form = str(bid["form"])
     content = content_canonical(form, offer, field=field)
     _refuse_over_limits(resource, form, content, field)
+    canonical = content_bytes(content)
     return _Draft(
         client_bid_id=client_bid_id,
         resource=resource,
@@ -308,7 +311,8 @@ def _draft(
         form=form,
         mechanism=str(bid["mechanism"]),
         content=content,
-        sha256=content_sha256(content),
+        canonical=canonical,
+        sha256=content_sha256(canonical),
     )
 
 
@@ -368,7 +372,7 @@ def _refuse_unsellable(
             )
 
 
-def _store(rows: Sequence[tuple[Any, ...]], contents: Sequence[tuple[UUID, Content]]) -> None:
+def _store(rows: Sequence[tuple[Any, ...]], contents: Sequence[tuple[UUID, bytes]]) -> None:
     statement = sql.SQL("COPY {} ({}) FROM STDIN").format(
         sql.Identifier(Bid._meta.db_table),  # noqa: SLF001 - Django's documented way
         sql.SQL(", ").join(map(sql.Identifier, BID_COLUMNS)),

@@ -11,6 +11,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
@@ -24,6 +25,7 @@ DESTINATIONS_MAX = 50
 KW_HIGH = Decimal(100_000_000)
 KWH_HIGH = Decimal(1_000_000_000)
 PRICE_HIGH = Decimal(9_999)
+STEP_FIELDS = {"quantity_kw", "ask_jpy_per_kwh"}
 ONE = Decimal(1)
 ZERO = Decimal(0)
 
@@ -59,12 +61,14 @@ def content_bytes(content: Mapping[str, Any]) -> bytes:
     return json.dumps(content, sort_keys=True, separators=(",", ":")).encode()
 
 
-def content_sha256(content: Mapping[str, Any]) -> str:
-    """Hash of the canonical bytes, as printed on receipts."""
-    return hashlib.sha256(content_bytes(content)).hexdigest()
+def content_sha256(canonical: bytes) -> str:
+    """Hash of an offer's canonical bytes, as printed on receipts."""
+    return hashlib.sha256(canonical).hexdigest()
 
 
 def _only(content: object, field: str, required: set[str], optional: set[str]) -> Mapping[str, Any]:
+    if type(content) is dict and content.keys() == required:
+        return content
     if not isinstance(content, Mapping):
         raise InvalidBid(field=field, value=content, rule="an object")
     for name in sorted(required - content.keys()):
@@ -90,8 +94,31 @@ def _text(number: Decimal) -> str:
     return "0" if plain == "-0" else plain
 
 
-def _kw(value: object, field: str, *, low: Decimal = ZERO) -> str:
-    return _text(decimal_of(value, field=field, low=low, high=KW_HIGH, places=1))
+@lru_cache(maxsize=65_536)
+def _known_kw(value: str) -> str | None:
+    """Canonical text of a quantity in plain text, or None if a rule speaks against it.
+
+    A basket repeats few numbers many times, so reading each text once is what makes a
+    thousand bids cheap; refusals go the long way, which names the field.
+    """
+    try:
+        return _text(decimal_of(value, field="", low=ZERO, high=KW_HIGH, places=1))
+    except Refused:
+        return None
+
+
+@lru_cache(maxsize=65_536)
+def _known_price(value: str) -> tuple[str, Decimal] | None:
+    """Canonical text and value of a price in plain text; see :func:`_known_kw`."""
+    try:
+        number = decimal_of(value, field="", low=-PRICE_HIGH, high=PRICE_HIGH, places=2)
+    except Refused:
+        return None
+    return _text(number), number
+
+
+def _kw(value: object, field: str) -> str:
+    return _text(decimal_of(value, field=field, low=ZERO, high=KW_HIGH, places=1))
 
 
 def _price(value: object, field: str, *, low: Decimal = -PRICE_HIGH) -> str:
@@ -133,15 +160,22 @@ def _curve_steps(steps: object, place: str) -> list[dict[str, str]]:
     read = []
     ask_before = -PRICE_HIGH
     for j, raw in enumerate(_items(steps, f"{place}.steps", STEPS_MAX)):
-        at = f"{place}.steps[{j}]"
-        step = _only(raw, at, {"quantity_kw", "ask_jpy_per_kwh"}, set())
-        ask = _price(step["ask_jpy_per_kwh"], f"{at}.ask_jpy_per_kwh")
-        if Decimal(ask) < ask_before:
-            raise InvalidBid(field=f"{at}.ask_jpy_per_kwh", value=ask, rule="asks do not fall")
-        ask_before = Decimal(ask)
-        read.append(
-            {"quantity_kw": _kw(step["quantity_kw"], f"{at}.quantity_kw"), "ask_jpy_per_kwh": ask}
-        )
+        step = _only(raw, f"{place}.steps[{j}]", STEP_FIELDS, set())
+        quantity, ask = step["quantity_kw"], step["ask_jpy_per_kwh"]
+        quantity_text = _known_kw(quantity) if type(quantity) is str else None
+        if quantity_text is None:
+            quantity_text = _kw(quantity, f"{place}.steps[{j}].quantity_kw")
+        known = _known_price(ask) if type(ask) is str else None
+        if known is None:
+            text = _price(ask, f"{place}.steps[{j}].ask_jpy_per_kwh")
+            known = (text, Decimal(text))
+        ask_text, ask_now = known
+        if ask_now < ask_before:
+            raise InvalidBid(
+                field=f"{place}.steps[{j}].ask_jpy_per_kwh", value=ask_text, rule="asks do not fall"
+            )
+        ask_before = ask_now
+        read.append({"quantity_kw": quantity_text, "ask_jpy_per_kwh": ask_text})
     return read
 
 

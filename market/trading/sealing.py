@@ -6,19 +6,18 @@ that sealing (content encrypted until the gate) changes this module and no other
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
 
 from django.db import connection
 from psycopg import sql
 
-from market.trading.contents import content_bytes
 from market.trading.models import BidContent
 
 
-def contents_seal(contents: Iterable[tuple[UUID, Mapping[str, Any]]]) -> None:
-    """Store the contents of new bids, inside the caller's transaction."""
+def contents_seal(contents: Iterable[tuple[UUID, bytes]]) -> None:
+    """Store the canonical bytes of new bids' offers, inside the caller's transaction."""
     table = sql.Identifier(BidContent._meta.db_table)  # noqa: SLF001 - Django's documented way
     statement = sql.SQL("COPY {} (bid_id, content) FROM STDIN").format(table)
     with (
@@ -26,8 +25,8 @@ def contents_seal(contents: Iterable[tuple[UUID, Mapping[str, Any]]]) -> None:
         connection.cursor() as cursor,
         cursor.copy(statement) as copy,
     ):
-        for bid_id, content in contents:
-            copy.write_row((bid_id, content_bytes(content).decode()))
+        for bid_id, canonical in contents:
+            copy.write_row((bid_id, canonical.decode()))
 
 
 def contents_open(bid_ids: Iterable[UUID]) -> dict[UUID, dict[str, Any]]:

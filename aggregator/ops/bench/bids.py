@@ -1,0 +1,145 @@
+"""1,000 bids in one service call against COPY of the same rows, already made.
+
+Both commit; both write the same two tables with their keys, checks and triggers.
+"""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import Any
+from uuid import UUID, uuid4
+
+from django.db import connection, transaction
+from psycopg import sql
+
+from accounts.clock.services import clock_set
+from accounts.parties.models import Organisation
+from aggregator.ops.bench import alternately, summary
+from aggregator.ops.demo.register import register
+from aggregator.ops.demo.shapes import grid_load, grid_model_rows
+from aggregator.ops.demo.steps import jst
+from market.registry.models import GridModel, Resource
+from market.trading.bids import BID_COLUMNS, bids_submit
+from market.trading.contents import content_bytes, content_canonical, content_sha256
+from market.trading.models import Auction, AuctionState, Bid, BidContent
+from market.trading.services import auction_schedule
+
+ROUNDS_COUNT = 5
+DELIVERY_ON = date(2026, 8, 5)
+STEPS_COUNT = 5
+SPANS = ((16, 23), (32, 43))
+
+
+def run(*, size: int = 1_000) -> dict[str, Any]:
+    """Measure `size` bids of five steps over two spans."""
+    auction, organisation, resources = _market()
+    ours_s, floor_s = alternately(
+        ROUNDS_COUNT,
+        lambda number: _submit(auction, organisation, _basket(resources, size, number)),
+        _copier(auction, organisation, resources, size),
+    )
+    figures = summary(ours_s, floor_s)
+    return {"bids": size, "bids_per_s": round(size / figures["ours_s"]), **figures}
+
+
+def _market() -> tuple[Auction, Organisation, list[Resource]]:
+    clock_set(market_at=jst(DELIVERY_ON - timedelta(days=1), 8))
+    grid = grid_load()
+    register(grid=grid, rows=grid_model_rows(grid), from_on=DELIVERY_ON - timedelta(days=30))
+    auction = auction_schedule(
+        code="BENCH",
+        name="bench",
+        delivery_on=DELIVERY_ON,
+        opens_at=jst(DELIVERY_ON - timedelta(days=1), 8),
+        gate_closure_at=jst(DELIVERY_ON, 0),
+        grid_model=GridModel.objects.get(),
+    )
+    Auction.objects.filter(id=auction.id).update(state=AuctionState.OPEN)
+    organisation = Organisation.objects.get(code="shiroi")
+    resources = list(
+        Resource.objects.filter(site__organisation=organisation, kind="DC_LOAD").order_by("code")
+    )
+    return auction, organisation, resources
+
+
+def _offer(number: int) -> dict[str, Any]:
+    steps = [
+        {"quantity_kw": str(100 + number % 7), "ask_jpy_per_kwh": str(Decimal(10 + 3 * step))}
+        for step in range(STEPS_COUNT)
+    ]
+    curves = [{"first_t": first, "last_t": last, "steps": steps} for first, last in SPANS]
+    return {"direction": "UP", "curves": curves}
+
+
+def _basket(resources: list[Resource], size: int, number: int) -> list[dict[str, Any]]:
+    return [
+        {
+            "client_bid_id": f"bench-{number}-{i}",
+            "resource": resources[i % len(resources)].code,
+            "form": "STEPS",
+            "mechanism": "DEFERRAL",
+            **_offer(i),
+        }
+        for i in range(size)
+    ]
+
+
+def _submit(auction: Auction, organisation: Organisation, basket: list[dict[str, Any]]) -> None:
+    bids_submit(auction_id=auction.id, organisation=organisation, bids=basket)
+
+
+def _copier(
+    auction: Auction, organisation: Organisation, resources: list[Resource], size: int
+) -> Any:
+    """Make all rows beforehand; the returned function only copies them."""
+    ready = [
+        _rows(auction, organisation, resources, size, number) for number in range(ROUNDS_COUNT + 1)
+    ]
+    bids_sql = sql.SQL("COPY {} ({}) FROM STDIN").format(
+        sql.Identifier(Bid._meta.db_table),  # noqa: SLF001 - Django's documented way
+        sql.SQL(", ").join(map(sql.Identifier, BID_COLUMNS)),
+    )
+    contents_sql = sql.SQL("COPY {} (bid_id, content) FROM STDIN").format(
+        sql.Identifier(BidContent._meta.db_table)  # noqa: SLF001 - Django's documented way
+    )
+
+    def copy_rows(number: int) -> None:
+        bids, contents = ready[number]
+        with transaction.atomic(), connection.cursor() as cursor:
+            for statement, rows in ((bids_sql, bids), (contents_sql, contents)):
+                with connection.wrap_database_errors, cursor.copy(statement) as copy:
+                    for row in rows:
+                        copy.write_row(row)
+
+    return copy_rows
+
+
+def _rows(
+    auction: Auction, organisation: Organisation, resources: list[Resource], size: int, number: int
+) -> tuple[list[tuple[Any, ...]], list[tuple[UUID, str]]]:
+    bids: list[tuple[Any, ...]] = []
+    contents = []
+    for i in range(size):
+        content = content_canonical("STEPS", _offer(i), field="bid")
+        canonical = content_bytes(content)
+        bid_id = uuid4()
+        bids.append(
+            (
+                bid_id,
+                f"floor-{number}-{i}",
+                1,
+                auction.id,
+                organisation.id,
+                resources[i % len(resources)].id,
+                None,
+                "STEPS",
+                "DEFERRAL",
+                "SUBMITTED",
+                None,
+                auction.opens_at,
+                content_sha256(canonical),
+            )
+        )
+        contents.append((bid_id, canonical.decode()))
+    return bids, contents

@@ -1,0 +1,41 @@
+"""`manage.py bench NAME`: figures as ratios taken in one run."""
+
+import importlib
+import json
+import os
+import resource
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandParser
+
+from aggregator.ops.bench import NAMES
+from aggregator.ops.stack import Stack
+
+
+class Command(BaseCommand):
+    help = "Measure one part of the platform against its floor, in one run."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("name", choices=sorted(NAMES))
+        parser.add_argument("--size", help="rows or bids; each bench has its own default")
+        parser.add_argument("--json", action="store_true", help="one JSON object as the last line")
+
+    def handle(self, *_args: Any, **options: Any) -> None:
+        """Run the bench on a database of its own and print what it found."""
+        name = options["name"]
+        size = options["size"]
+        with Stack(instance=os.environ["WATTBIT_INSTANCE"]) as stack:
+            stack.start_servers()
+            stack.migrate(fresh=True)
+            bench = importlib.import_module(f"aggregator.ops.bench.{name}")
+            sized = {} if size is None else {"size": int(size) if size.isdigit() else size}
+            figures = bench.run(**sized)
+        usage = resource.getrusage(resource.RUSAGE_SELF)
+        figures["cpu_s"] = round(usage.ru_utime + usage.ru_stime, 2)
+        figures["peak_mib"] = round(usage.ru_maxrss / 1024)
+        if options["json"]:
+            self.stdout.write(json.dumps({"bench": name, **figures}))
+            return
+        self.stdout.write(f"{name}: {NAMES[name]}")
+        for key, value in figures.items():
+            self.stdout.write(f"  {key:<14} {value}")

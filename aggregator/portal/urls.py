@@ -1,5 +1,39 @@
-"""Paths of the portal."""
+"""Paths of the portal; English, stable, with the date in them."""
 
-from django.urls import URLPattern
+from datetime import date
 
-urlpatterns: list[URLPattern] = []
+from django.urls import path, register_converter
+
+from aggregator.portal import days, entrance, statements
+
+
+class IsoDay:
+    """A JST day as ``2026-11-25``."""
+
+    regex = "[0-9]{4}-[0-9]{2}-[0-9]{2}"
+
+    def to_python(self, text: str) -> date:
+        """Read the day; a date that does not exist is an address that does not exist."""
+        return date.fromisoformat(text)
+
+    def to_url(self, day: date | str) -> str:
+        """Write the day."""
+        return day if isinstance(day, str) else day.isoformat()
+
+
+register_converter(IsoDay, "iso_day")
+
+app_name = "portal"
+urlpatterns = [
+    path("", days.latest, name="pub_results"),
+    path("day/<iso_day:day>/", days.result_day, name="pub_result_day"),
+    path("day/<iso_day:day>/need.json", days.need_chart, name="pub_need_chart"),
+    path("day/<iso_day:day>/price.json", days.price_chart, name="pub_price_chart"),
+    path("day/<iso_day:day>/loading.json", days.loading_chart, name="pub_loading_chart"),
+    path("day/<iso_day:day>/network.json", days.network_chart, name="pub_network_chart"),
+    path("day/<iso_day:day>/needs.csv", days.needs_csv, name="pub_needs_csv"),
+    path("statements/", statements.statement_list, name="statements"),
+    path("statements/<slug:code>.csv", statements.statement_file, name="statement_csv"),
+    path("login/", entrance.Login.as_view(), name="login"),
+    path("logout/", entrance.Logout.as_view(), name="logout"),
+]

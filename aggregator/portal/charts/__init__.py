@@ -1,0 +1,1 @@
+"""Charts as pure functions of plain numbers: figures in, deterministic JSON out."""

@@ -1,0 +1,65 @@
+/* Fills every <figure data-chart> from its JSON: on load, when htmx swaps one in, and again in the
+   other palette when the theme changes. Fires "chart:ready" with the document and, where the
+   answer has them, the frames of a chart that moves. */
+"use strict";
+(() => {
+  const shown = new WeakMap();
+  const theme = () => document.documentElement.dataset.theme;
+
+  function forget(figure) {
+    const view = shown.get(figure);
+    if (!view) return;
+    const owner = view.model.document;
+    view.remove();
+    const at = Bokeh.documents.indexOf(owner);
+    if (at >= 0) Bokeh.documents.splice(at, 1);
+    shown.delete(figure);
+  }
+
+  function address(figure) {
+    const url = new URL(figure.dataset.chart, location.href);
+    url.searchParams.set("theme", theme());
+    return url;
+  }
+
+  function fail(figure) {
+    figure.dataset.state = "failed";
+    const note = document.createElement("p");
+    note.className = "chart-failed";
+    note.textContent = figure.dataset.failed;
+    figure.replaceChildren(note);
+    figure.parentElement.querySelector("details")?.setAttribute("open", "");
+  }
+
+  async function draw(figure) {
+    const turn = (Number(figure.dataset.turn) || 0) + 1;
+    figure.dataset.turn = turn;
+    try {
+      const answer = await fetch(address(figure), { credentials: "same-origin" });
+      if (!answer.ok) throw new Error(`${answer.status} ${figure.dataset.chart}`);
+      const { item, frames } = await answer.json();
+      if (Number(figure.dataset.turn) !== turn || !figure.isConnected) return;
+      forget(figure);
+      figure.replaceChildren();
+      const views = await Bokeh.embed.embed_item({ ...item, target_id: null }, figure);
+      const [view] = [...views];
+      shown.set(figure, view);
+      figure.dataset.state = "shown";
+      const detail = { model: view.model, document: view.model.document, frames };
+      figure.dispatchEvent(new CustomEvent("chart:ready", { bubbles: true, detail }));
+    } catch (error) {
+      if (Number(figure.dataset.turn) === turn) fail(figure);
+      console.error(error);
+    }
+  }
+
+  const figuresIn = (root) => [...root.querySelectorAll("figure[data-chart]")];
+  const drawAll = (root) => figuresIn(root).forEach(draw);
+
+  addEventListener("DOMContentLoaded", () => drawAll(document));
+  addEventListener("theme:changed", () => drawAll(document));
+  document.addEventListener("htmx:afterSwap", (event) => drawAll(event.detail.elt));
+  document.addEventListener("htmx:beforeCleanupElement", (event) => {
+    if (event.target.matches?.("figure[data-chart]")) forget(event.target);
+  });
+})();

@@ -55,18 +55,22 @@ class Certificate:
     checks: tuple[Check, ...]
 
     @property
-    def is_passed(self) -> bool:
+    def passed(self) -> bool:
         """Return whether every check passed."""
         return all(check.is_passed for check in self.checks)
 
     @property
-    def failures(self) -> tuple[Check, ...]:
-        """Return the checks that did not pass."""
-        return tuple(check for check in self.checks if not check.is_passed)
+    def failures(self) -> tuple[str, ...]:
+        """Return a sentence for each check that did not pass."""
+        return tuple(
+            f"{check.name} is {check.value:g}, at most {check.limit:g} is allowed"
+            for check in self.checks
+            if not check.is_passed
+        )
 
     def as_json(self) -> dict[str, Any]:
         """Return the certificate as JSON values."""
-        return {"passed": self.is_passed, "checks": [check.as_json() for check in self.checks]}
+        return {"passed": self.passed, "checks": [check.as_json() for check in self.checks]}
 
 
 def verify_result(snapshot_content: bytes, result_content: bytes) -> Certificate:

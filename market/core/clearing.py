@@ -19,7 +19,7 @@ rule against charging and discharging at once becomes a binary only where a solu
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 import cvxpy as cp
@@ -31,7 +31,7 @@ from market.core.faces import Linear, least_dual, least_primal
 from market.core.offers.terms import FloatArray, IntArray
 from market.core.programme import GRID, Programme, Rows, programme, with_headroom
 from market.core.snapshot import Snapshot
-from market.core.solver import Outcome, solve_linear
+from market.core.solver import solve_linear
 
 ENGINE_VERSION: Final = "1"
 KW_PER_MW: Final = 1000.0
@@ -129,7 +129,7 @@ def _optimum(current: Programme, exclusive: IntArray) -> Clearing:
         bound_kjpy = solve_linear(model.problem, current.snapshot.rules).bound
         upper_kw = _with_sides_fixed(current, exclusive, model.x_mw() * KW_PER_MW)
     model = _Model(current, upper_kw, exclusive[:0])
-    outcome: Outcome = solve_linear(model.problem, current.snapshot.rules)
+    solve_linear(model.problem, current.snapshot.rules)
     linear, row_slices = _linear(current, upper_kw)
     x = np.clip(model.x_mw(), linear.lower, linear.upper)
     y = model.duals(row_slices, len(linear.rhs))
@@ -137,7 +137,6 @@ def _optimum(current: Programme, exclusive: IntArray) -> Clearing:
     x = least_primal(linear, x, y, _award_weight(current, upper_kw))
     objective_jpy = -float(current.cost_jpy @ x) * KW_PER_MW
     bound_jpy = _dual_bound_jpy(linear, y) if bound_kjpy is None else -bound_kjpy * KW_PER_MW
-    del outcome
     return Clearing(
         programme=current,
         x_kw=x * KW_PER_MW,
@@ -293,6 +292,3 @@ def _with_sides_fixed(current: Programme, exclusive: IntArray, x_kw: FloatArray)
     upper_kw[discharge[is_charging]] = 0.0
     upper_kw[charge[~is_charging]] = 0.0
     return upper_kw
-
-
-__all__ = ["ENGINE_VERSION", "Clearing", "clear", "replace"]

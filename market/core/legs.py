@@ -13,8 +13,15 @@ from typing import Final
 import numpy as np
 
 from market.core.clearing import Clearing
-from market.core.offers.terms import FloatArray
-from market.core.prices import Prices, rounded, rounded_down, rounded_up, share_ticks
+from market.core.offers.terms import FloatArray, IntArray
+from market.core.pricing import (
+    Prices,
+    path_price_jpy_per_gb,
+    rounded,
+    rounded_down,
+    rounded_up,
+    share_ticks,
+)
 from market.core.units import DIRECTION_SIGN, DOWN, UP
 
 LEG_ORDER: Final = ("STEPS", "CHARGE", "DISCHARGE", "SHIFT_OUT", "SHIFT_IN")
@@ -51,7 +58,7 @@ class Leg:
 
     @property
     def receipt_jpy(self) -> float:
-        """Return what the leg receives. [JPY]"""
+        """Return what the leg receives, in JPY."""
         energy_kwh = self.interval_h * self.quantity_kw
         return DIRECTION_SIGN[self.direction] * float(energy_kwh @ self.price_jpy_per_kwh)
 
@@ -162,7 +169,7 @@ def _merit_cost_jpy(clearing: Clearing, award_kw: FloatArray) -> FloatArray:
     return cost_jpy
 
 
-def _on_grid(values: FloatArray, t: FloatArray, count: int) -> FloatArray:
+def _on_grid(values: FloatArray, t: IntArray, count: int) -> FloatArray:
     series = np.zeros(count)
     np.add.at(series, t, values)
     return series
@@ -199,57 +206,53 @@ def _storage_legs(clearing: Clearing) -> list[Leg]:
 
 
 def _shift_legs(clearing: Clearing, found: Prices) -> list[Leg]:
+    price = path_price_jpy_per_gb(clearing, found)
+    return [
+        leg
+        for bid in range(len(clearing.snapshot.shifts.ids))
+        for leg in _legs_of_shift(clearing, bid, price)
+    ]
+
+
+def _legs_of_shift(clearing: Clearing, bid: int, path_price: FloatArray) -> list[Leg]:
+    """Return one leg at the source and one at each resource that work is moved to."""
     snapshot, shift = clearing.snapshot, clearing.snapshot.shifts
     count, tick = snapshot.interval_count, snapshot.rules.quantity_tick_kw
     x_kw = clearing.x_kw[clearing.programme.slices["shifts"]]
     offers, placed = len(shift.offer_pair), len(shift.placed_pair)
-    cost_jpy = clearing.programme.cost_jpy[clearing.programme.slices["shifts"]].copy()
-    path_price = snapshot.tariff_jpy_per_gb[:, None] + found.path_rent_jpy_per_gb
-    result = []
-    for row, name in enumerate(shift.ids):
-        out_kw, change_jpy, path_jpy = np.zeros(count), 0.0, 0.0
-        arriving: dict[int, FloatArray] = {}
-        for number in np.flatnonzero(shift.destination_bid == row):
-            mine = np.flatnonzero(shift.placed_pair == number)
-            t = shift.placed_pair_t[mine]
-            moved_kw, increase_kw = x_kw[offers + mine], x_kw[offers + placed + mine]
-            out_kw += _on_grid(moved_kw, t, count)
-            target = int(shift.destination_resource[number])
-            arriving[target] = arriving.get(target, np.zeros(count)) + shift.ratio[
-                number
-            ] * _on_grid(moved_kw, t, count)
-            change_jpy += float(shift.change_cost_jpy_per_kw[row] * increase_kw.sum())
-            carried_gb = (
-                snapshot.interval_h * shift.gb_per_kwh[row] * moved_kw
-                + shift.gb_per_kw[row] * increase_kw
-            )
-            path_jpy += float(carried_gb @ path_price[shift.destination_path[number], t])
-        mine = np.flatnonzero(shift.offer_bid[shift.offer_pair] == row)
-        ask_jpy = float(cost_jpy[mine] @ x_kw[mine])
-        common = {
-            "bid": name,
-            "interval_h": snapshot.interval_h,
-            "price_jpy_per_kwh": np.zeros(count),
-        }
-        result.append(
-            Leg(
-                **common,
-                resource=snapshot.resource_ids[shift.resource[row]],
-                name="SHIFT_OUT",
-                direction=UP,
-                quantity_kw=rounded(out_kw, tick),
-                cost_jpy=ask_jpy + change_jpy,
-                path_jpy=path_jpy,
-            )
+    pair = np.flatnonzero(shift.destination_bid[shift.placed_pair] == bid)
+    destination, t = shift.placed_pair[pair], shift.placed_pair_t[pair]
+    moved_kw, increase_kw = x_kw[offers + pair], x_kw[offers + placed + pair]
+    carried_gb = (
+        snapshot.interval_h * shift.gb_per_kwh[bid] * moved_kw + shift.gb_per_kw[bid] * increase_kw
+    )
+    offer = np.flatnonzero(shift.offer_bid[shift.offer_pair] == bid)
+    ask = shift.ask_jpy_per_kwh[shift.offer_pair[offer]]
+    ask_jpy = snapshot.interval_h * float(ask @ x_kw[offer])
+    out = Leg(
+        bid=shift.ids[bid],
+        resource=snapshot.resource_ids[shift.resource[bid]],
+        name="SHIFT_OUT",
+        direction=UP,
+        quantity_kw=rounded(_on_grid(moved_kw, t, count), tick),
+        price_jpy_per_kwh=np.zeros(count),
+        interval_h=snapshot.interval_h,
+        cost_jpy=ask_jpy + float(shift.change_cost_jpy_per_kw[bid] * increase_kw.sum()),
+        path_jpy=float(carried_gb @ path_price[shift.destination_path[destination], t]),
+    )
+    target = shift.destination_resource[destination]
+    arriving_kw = shift.ratio[destination] * moved_kw
+    return [out] + [
+        replace(
+            out,
+            resource=snapshot.resource_ids[resource],
+            name="SHIFT_IN",
+            direction=DOWN,
+            quantity_kw=rounded(
+                _on_grid(arriving_kw[target == resource], t[target == resource], count), tick
+            ),
+            cost_jpy=0.0,
+            path_jpy=0.0,
         )
-        result += [
-            Leg(
-                **common,
-                resource=snapshot.resource_ids[target],
-                name="SHIFT_IN",
-                direction=DOWN,
-                quantity_kw=rounded(arriving_kw, tick),
-            )
-            for target, arriving_kw in sorted(arriving.items())
-        ]
-    return result
+        for resource in np.unique(target)
+    ]

@@ -47,7 +47,7 @@ class Sensitivity:
 
 
 def susceptance_pu(network: Network) -> FloatArray:
-    """Return the susceptance of each branch by the convention of the model, (L,). [p.u.]"""
+    """Return the susceptance of each branch by the convention of the model, (L,), in p.u."""
     x, r = network.reactance_pu, network.resistance_pu
     b = 1.0 / x if network.convention == "reactance" else x / (r**2 + x**2)
     return np.asarray(b / network.tap_ratio)
@@ -111,7 +111,7 @@ def dc_flow_kw(network: Network, injection_kw: FloatArray) -> FloatArray:
 
 
 def spread_kw(network: Network, injection_kw: FloatArray) -> FloatArray:
-    """Return each island's imbalance as its slack takes it up, (N, T). [kW]"""
+    """Return each island's imbalance as its slack takes it up, (N, T), in kW."""
     imbalance_kw = np.zeros((len(network.island_ids), injection_kw.shape[1]))
     np.add.at(imbalance_kw, network.bus_island, injection_kw)
     return np.asarray(network.bus_slack_share_ratio[:, None] * imbalance_kw[network.bus_island])

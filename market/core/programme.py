@@ -53,7 +53,7 @@ class Rows:
 
 @dataclass(frozen=True, kw_only=True)
 class Headroom:
-    """How far each element's flow may change against the base case, (Q, T). [kW]"""
+    """How far each element's flow may change against the base case, (Q, T), in kW."""
 
     up_kw: FloatArray
     down_kw: FloatArray

@@ -9,14 +9,19 @@ import numpy as np
 from market.core.clearing import ENGINE_VERSION, Clearing
 from market.core.legs import Leg, legs
 from market.core.offers.terms import FloatArray
-from market.core.prices import Prices, prices, rounded
+from market.core.pricing import (
+    Prices,
+    path_price_jpy_per_gb,
+    prices,
+    rounded,
+)
 from market.core.raw import raw_document
 from market.core.snapshot import snapshot_sha256
 from market.core.solver import SOLVER_NAME, solver_version
 
 SCHEMA: Final = "wattbit-result/1"
 JPY_DIGITS: Final = 6
-GB_DIGITS: Final = 9
+GB_DIGITS: Final = 6
 
 
 def result_document(clearing: Clearing) -> dict[str, Any]:
@@ -55,7 +60,7 @@ def result_document(clearing: Clearing) -> dict[str, Any]:
 
 
 def accepted_cost_jpy(clearing: Clearing) -> float:
-    """Return the gross cost of the bids accepted, the scale a gap is measured against. [JPY]"""
+    """Return the gross cost of the bids accepted in JPY, the scale a gap is measured against."""
     end = clearing.programme.grid["link"].start
     return float(np.abs(clearing.programme.cost_jpy[:end]) @ np.abs(clearing.x_kw[:end]))
 
@@ -164,12 +169,6 @@ def _places(clearing: Clearing, found: Prices) -> list[dict[str, Any]]:
         }
         for column, name in enumerate(snapshot.place_ids)
     ]
-
-
-def path_price_jpy_per_gb(clearing: Clearing, found: Prices) -> FloatArray:
-    """Return tariff plus scarcity rent as published, (paths, T). [JPY/GB]"""
-    tariff = clearing.snapshot.tariff_jpy_per_gb[:, None]
-    return np.asarray(np.round(tariff + found.path_rent_jpy_per_gb, JPY_DIGITS))
 
 
 def _paths(clearing: Clearing, found: Prices) -> list[dict[str, Any]]:

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from market.core.clearing import Clearing
-from market.core.offers.terms import FloatArray
-from market.core.prices import Prices
+from market.core.offers.terms import FloatArray, IntArray
+from market.core.pricing import Prices
 
 
 def raw_document(clearing: Clearing, found: Prices) -> dict[str, Any]:
@@ -82,8 +82,7 @@ def _steps(clearing: Clearing) -> dict[str, list[list[float]]]:
 
 
 def _storage(clearing: Clearing) -> dict[str, dict[str, Any]]:
-    snapshot, store = clearing.snapshot, clearing.snapshot.storage
-    part = clearing.programme.slices["storage"]
+    store, part = clearing.snapshot.storage, clearing.programme.slices["storage"]
     x_kw, upper_kw = clearing.x_kw[part], clearing.upper_kw[part]
     pairs = len(store.pair_t)
     energy = clearing.dual_jpy_per_kw["own storage equal"]
@@ -103,11 +102,10 @@ def _storage(clearing: Clearing) -> dict[str, dict[str, Any]]:
                 store.pair_t[mine], upper_kw[pairs + mine], store.discharge_limit_kw[row]
             ),
         }
-    del snapshot
     return found
 
 
-def _held(t: FloatArray, upper_kw: FloatArray, limit_kw: float) -> list[int]:
+def _held(t: IntArray, upper_kw: FloatArray, limit_kw: float) -> list[int]:
     """Return the half hours in which a side was fixed at zero."""
     return [int(interval) for interval in t[(upper_kw == 0) & (limit_kw > 0)]]
 

@@ -95,7 +95,7 @@ def solve_quadratic(problem: cp.Problem) -> None:
     SolverFailed
         A subclass that says how.
     """
-    options = {
+    options: dict[str, object] = {
         "tol_gap_abs": QUADRATIC_TOLERANCE,
         "tol_gap_rel": QUADRATIC_TOLERANCE,
         "tol_feas": QUADRATIC_TOLERANCE,
@@ -127,7 +127,7 @@ def _run(
 
 
 def warm_up() -> None:
-    """Solve a problem of one variable with each solver, so that the first auction pays no import."""
+    """Solve a problem of one variable with each solver: the first auction then pays no import."""
     x = cp.Variable(1, bounds=[0.0, 1.0])
     _run(cp.Problem(cp.Minimize(cp.sum(x)), [x >= 0.0]), solver=cp.HIGHS, options={"threads": 1})
     _run(cp.Problem(cp.Minimize(cp.sum_squares(x))), solver=cp.CLARABEL, options={})

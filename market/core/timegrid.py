@@ -18,6 +18,10 @@ INTERVAL: Final = timedelta(hours=INTERVAL_H)
 JST: Final = timezone(timedelta(hours=9), "JST")  # Japan keeps no summer time
 
 
+def _is_integer(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
 def t_of_koma(koma: int) -> int:
     """Return the index 0…47 of a koma 1…48.
 
@@ -26,7 +30,7 @@ def t_of_koma(koma: int) -> int:
     InvalidTime
         If the koma is none.
     """
-    if isinstance(koma, bool) or not isinstance(koma, int) or not 1 <= koma <= INTERVALS_PER_DAY:
+    if not _is_integer(koma) or not 1 <= koma <= INTERVALS_PER_DAY:
         raise InvalidTime(field="koma", value=koma, rule="must be an integer from 1 to 48")
     return koma - 1
 
@@ -39,7 +43,7 @@ def koma_of_t(t: int) -> int:
     InvalidTime
         If the index lies outside the day.
     """
-    if isinstance(t, bool) or not isinstance(t, int) or not 0 <= t < INTERVALS_PER_DAY:
+    if not _is_integer(t) or not 0 <= t < INTERVALS_PER_DAY:
         raise InvalidTime(field="t", value=t, rule="must be an integer from 0 to 47")
     return t + 1
 

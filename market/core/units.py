@@ -3,8 +3,8 @@
 Sign convention
 ---------------
 Trade knows no signed power. A quantity is ``quantity_kw >= 0`` with a direction: ``UP`` is less
-load or more supply (上げ調整; a load reduction, 下げDR, is ``UP``), ``DOWN`` the reverse. Inside the
-mathematics an *injection change* is positive for ``UP``. A ``price`` is always the value of one
+load or more supply (上げ調整; a load reduction, 下げDR, is ``UP``), ``DOWN`` the reverse. Inside
+the mathematics an *injection change* is positive for ``UP``. A ``price`` is always the value of one
 more kWh of ``UP`` at its place: a leg receives ``+price × quantity`` for ``UP`` and
 ``−price × quantity`` for ``DOWN``. Only readings are signed: ``+`` flows to the customer.
 The flow of an element is positive from the ``from`` end to the ``to`` end of its branch.

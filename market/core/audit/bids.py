@@ -19,16 +19,16 @@ class Market:
     resources: Mapping[str, dict[str, Any]]
     paths: Mapping[str, dict[str, Any]]
     up_jpy_per_kwh: Mapping[str, Array]
-    """Price of UP at each resource, less the rent of its limit."""
+    """What a kWh of UP earns at each resource: its price less the rent of its limit."""
     down_jpy_per_kwh: Mapping[str, Array]
-    """Cost of DOWN at each resource: price plus the rent of its limit."""
+    """What a kWh of DOWN costs at each resource: its price plus the rent of its limit."""
     price_jpy_per_kwh: Mapping[str, Array]
     path_jpy_per_gb: Mapping[str, Array]
     """Tariff plus rent."""
 
     @property
     def h(self) -> float:
-        """Return the length of an interval. [h]"""
+        """Return the length of an interval in hours."""
         return float(self.snapshot["interval_h"])
 
     @property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -126,7 +126,9 @@ def _published_cost_jpy(
     return float(claimed_jpy)
 
 
-def _off(items: list[Mapping[str, Any]], name: str, raw: Mapping[str, Array], count: int) -> float:
+def _off(
+    items: Sequence[Mapping[str, Any]], name: str, raw: Mapping[str, Array], count: int
+) -> float:
     """Return the worst distance of published series from the raw ones; each id exactly once."""
     if sorted(item["id"] for item in items) != sorted(raw):
         return float("inf")
@@ -210,7 +212,7 @@ def _money(
 ) -> Iterator[Figure]:
     h, money = market.h, result["money"]
 
-    def product(items: list[Mapping[str, Any]], quantity: str, price: str) -> float:
+    def product(items: Sequence[Mapping[str, Any]], quantity: str, price: str) -> float:
         return h * sum(float(np.dot(item[quantity], item[price])) for item in items)
 
     legs_jpy = sum(

@@ -49,7 +49,9 @@ def element_worth(snapshot: Mapping[str, Any], duals: Mapping[str, Any]) -> dict
 class _Sum:
     """Everything :func:`check_whole` passes from part to part."""
 
-    def __init__(self, grid: Grid, raw: Mapping[str, Any], bus_price: Array, ledger: Ledger):
+    def __init__(
+        self, grid: Grid, raw: Mapping[str, Any], bus_price: Array, ledger: Ledger
+    ) -> None:
         self.grid, self.raw, self.bus_price, self.ledger = grid, raw, bus_price, ledger
         self.snapshot, self.duals, self.count = grid.snapshot, raw["duals"], grid.count
         self.h = float(grid.snapshot["interval_h"])

@@ -32,7 +32,7 @@ def parse(reader: Reader, terms: Terms) -> dict[str, Any]:
     entry = reader.fields(
         required=("id", "form", "resource", "direction", "curves"), optional=("mechanism",)
     )
-    bid = {
+    bid: dict[str, Any] = {
         "id": entry["id"].text(),
         "form": "STEPS",
         "resource": entry["resource"].reference(terms.resources, "resource"),

@@ -21,6 +21,7 @@ from market.core.offers.terms import FloatArray, IntArray
 from market.core.programme import relief_group_of
 
 SNAP_TICKS: Final = 1e-6
+PATH_DIGITS: Final = 6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,6 +87,12 @@ def _full(clearing: Clearing, name: str, shape: tuple[int, int]) -> FloatArray:
     full = np.zeros(shape[0] * shape[1])
     full[clearing.programme.rows[name].keys] = clearing.dual_jpy_per_kw[name]
     return full.reshape(shape)
+
+
+def path_price_jpy_per_gb(clearing: Clearing, found: Prices) -> FloatArray:
+    """Return tariff plus scarcity rent as published, (paths, T), in JPY/GB."""
+    tariff = clearing.snapshot.tariff_jpy_per_gb[:, None]
+    return np.asarray(np.round(tariff + found.path_rent_jpy_per_gb, PATH_DIGITS))
 
 
 def rounded(values: FloatArray, tick: float) -> FloatArray:

@@ -1,0 +1,277 @@
+"""Read what replacing an instruction depends on, as plain data for the pure core."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import numpy as np
+
+from accounts.fields import HALF_HOURS_COUNT
+from aggregator.core.replacement import Element, Loss, Offer, Step
+from aggregator.dispatch.models import DispatchInstruction, InstructionInterval, InstructionState
+from market.clearing.models import AwardInterval, ClearingPrice, ClearingRun, ElementFlow, PriceKind
+from market.core.units import DIRECTION_SIGN
+from market.registry.models import Resource, Site
+from market.trading.models import Bid, BidForm, BidState, Direction, NeedKind
+from market.trading.sealing import contents_open
+
+ZERO = Decimal(0)
+_S = InstructionState
+# of a version that will not be carried out, and of one that will or was
+VOID_STATES = (_S.OPTED_OUT, _S.UNREACHED, _S.REPLACED, _S.CANCELLED)
+DECLINED_STATES = (_S.OPTED_OUT, _S.UNREACHED, _S.REPLACED)
+Ordered = dict[int, Decimal]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Served:
+    """A local need that was served in one half hour: the flow's sign, and its cap."""
+
+    t: int
+    sign: int
+    cap_jpy_per_kwh: Decimal
+
+
+@dataclass(frozen=True, kw_only=True)
+class Merit:
+    """What :func:`aggregator.core.replacement.stand_ins` is asked with."""
+
+    loss: Loss
+    offers: tuple[Offer, ...]
+    elements: tuple[Element, ...]
+    bids: Mapping[str, Bid]
+
+
+def merit_order(*, lost: DispatchInstruction, now: datetime) -> Merit:
+    """Return the loss, the offers left of the book and the elements as they now stand.
+
+    Half hours that have begun are lost for good and are not asked for again.
+    """
+    run = ClearingRun.objects.get(id=lost.award.run_id)
+    places = _places(run)
+    instructions = list(
+        DispatchInstruction.objects.filter(award__auction_id=lost.award.auction_id)
+        .select_related("resource__site")
+        .order_by("id")
+    )
+    ordered = _ordered(InstructionInterval.objects.filter(instruction__in=instructions))
+    quantity_kw = [ZERO] * HALF_HOURS_COUNT
+    for interval in lost.intervals.filter(start_at__gt=now):
+        quantity_kw[interval.t] = interval.quantity_kw
+    site = lost.resource.site
+    sensitivity = places.get(site.code, {})
+    served = _served(run)
+    loss = Loss(
+        area=site.area_id,
+        sign=int(DIRECTION_SIGN[lost.direction]),
+        sent_per_received_ratio=_sent_ratio(site),
+        sensitivity_kw_per_kw=sensitivity,
+        quantity_kw=quantity_kw,
+        price_max_jpy_per_kwh=_price_max(run, lost, sensitivity, served),
+    )
+    offers, bids = _offers(lost, instructions, ordered, places)
+    elements = _elements(run, instructions, ordered, places, served)
+    return Merit(loss=loss, offers=offers, elements=elements, bids=bids)
+
+
+def _places(run: ClearingRun) -> dict[str, dict[str, float]]:
+    """Sensitivities of each site on each element, from the published result."""
+    result = json.loads(bytes(run.result)) if run.result else {}
+    return {place["id"]: place["sensitivity_kw_per_kw"] for place in result.get("places", ())}
+
+
+def _sent_ratio(site: Site) -> float:
+    return 1.0 / (1.0 - float(site.loss_ratio))
+
+
+def _ordered(rows: Iterable[InstructionInterval]) -> dict[UUID, Ordered]:
+    found: dict[UUID, Ordered] = {}
+    for row in rows:
+        found.setdefault(row.instruction_id, {})[row.t] = row.quantity_kw
+    return found
+
+
+def _elements(
+    run: ClearingRun,
+    instructions: list[DispatchInstruction],
+    ordered: dict[UUID, Ordered],
+    places: dict[str, dict[str, float]],
+    served: Mapping[str, list[Served]],
+) -> tuple[Element, ...]:
+    """Return the elements as they now stand: published, less what is void, plus stand-ins."""
+    flows: dict[str, Any] = {}
+    ratings_kw: dict[str, float] = {}
+    for row in ElementFlow.objects.filter(run=run).select_related("congestion_point"):
+        code = row.congestion_point.code
+        flows.setdefault(code, np.zeros(HALF_HOURS_COUNT))[row.t] = float(row.after_kw)
+        ratings_kw[code] = float(row.congestion_point.rating_kw)
+    for instruction in instructions:
+        void = instruction.state in VOID_STATES
+        if (instruction.version == 1) != void:
+            continue  # the published flow holds first versions that live, and no others
+        site = instruction.resource.site
+        scale = DIRECTION_SIGN[instruction.direction] * _sent_ratio(site) * (-1 if void else 1)
+        for code, kw_per_kw in places.get(site.code, {}).items():
+            for t, kw in ordered.get(instruction.id, {}).items():
+                if code in flows:
+                    flows[code][t] += scale * kw_per_kw * float(kw)
+    return tuple(
+        Element(
+            code=code,
+            rating_kw=ratings_kw[code],
+            flow_kw=flow_kw,
+            relieved_sign=_signs(served.get(code, ())),
+        )
+        for code, flow_kw in sorted(flows.items())
+    )
+
+
+def _signs(rows: Iterable[Served]) -> tuple[int, ...]:
+    signs = [0] * HALF_HOURS_COUNT
+    for row in rows:
+        signs[row.t] = row.sign
+    return tuple(signs)
+
+
+def _served(run: ClearingRun) -> dict[str, list[Served]]:
+    """Return where local needs were served, by element."""
+    found: dict[str, list[Served]] = {}
+    rows = ClearingPrice.objects.filter(
+        run=run, kind=PriceKind.NEED, need__kind=NeedKind.LOCAL, served_kw__gt=0
+    ).select_related("need__congestion_point")
+    for price in rows:
+        need = price.need
+        if need is None or need.congestion_point is None or need.flow_sign is None:
+            continue
+        served = Served(
+            t=price.t, sign=need.flow_sign, cap_jpy_per_kwh=need.cap_jpy_per_kwh[price.t]
+        )
+        found.setdefault(need.congestion_point.code, []).append(served)
+    return found
+
+
+def _price_max(
+    run: ClearingRun,
+    lost: DispatchInstruction,
+    sensitivity: Mapping[str, float],
+    served: Mapping[str, list[Served]],
+) -> list[Decimal]:
+    """Return what the needs that the lost action served would pay at most for a kWh of it."""
+    sign = DIRECTION_SIGN[lost.direction]
+    ratio = _sent_ratio(lost.resource.site)
+    most = [0.0] * HALF_HOURS_COUNT
+    for code, rows in served.items():
+        for row in rows:
+            relief = -row.sign * sign * sensitivity.get(code, 0.0)
+            most[row.t] += max(0.0, relief) * ratio * float(row.cap_jpy_per_kwh)
+    balance = ClearingPrice.objects.filter(
+        run=run,
+        kind=PriceKind.NEED,
+        need__kind=NeedKind.BALANCE,
+        need__area_id=lost.resource.site.area_id,
+        need__direction=lost.direction,
+        served_kw__gt=0,
+    ).select_related("need")
+    dearest = [0.0] * HALF_HOURS_COUNT
+    for price in balance:
+        if price.need is not None:
+            dearest[price.t] = max(dearest[price.t], float(price.need.cap_jpy_per_kwh[price.t]))
+    return [
+        Decimal(repr(round(local + ratio * area, 2)))
+        for local, area in zip(most, dearest, strict=True)
+    ]
+
+
+def _offers(
+    lost: DispatchInstruction,
+    instructions: list[DispatchInstruction],
+    ordered: dict[UUID, Ordered],
+    places: dict[str, dict[str, float]],
+) -> tuple[tuple[Offer, ...], dict[str, Bid]]:
+    """Return what is left of the step curves, without resources that declined already."""
+    declined = {row.resource_id for row in instructions if row.state in DECLINED_STATES}
+    bids = list(
+        Bid.objects.filter(
+            auction_id=lost.award.auction_id, state=BidState.SUBMITTED, form=BidForm.STEPS
+        )
+        .exclude(resource_id__in=declined | {lost.resource_id})
+        .select_related("resource__site")
+        .order_by("id")
+    )
+    contents = contents_open(bid.id for bid in bids)
+    by_bid, by_resource = _taken(lost.award.auction_id, instructions, ordered)
+    offers = []
+    for bid in bids:
+        content = contents.get(bid.id)
+        if content is None or content["direction"] != lost.direction:
+            continue
+        resource, site = bid.resource, bid.resource.site
+        offers.append(
+            Offer(
+                key=str(bid.id),
+                resource=resource.code,
+                area=site.area_id,
+                sign=int(DIRECTION_SIGN[lost.direction]),
+                sent_per_received_ratio=_sent_ratio(site),
+                sensitivity_kw_per_kw=places.get(site.code, {}),
+                steps=_steps_left(content, by_bid.get(bid.id, {})),
+                left_kw=_left_kw(resource, lost.direction, by_resource.get(resource.id, {})),
+            )
+        )
+    return tuple(offers), {str(bid.id): bid for bid in bids}
+
+
+def _taken(
+    auction_id: UUID, instructions: list[DispatchInstruction], ordered: dict[UUID, Ordered]
+) -> tuple[dict[UUID, Ordered], dict[UUID, dict[str, Ordered]]]:
+    """Return what awards and living replacements take, by bid, and by resource and direction."""
+    by_bid: dict[UUID, Ordered] = {}
+    by_resource: dict[UUID, dict[str, Ordered]] = {}
+
+    def take(bid_id: UUID, resource_id: UUID, direction: str, t: int, kw: Decimal) -> None:
+        of_bid = by_bid.setdefault(bid_id, {})
+        of_bid[t] = of_bid.get(t, ZERO) + kw
+        of_resource = by_resource.setdefault(resource_id, {}).setdefault(direction, {})
+        of_resource[t] = of_resource.get(t, ZERO) + kw
+
+    rows = AwardInterval.objects.filter(award__auction_id=auction_id).select_related("award")
+    for row in rows:
+        award = row.award
+        take(award.bid_id, award.resource_id, award.direction, row.t, row.quantity_kw)
+    for instruction in instructions:
+        if instruction.version > 1 and instruction.state not in VOID_STATES:
+            for t, kw in ordered.get(instruction.id, {}).items():
+                take(instruction.bid_id, instruction.resource_id, instruction.direction, t, kw)
+    return by_bid, by_resource
+
+
+def _steps_left(content: Mapping[str, Any], taken: Ordered) -> list[list[Step]]:
+    steps: list[list[Step]] = [[] for _ in range(HALF_HOURS_COUNT)]
+    for curve in content["curves"]:
+        for t in range(curve["first_t"], curve["last_t"] + 1):
+            used = taken.get(t, ZERO)
+            for step in curve["steps"]:
+                offered = Decimal(step["quantity_kw"])
+                eaten = min(used, offered)
+                used -= eaten
+                if offered > eaten:
+                    ask = Decimal(step["ask_jpy_per_kwh"])
+                    steps[t].append(Step(quantity_kw=offered - eaten, ask_jpy_per_kwh=ask))
+    return steps
+
+
+def _left_kw(resource: Resource, direction: str, taken: Mapping[str, Ordered]) -> list[Decimal]:
+    """Return what the resource can still do; nothing where it acts the other way already."""
+    limit = resource.limit_up_kw if direction == Direction.UP else resource.limit_down_kw
+    same = taken.get(direction, {})
+    other = taken.get(Direction.DOWN if direction == Direction.UP else Direction.UP, {})
+    return [
+        ZERO if other.get(t, ZERO) > 0 else max(ZERO, limit - same.get(t, ZERO))
+        for t in range(HALF_HOURS_COUNT)
+    ]

@@ -1,0 +1,175 @@
+"""Orders to act: one per award and version, moved forward by site, clock and desk."""
+
+import uuid
+
+from django.db import models
+from django.db.models.functions import Now
+
+from accounts.fields import KW_MAX, PRICE_MAX_JPY_PER_KWH, bounded, kw_field
+from accounts.parties.models import Organisation
+from market.clearing.models import Award
+from market.registry.models import Resource
+from market.trading.models import Bid, Direction
+
+
+class InstructionState(models.TextChoices):
+    """Life of an instruction; a trigger lets it move along :data:`TRANSITIONS` only."""
+
+    PLANNED = "PLANNED", "予定"
+    SENT = "SENT", "送信済"
+    ACKNOWLEDGED = "ACKNOWLEDGED", "受諾"
+    ACTIVE = "ACTIVE", "実施中"
+    FINISHED = "FINISHED", "完了"
+    OPTED_OUT = "OPTED_OUT", "辞退"
+    UNREACHED = "UNREACHED", "応答なし"
+    REPLACED = "REPLACED", "差替"
+    CANCELLED = "CANCELLED", "取消"
+    PARTIAL = "PARTIAL", "一部"
+    EXTENDED = "EXTENDED", "延長"
+
+
+_S = InstructionState
+
+# from -> to; who moves it stands in docs/dispatch.md, made from this table. PARTIAL and
+# EXTENDED end a version: the changed quantities are the next version of the instruction.
+TRANSITIONS: dict[str, tuple[str, ...]] = {
+    _S.PLANNED: (_S.SENT, _S.CANCELLED),
+    _S.SENT: (_S.ACKNOWLEDGED, _S.OPTED_OUT, _S.UNREACHED, _S.CANCELLED),
+    _S.ACKNOWLEDGED: (_S.OPTED_OUT, _S.ACTIVE, _S.CANCELLED, _S.PARTIAL, _S.EXTENDED),
+    _S.ACTIVE: (_S.FINISHED, _S.CANCELLED, _S.PARTIAL, _S.EXTENDED),
+    _S.FINISHED: (),
+    _S.OPTED_OUT: (_S.REPLACED,),
+    _S.UNREACHED: (_S.REPLACED,),
+    _S.REPLACED: (),
+    _S.CANCELLED: (),
+    _S.PARTIAL: (),
+    _S.EXTENDED: (),
+}
+OPEN_STATES = (_S.PLANNED, _S.SENT, _S.ACKNOWLEDGED, _S.ACTIVE)
+
+
+class DispatchInstruction(models.Model):
+    """An order to one resource to change its load over some half hours of a day.
+
+    The first version of an award orders the award itself. Later versions replace it: same
+    award, but the resource, organisation and bid of the offer that stands in, paid as bid.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    award = models.ForeignKey(
+        Award, models.PROTECT, related_name="instructions", verbose_name="約定"
+    )
+    version = models.PositiveIntegerField("版", default=1)
+    bid = models.ForeignKey(
+        Bid,
+        models.PROTECT,
+        related_name="instructions",
+        verbose_name="入札",
+        help_text="指令の根拠となる入札（差替では代わりの入札）",
+    )
+    organisation = models.ForeignKey(
+        Organisation, models.PROTECT, related_name="instructions", verbose_name="組織"
+    )
+    resource = models.ForeignKey(
+        Resource, models.PROTECT, related_name="instructions", verbose_name="リソース"
+    )
+    direction = models.CharField("方向", max_length=4, choices=Direction)
+    starts_at = models.DateTimeField("開始")
+    ends_at = models.DateTimeField("終了")
+    send_at = models.DateTimeField("送信予定")
+    respond_by_at = models.DateTimeField("応答期限")
+    state = models.CharField(
+        "状態", max_length=12, choices=InstructionState, default=InstructionState.PLANNED
+    )
+    reason = models.CharField("理由", max_length=200, blank=True)
+    token = models.BigIntegerField("世代", default=0, help_text="Grows with each move.")
+    sent_at = models.DateTimeField("送信", null=True, blank=True)
+    acknowledged_at = models.DateTimeField("受諾", null=True, blank=True)
+    started_at = models.DateTimeField("実施開始", null=True, blank=True)
+    finished_at = models.DateTimeField(
+        "終結", null=True, blank=True, help_text="実施を終えた、または効力を失った時刻"
+    )
+    replaces = models.ForeignKey(
+        "self",
+        models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="replaced_by",
+        verbose_name="差替元",
+    )
+    created_at = models.DateTimeField("作成日時", db_default=Now())
+
+    class Meta:
+        verbose_name = "指令"
+        verbose_name_plural = "指令"
+        ordering = ["starts_at", "id"]
+        constraints = [
+            models.UniqueConstraint(fields=["award", "version"], name="instruction_version"),
+            models.UniqueConstraint(
+                fields=["replaces", "bid", "resource"], name="instruction_replaces_once"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(state__in=InstructionState.values), name="instruction_state"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(direction__in=Direction.values), name="instruction_direction"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(starts_at__lt=models.F("ends_at")), name="instruction_times"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(version=1, replaces__isnull=True)
+                | models.Q(version__gt=1, replaces__isnull=False),
+                name="instruction_cause",
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["starts_at"],
+                name="instruction_open",
+                condition=models.Q(state__in=["PLANNED", "SENT", "ACKNOWLEDGED", "ACTIVE"]),
+            ),
+            models.Index(fields=["organisation", "starts_at"], name="instruction_of"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.resource} {self.get_direction_display()} {self.get_state_display()}"
+
+
+class InstructionInterval(models.Model):
+    """What is ordered in one half hour, at the receiving end; never changed."""
+
+    id = models.BigAutoField(primary_key=True)
+    instruction = models.ForeignKey(
+        DispatchInstruction, models.PROTECT, related_name="intervals", verbose_name="指令"
+    )
+    t = models.PositiveSmallIntegerField("番号", help_text="0…47（コマ−1）")
+    start_at = models.DateTimeField("開始")
+    quantity_kw = kw_field("指令量 (kW)")
+    replacement_price_jpy_per_kwh = models.DecimalField(
+        "差替単価 (円/kWh)",
+        max_digits=10,
+        decimal_places=2,
+        null=True,
+        blank=True,
+        help_text="差替のみ：入札単価（pay-as-bid）。約定による指令は約定単価",
+    )
+
+    class Meta:
+        verbose_name = "指令（30分）"
+        verbose_name_plural = "指令（30分）"
+        ordering = ["instruction", "t"]
+        constraints = [
+            models.UniqueConstraint(fields=["instruction", "t"], name="instructioninterval_once"),
+            bounded("t", 0, 47, name="instructioninterval"),
+            bounded("quantity_kw", 0, KW_MAX, name="instructioninterval"),
+            bounded(
+                "replacement_price_jpy_per_kwh",
+                -PRICE_MAX_JPY_PER_KWH,
+                PRICE_MAX_JPY_PER_KWH,
+                name="instructioninterval",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"コマ{self.t + 1} {self.quantity_kw} kW"

@@ -1,0 +1,122 @@
+"""Replace what a site declined or left unanswered, from the merit order."""
+
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import Max, Q
+
+from accounts.clock.selectors import market_now
+from accounts.jobs.services import Claim, job_finish
+from aggregator.core.replacement import StandIn, covered_ratio, stand_ins
+from aggregator.dispatch.merit import Merit, merit_order
+from aggregator.dispatch.models import DispatchInstruction, InstructionInterval, InstructionState
+from aggregator.dispatch.rules import dispatch_rules
+from aggregator.dispatch.services import (
+    REASON_LENGTH_MAX,
+    instruction_of,
+    instructions_move,
+    instructions_save,
+    sweeps_arrange,
+)
+from market.core.timegrid import INTERVAL
+from market.trading.models import Auction
+
+NO_REPLACEMENT = "no replacement in the merit order"
+
+
+@transaction.atomic
+def instruction_replace(*, claim: Claim) -> int:
+    """Replace the instruction the claim is about; returns how many stand in for it.
+
+    Without a suitable offer it stays as it is, and its reason says so. The auction's row is
+    locked first: two replacements at once would sell the same offer twice.
+    """
+    lost = (
+        DispatchInstruction.objects.select_related("award", "resource__site")
+        .filter(id=UUID(claim.key))
+        .get()
+    )
+    auction = (
+        Auction.objects.select_for_update(of=("self",), no_key=True)
+        .select_related("ruleset")
+        .get(id=lost.award.auction_id)
+    )
+    lost.refresh_from_db(fields=["state", "reason"])
+    waiting = (InstructionState.OPTED_OUT, InstructionState.UNREACHED)
+    made = 0
+    if lost.state in waiting and not lost.replaced_by.exists():
+        now = market_now()
+        merit = merit_order(lost=lost, now=now)
+        found = stand_ins(merit.loss, merit.offers, merit.elements)
+        if found:
+            made = len(_versions_save(lost, merit, found, auction))
+            ratio = covered_ratio(merit.loss, merit.offers, found)
+            _state_move(lost, InstructionState.REPLACED, f"replaced: {ratio:.0%} of what was lost")
+            sweeps_arrange(auction_id=auction.id, key=str(lost.id))
+        else:
+            _reason_add(lost)
+    job_finish(claim=claim)
+    return made
+
+
+def _versions_save(
+    lost: DispatchInstruction, merit: Merit, found: tuple[StandIn, ...], auction: Auction
+) -> list[DispatchInstruction]:
+    rules = dispatch_rules(auction.ruleset.rules)
+    now = market_now()
+    versions = DispatchInstruction.objects.filter(award=lost.award)
+    last: int = versions.aggregate(last=Max("version"))["last"]
+    made: list[DispatchInstruction] = []
+    intervals: list[InstructionInterval] = []
+    for number, stand_in in enumerate(found, start=last + 1):
+        bid = merit.bids[stand_in.key]
+        spans = sorted(stand_in.quantity_kw)
+        starts_at = {t: auction.delivery_start + t * INTERVAL for t in spans}
+        instruction = instruction_of(
+            award=lost.award,
+            bid_id=bid.id,
+            organisation_id=bid.organisation_id,
+            resource_id=bid.resource_id,
+            starts_at=starts_at[spans[0]],
+            ends_at=starts_at[spans[-1]] + INTERVAL,
+            planned_at=now,
+            rules=rules,
+            version=number,
+            replaces=lost,
+        )
+        # a stand-in is asked at once: what is left of the time is its time to answer
+        instruction.send_at = now
+        instruction.respond_by_at = rules.respond_by_at(
+            starts_at=instruction.starts_at, sent_at=now
+        )
+        made.append(instruction)
+        intervals += [
+            InstructionInterval(
+                instruction=instruction,
+                t=t,
+                start_at=starts_at[t],
+                quantity_kw=stand_in.quantity_kw[t],
+                replacement_price_jpy_per_kwh=stand_in.price_jpy_per_kwh(t),
+            )
+            for t in spans
+        ]
+    instructions_save(instructions=made, intervals=intervals)
+    return made
+
+
+def _state_move(lost: DispatchInstruction, state: str, told: str) -> None:
+    joined = f"{lost.reason}; {told}" if lost.reason else told
+    instructions_move(
+        which=Q(id=lost.id),
+        before=lost.state,
+        after=state,
+        action="aggregator.instruction.replaced",
+        reason=joined[-REASON_LENGTH_MAX:],
+    )
+
+
+def _reason_add(lost: DispatchInstruction) -> None:
+    joined = f"{lost.reason}; {NO_REPLACEMENT}" if lost.reason else NO_REPLACEMENT
+    DispatchInstruction.objects.filter(id=lost.id, state=lost.state).update(
+        reason=joined[-REASON_LENGTH_MAX:]
+    )

@@ -1,0 +1,344 @@
+"""Between the market's nouns and OpenADR's objects: pure functions, both ways.
+
+Sign
+----
+``DISPATCH_SETPOINT_RELATIVE`` is a change of *consumption*, so an instruction UP (less load,
+more supply) is a negative number of KW and DOWN a positive one. The schema of the payload in
+the enumerations gives no negative numbers, which leaves no way to ask for less; like the
+servers in the field we send them. ``USAGE`` is energy to the customer in KWH, negative where a
+site feeds in, as our readings are.
+
+An instruction's event carries one interval per half hour from start to end, also where
+nothing is ordered: a 0 says "back to your schedule", a gap would say nothing.
+
+Answers
+-------
+OpenADR 3 has no object for accepting or declining. A report on the event does it:
+
+- payload ``ACK`` (private) with ``[true]`` accepts;
+- payload ``OPERATING_STATE`` with ``RUNNING_OPTED_OUT`` or ``IDLE_OPTED_OUT`` declines; a
+  payload ``OPT_OUT_REASON`` (private) beside it may say why;
+- payload ``USAGE`` on intervals of half an hour is a meter reading, and ``DATA_QUALITY``
+  beside it its quality.
+
+Payloads of other types are kept in the stored report and mean nothing here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any, Final
+
+from aggregator.protocols.openadr3.wire import (
+    Interval,
+    Malformed,
+    ReportRequest,
+    ReportResource,
+    print_date_time,
+    print_duration,
+)
+
+HALF_HOUR: Final = timedelta(minutes=30)
+DISPATCH_PROGRAM: Final = "wattbit-dispatch"
+METERING_PROGRAM: Final = "wattbit-metering"
+SETPOINT: Final = "DISPATCH_SETPOINT_RELATIVE"
+ACK: Final = "ACK"
+OPERATING_STATE: Final = "OPERATING_STATE"
+OPTED_OUT_STATES: Final = ("RUNNING_OPTED_OUT", "IDLE_OPTED_OUT")
+OPT_OUT_REASON: Final = "OPT_OUT_REASON"
+USAGE: Final = "USAGE"
+DATA_QUALITY: Final = "DATA_QUALITY"
+QUALITIES: Final = ("OK", "MISSING", "ESTIMATED", "BAD")
+REASON_LENGTH_MAX: Final = 120
+KW_SIGN: Final = {"UP": -1, "DOWN": 1}
+ENERGY_TICK_KWH: Final = Decimal("0.001")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ordered:
+    """One half hour of an instruction."""
+
+    start_at: datetime
+    quantity_kw: Decimal
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What a report says to an instruction: accepted, or declined with a reason."""
+
+    resource_name: str
+    accepted: bool
+    reason: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """A metered half hour; energy flows to the customer if positive."""
+
+    resource_name: str
+    start_at: datetime
+    energy_kwh: Decimal
+    quality: str
+
+
+def program_body(name: str) -> dict[str, Any]:
+    """Return the program of that name: what its events and reports carry."""
+    descriptors: dict[str, list[dict[str, Any]]] = {
+        DISPATCH_PROGRAM: [
+            {"objectType": "EVENT_PAYLOAD_DESCRIPTOR", "payloadType": SETPOINT, "units": "KW"},
+        ],
+        METERING_PROGRAM: [
+            {
+                "objectType": "REPORT_PAYLOAD_DESCRIPTOR",
+                "payloadType": USAGE,
+                "readingType": "DIRECT_READ",
+                "units": "KWH",
+            },
+        ],
+    }
+    return {
+        "programName": name,
+        "payloadDescriptors": descriptors[name],
+        "attributes": [{"type": "BINDING_EVENTS", "values": [name == DISPATCH_PROGRAM]}],
+    }
+
+
+def dispatch_event(
+    *, program_id: str, name: str, target: str, direction: str, ordered: Sequence[Ordered]
+) -> dict[str, Any]:
+    """Return the body of an instruction's event.
+
+    Parameters
+    ----------
+    name
+        Name of the event; stable for the instruction.
+    target
+        The target granted to the resource that shall act.
+    direction
+        ``UP`` or ``DOWN``.
+    ordered
+        Half hours of the instruction, earliest first, at least one.
+    """
+    by_start = {half.start_at: half.quantity_kw for half in ordered}
+    start_at, last_at = min(by_start), max(by_start)
+    intervals: list[dict[str, Any]] = []
+    moment = start_at
+    while moment <= last_at:
+        kw = KW_SIGN[direction] * by_start.get(moment, Decimal(0))
+        payload = {"type": SETPOINT, "values": [_number(kw)]}
+        intervals.append({"id": len(intervals), "payloads": [payload]})
+        moment += HALF_HOUR
+    return {
+        "programID": program_id,
+        "eventName": name,
+        "priority": 0,
+        "targets": [target],
+        "payloadDescriptors": [
+            {"objectType": "EVENT_PAYLOAD_DESCRIPTOR", "payloadType": SETPOINT, "units": "KW"},
+        ],
+        "reportDescriptors": [{"payloadType": ACK}, {"payloadType": OPERATING_STATE}],
+        "intervalPeriod": {
+            "start": print_date_time(start_at),
+            "duration": print_duration(HALF_HOUR),
+        },
+        "intervals": intervals,
+    }
+
+
+def metering_event(
+    *, program_id: str, name: str, starts_at: datetime, ends_at: datetime
+) -> dict[str, Any]:
+    """Return the event that asks every site for its half-hour readings of a day."""
+    return {
+        "programID": program_id,
+        "eventName": name,
+        "reportDescriptors": [
+            {
+                "payloadType": USAGE,
+                "readingType": "DIRECT_READ",
+                "units": "KWH",
+                "reportIntervals": "OPEN_INTERVALS",
+            },
+        ],
+        "intervalPeriod": {
+            "start": print_date_time(starts_at),
+            "duration": print_duration(ends_at - starts_at),
+        },
+        "intervals": [],
+    }
+
+
+def _number(value: Decimal) -> int | float:
+    """Return the JSON number of a power to the nearest 0.1 kW; never ``-0.0``."""
+    whole = value == value.to_integral_value()
+    return int(value) if whole else float(value)
+
+
+def answers_of(report: ReportRequest) -> tuple[Answer, ...]:
+    """Return what a report answers, one per resource that answers at all.
+
+    Raises
+    ------
+    Malformed
+        If a resource accepts and declines at once, or accepts with anything but true.
+    """
+    found = []
+    for i, resource in enumerate(report.resources):
+        answer = _answer(resource, f"resources[{i}]")
+        if answer is not None:
+            found.append(answer)
+    return tuple(found)
+
+
+def _answer(resource: ReportResource, field: str) -> Answer | None:
+    accepted = declined = False
+    reason = ""
+    for at, payload in _payloads(resource, field):
+        if payload.type == ACK:
+            if payload.values != (True,) or payload.values[0] is not True:
+                raise Malformed(f"{at}.values", "[true]; to decline, report the operating state")
+            accepted = True
+        elif payload.type == OPERATING_STATE:
+            declined = declined or any(value in OPTED_OUT_STATES for value in payload.values)
+        elif payload.type == OPT_OUT_REASON:
+            reason = " ".join(str(value) for value in payload.values)[:REASON_LENGTH_MAX]
+    if accepted and declined:
+        raise Malformed(field, "either accepted or declined")
+    if not accepted and not declined:
+        return None
+    return Answer(resource_name=resource.name, accepted=accepted, reason=reason)
+
+
+def _payloads(resource: ReportResource, field: str) -> Iterable[tuple[str, Any]]:
+    for i, interval in enumerate(resource.intervals):
+        for j, payload in enumerate(interval.payloads):
+            yield f"{field}.intervals[{i}].payloads[{j}]", payload
+
+
+def readings_of(report: ReportRequest) -> tuple[Reading, ...]:
+    """Return the meter readings of a report.
+
+    Raises
+    ------
+    Malformed
+        If a reading is not one number for one half hour, or its quality is unknown.
+    """
+    found = []
+    for i, resource in enumerate(report.resources):
+        for j, interval in enumerate(resource.intervals):
+            reading = _reading(resource.name, interval, f"resources[{i}].intervals[{j}]")
+            if reading is not None:
+                found.append(reading)
+    return tuple(found)
+
+
+def _reading(name: str, interval: Interval, field: str) -> Reading | None:
+    payloads: dict[str, tuple[Any, ...]] = {}
+    for payload in interval.payloads:
+        if payload.type in (USAGE, DATA_QUALITY):
+            if payload.type in payloads or len(payload.values) != 1:
+                raise Malformed(f"{field}.payloads", f"one {payload.type} of one value")
+            payloads[payload.type] = payload.values
+    if USAGE not in payloads:
+        return None
+    period = interval.period
+    if period.start is None or period.duration != HALF_HOUR:
+        raise Malformed(f"{field}.intervalPeriod", "a start and the duration PT30M")
+    (usage,) = payloads[USAGE]
+    if isinstance(usage, bool) or not isinstance(usage, int | float):
+        raise Malformed(f"{field}.payloads", "USAGE as a number of KWH")
+    (quality,) = payloads.get(DATA_QUALITY, ("OK",))
+    if quality not in QUALITIES:
+        raise Malformed(f"{field}.payloads", f"DATA_QUALITY as one of {', '.join(QUALITIES)}")
+    return Reading(
+        resource_name=name,
+        start_at=period.start,
+        # a JSON number is binary in every client; what it shows is what is meant
+        energy_kwh=Decimal(repr(usage)),
+        quality=quality,
+    )
+
+
+def ack_report(*, event_id: str, client_name: str, resource_name: str) -> dict[str, Any]:
+    """Return the report by which a site accepts an instruction."""
+    return _answer_report(
+        event_id, client_name, resource_name, [{"type": ACK, "values": [True]}], name="ack"
+    )
+
+
+def opt_out_report(
+    *, event_id: str, client_name: str, resource_name: str, reason: str
+) -> dict[str, Any]:
+    """Return the report by which a site declines an instruction."""
+    payloads: list[dict[str, Any]] = [
+        {"type": OPERATING_STATE, "values": ["RUNNING_OPTED_OUT"]},
+        {"type": OPT_OUT_REASON, "values": [reason]},
+    ]
+    return _answer_report(event_id, client_name, resource_name, payloads, name="opt-out")
+
+
+def _answer_report(
+    event_id: str,
+    client_name: str,
+    resource_name: str,
+    payloads: list[dict[str, Any]],
+    *,
+    name: str,
+) -> dict[str, Any]:
+    return {
+        "eventID": event_id,
+        "clientName": client_name,
+        "reportName": f"{name}-{event_id}",
+        "resources": [
+            {"resourceName": resource_name, "intervals": [{"id": 0, "payloads": payloads}]}
+        ],
+    }
+
+
+def usage_report(
+    *,
+    event_id: str,
+    client_name: str,
+    name: str,
+    readings: Mapping[str, Sequence[tuple[datetime, Decimal]]],
+) -> dict[str, Any]:
+    """Return a report of half-hour readings: start and energy to the customer, by resource."""
+    return {
+        "eventID": event_id,
+        "clientName": client_name,
+        "reportName": name,
+        "payloadDescriptors": [
+            {
+                "objectType": "REPORT_PAYLOAD_DESCRIPTOR",
+                "payloadType": USAGE,
+                "readingType": "DIRECT_READ",
+                "units": "KWH",
+            },
+        ],
+        "resources": [
+            {
+                "resourceName": resource_name,
+                "intervals": [
+                    {
+                        "id": i,
+                        "intervalPeriod": {
+                            "start": print_date_time(start_at),
+                            "duration": print_duration(HALF_HOUR),
+                        },
+                        "payloads": [
+                            {
+                                "type": USAGE,
+                                "values": [_number(energy_kwh.quantize(ENERGY_TICK_KWH))],
+                            },
+                            {"type": DATA_QUALITY, "values": ["OK"]},
+                        ],
+                    }
+                    for i, (start_at, energy_kwh) in enumerate(rows)
+                ],
+            }
+            for resource_name, rows in sorted(readings.items())
+        ],
+    }

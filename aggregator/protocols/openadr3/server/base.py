@@ -1,0 +1,173 @@
+"""What all views of the server share: who calls, what they may, how answers look."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import IO, Any, ClassVar, TypeVar
+from uuid import UUID
+
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest
+from rest_framework import authentication, exceptions, parsers, renderers
+from rest_framework.permissions import BasePermission
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from accounts.clock.selectors import market_now
+from accounts.core.errors import NotFound
+from aggregator.protocols.openadr3 import wire
+from aggregator.protocols.openadr3.selectors import Caller
+from aggregator.protocols.openadr3.server.problem import problem_of
+from aggregator.protocols.openadr3.tokens import caller_of
+
+MARKET_TIME_HEADER = "Market-Time"
+_Row = TypeVar("_Row", bound=Model)
+
+
+class BearerAuthentication(authentication.BaseAuthentication):
+    """The token that /auth/token gave."""
+
+    def authenticate(self, request: Request) -> tuple[Any, Any] | None:
+        """Return the caller, None without a token; refuse a wrong one."""
+        kind, _, text = request.headers.get("Authorization", "").partition(" ")
+        if kind.lower() != "bearer":
+            return None
+        caller = caller_of(text.strip())
+        if caller is None:
+            raise exceptions.AuthenticationFailed("the token is not valid, or no longer")
+        return caller, text
+
+    def authenticate_header(self, _request: Request) -> str:
+        """Make a missing token 401 rather than 403."""
+        return 'Bearer realm="openadr3"'
+
+
+class HasScope(BasePermission):
+    """The token carries one of the scopes the view asks for this method."""
+
+    def has_permission(self, request: Request, view: Any) -> bool:
+        """Tell a missing token (401) from a missing scope (403)."""
+        caller = caller_from(request)
+        wanted = view.scopes.get(request.method, ())
+        if caller.scopes.isdisjoint(wanted):
+            raise exceptions.PermissionDenied(f"needs the scope {' or '.join(wanted)}")
+        return True
+
+
+class StrictJsonParser(parsers.BaseParser):
+    """JSON that cannot be read in two ways; see :func:`wire.read_json`."""
+
+    media_type = "application/json"
+
+    def parse(
+        self,
+        stream: IO[Any],
+        _media_type: str | None = None,
+        _context: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Read at most one byte more than is allowed, so that a flood is not kept."""
+        return wire.read_json(stream.read(wire.BODY_BYTES_MAX + 1))
+
+
+class ObjectView(APIView):
+    """Base of all views.
+
+    Every answer carries the header ``Market-Time``. The market's clock is the database's,
+    which the demo lets run faster than the wall clock: a client must know what time it is in
+    the market to act and to meter in step with it, and cannot learn it anywhere else. In
+    production the header simply shows how far the client's own clock is off.
+    """
+
+    authentication_classes: Sequence[type[authentication.BaseAuthentication]] = (
+        BearerAuthentication,
+    )
+    permission_classes: tuple[Any, ...] = (HasScope,)
+    parser_classes: tuple[Any, ...] = (StrictJsonParser,)
+    renderer_classes = (renderers.JSONRenderer,)
+    scopes: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+
+    def get_exception_handler(self) -> Callable[..., Response]:
+        """Answer refusals with problem bodies."""
+        return problem_of
+
+    def finalize_response(
+        self, request: HttpRequest, response: Any, *args: Any, **kwargs: Any
+    ) -> Any:
+        """Stamp the market's time."""
+        final = super().finalize_response(request, response, *args, **kwargs)  # type: ignore[arg-type]
+        final[MARKET_TIME_HEADER] = wire.print_date_time(market_now())
+        final["Cache-Control"] = "no-store"
+        return final
+
+
+class MissingView(ObjectView):
+    """Any path the server does not have."""
+
+    authentication_classes = ()
+    permission_classes = ()
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        """Answer 404 to every method."""
+        self.args, self.kwargs = args, kwargs
+        asked = self.initialize_request(request, *args, **kwargs)
+        self.request = asked
+        self.headers: dict[str, str] = {}
+        response = self.handle_exception(exceptions.NotFound("no such path"))
+        self.response = self.finalize_response(asked, response, *args, **kwargs)
+        return self.response
+
+
+def caller_from(request: Request) -> Caller:
+    """Return who calls; permissions have seen to it that somebody does."""
+    caller: Any = request.user
+    if not isinstance(caller, Caller):
+        raise exceptions.NotAuthenticated("a bearer token is required")
+    return caller
+
+
+def page(request: Request, found: QuerySet[_Row]) -> list[_Row]:
+    """Return the page that `skip` and `limit` ask for, at most 50 objects."""
+    limit_text = request.query_params.get("limit")
+    skip_text = request.query_params.get("skip")
+    limit = wire.PAGE_MAX
+    if limit_text is not None:
+        limit = wire.read_count(limit_text, "limit", low=1, high=wire.PAGE_MAX)
+    skip = 0
+    if skip_text is not None:
+        skip = wire.read_count(skip_text, "skip", low=0, high=wire.SKIP_MAX)
+    return list(found[skip : skip + limit])
+
+
+def the(found: QuerySet[_Row], object_id: str) -> _Row:
+    """Return the object of that id among those the caller sees.
+
+    Raises
+    ------
+    NotFound
+        If there is none, or it is hidden: the two are not told apart.
+    """
+    try:
+        known = UUID(object_id)
+    except ValueError:
+        known = None
+    row = found.filter(pk=known).first() if known else None
+    if row is None:
+        raise NotFound(field="id", value=object_id, rule="an object you can see")
+    return row
+
+
+def asked_targets(request: Request) -> list[str]:
+    """Return the targets a list is narrowed to."""
+    targets: Iterable[str] = request.query_params.getlist("targets")
+    return [wire.a_name(target, "targets") for target in targets]
+
+
+def asked_id(request: Request, name: str) -> UUID | None:
+    """Return an id to filter by; one that cannot exist matches nothing."""
+    text = request.query_params.get(name)
+    if text is None:
+        return None
+    wire.an_object_id(text, name)
+    try:
+        return UUID(text)
+    except ValueError:
+        return UUID(int=0)

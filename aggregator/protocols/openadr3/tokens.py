@@ -1,0 +1,55 @@
+"""Access tokens: signed, for an hour, worth no more than the client's present rights."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from django.core import signing
+
+from accounts.parties.models import ApiClient
+from aggregator.protocols.openadr3.selectors import Caller
+
+# Real seconds: a token guards a door of this machine, whatever the market's clock says.
+LIFETIME_S = 3_600
+SALT = "aggregator.protocols.openadr3.token"
+
+VEN_SCOPES = frozenset({"read_targets", "read_ven_objects", "write_reports", "write_vens"})
+KNOWN_SCOPES = VEN_SCOPES | {"read_all"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Token:
+    """An access token and what it allows."""
+
+    text: str
+    scopes: tuple[str, ...]
+
+
+def token_issue(*, client: ApiClient, asked: frozenset[str]) -> Token:
+    """Return a token for the scopes asked, or for all the client has if none is."""
+    allowed = frozenset(client.scopes) & KNOWN_SCOPES
+    scopes = tuple(sorted(asked or allowed))
+    text = signing.dumps({"c": str(client.id), "s": list(scopes)}, salt=SALT, compress=False)
+    return Token(text=text, scopes=scopes)
+
+
+def scopes_allowed(*, client: ApiClient, asked: frozenset[str]) -> bool:
+    """Whether the client may have all these scopes."""
+    return asked <= frozenset(client.scopes) & KNOWN_SCOPES
+
+
+def caller_of(text: str) -> Caller | None:
+    """Return who presents the token, or None if it is forged, expired or its client inactive.
+
+    Rights taken from the client count at once: the token's scopes are met with its present
+    ones.
+    """
+    try:
+        content = signing.loads(text, salt=SALT, max_age=LIFETIME_S)
+        client_id = UUID(content["c"])
+        scopes = frozenset(content["s"])
+    except (signing.BadSignature, ValueError, KeyError, TypeError):
+        return None
+    client = ApiClient.objects.select_related("organisation").filter(id=client_id).first()
+    if client is None or not client.is_active:
+        return None
+    return Caller(client=client, scopes=scopes & frozenset(client.scopes))

@@ -47,14 +47,27 @@ def _test_database_url() -> str:
     return databases.url_of(base, name if name.startswith("wattbit_test_") else f"{name}_test")
 
 
-def _left_databases_drop(url: str) -> None:
-    """Drop databases of test runs that were killed."""
+def _left_over_remove(url: str) -> None:
+    """Remove databases of test runs that were killed, and logs of runs that are over."""
     from aggregator.ops import databases
+    from aggregator.ops.embedded import instance_home
 
     for name in databases.names_like(url, "wattbit_test_"):
-        pid = name.removeprefix("wattbit_test_")
-        if pid.isdigit() and not Path(f"/proc/{pid}").exists() and Path("/proc/self").exists():
+        if _is_over(name.removeprefix("wattbit_test_")):
             databases.drop(databases.url_of(url, name))
+    for path in (instance_home("test") / "log").glob("*-*-*.*"):
+        if _is_over(path.name.split("-")[1]):
+            path.unlink(missing_ok=True)
+
+
+def _is_over(pid: str) -> bool:
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return True
+    except (ValueError, PermissionError):
+        return False
+    return False
 
 
 @pytest.fixture(scope="session")
@@ -69,7 +82,7 @@ def django_db_setup(servers: None, django_db_blocker: Any) -> Iterator[None]:
     from aggregator.ops import databases
 
     url = _test_database_url()
-    _left_databases_drop(url)
+    _left_over_remove(url)
     template = databases.template_ensure(url)
     databases.clone(url, template=template)
     for connection in connections.all():

@@ -42,7 +42,12 @@ def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "aggregator.config.settings.local")
     from django.core.management import execute_from_command_line
 
-    execute_from_command_line(sys.argv)
+    from aggregator.ops.errors import CannotRun
+
+    try:
+        execute_from_command_line(sys.argv)
+    except CannotRun as reason:
+        sys.exit(f"wattbit: {reason}")
 
 
 if __name__ == "__main__":

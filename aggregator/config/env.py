@@ -13,12 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from aggregator.ops.errors import CannotRun
+
 SECRET_KEY_LENGTH_MIN = 50
 TRUE_WORDS = ("1", "true", "yes", "on")
 FALSE_WORDS = ("0", "false", "no", "off")
 
 
-class WrongEnvironment(Exception):
+class WrongEnvironment(CannotRun):
     """The environment lacks a variable or holds one that cannot be meant."""
 
 

@@ -93,7 +93,7 @@ def _stamp_of(home: Path, group: str) -> Path:
 
 def _is_stamped(root: Path, home: Path, group: str) -> bool:
     """Tell whether the lock of `group`, or of the larger one that contains it, is installed."""
-    if not _python_of(home).exists():
+    if not os.access(_python_of(home), os.X_OK):
         return False
     for candidate in {group, "dev"}:
         with contextlib.suppress(OSError):

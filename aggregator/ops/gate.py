@@ -119,7 +119,7 @@ def _tests(layers: list[str], arguments: list[str], *, whole: bool) -> Counter[s
         _say(f"no tests in {', '.join(layers)} yet")
         return Counter(failed=1)
     parallel = ["-n", "2", "--dist", "loadfile"] if whole and (os.cpu_count() or 1) > 1 else []
-    argv = [sys.executable, "-m", "pytest", "-q", *parallel, *targets, *arguments]
+    argv = [sys.executable, "-m", "pytest", *parallel, *targets, *arguments]
     leave = _servers_start(layers)
     try:
         with tempfile.TemporaryDirectory() as directory:

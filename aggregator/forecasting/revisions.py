@@ -57,6 +57,10 @@ def store(
     differs = sql.SQL("({incoming}) IS DISTINCT FROM ({known})").format(
         incoming=_columns(fields, "incoming"), known=_columns(fields, "known")
     )
+    with connection.cursor() as cursor:
+        # The limits of a web page are not made for a year of half hours.
+        cursor.execute("SET LOCAL statement_timeout = '600s'")
+        cursor.execute("SET LOCAL lock_timeout = '600s'")
     _copy_aside(table, fields, rows)
     with connection.cursor() as cursor:
         # Two imports at once would each miss the other's rows; readers are not held up.

@@ -6,6 +6,8 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from io import StringIO
 from pathlib import Path
+from threading import Thread
+from time import sleep
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -74,6 +76,36 @@ def test_a_revision_is_kept_beside_and_the_latest_known_wins() -> None:
     assert hokkaido_koma_5() == Decimal("12.34")
     assert hokkaido_koma_5(SECOND) == Decimal("12.34")
     assert hokkaido_koma_5(SECOND - timedelta(seconds=1)) == Decimal("10.05")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_imports_at_once_store_a_file_once() -> None:
+    added: list[int] = []
+
+    def second() -> None:
+        try:
+            added.append(spot_import(spot_lines(), FIRST).added_count)
+        finally:
+            connection.close()
+
+    rival = Thread(target=second)
+    with transaction.atomic():
+        assert spot_import(spot_lines(), FIRST).added_count == 432
+        rival.start()
+        _wait_for_a_waiting_lock()
+    rival.join(timeout=60)
+    assert added == [0]
+    assert SpotPrice.objects.count() == 432
+
+
+def _wait_for_a_waiting_lock() -> None:
+    for _ in range(600):
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+            if cursor.fetchone()[0]:
+                return
+        sleep(0.05)
+    pytest.fail("the second import never waited for the first")
 
 
 def test_a_value_that_returns_to_what_it_was_is_a_revision_too() -> None:

@@ -16,6 +16,7 @@ from aggregator.forecasting.formats.area import parse_area
 from aggregator.forecasting.formats.jepx import parse_spot
 from aggregator.forecasting.formats.text import JST
 from aggregator.ops.demo import grid_draw, shapes
+from aggregator.ops.demo.inputs import day_inputs
 from tests.shared_files import shared_path
 
 GRID = shapes.grid_load()
@@ -347,3 +348,12 @@ def test_an_element_without_flow_is_refused() -> None:
     del flows["E-INZAI"]
     with pytest.raises(shapes.InvalidDay, match=r"flow_kw\.E-INZAI"):
         shapes.needs_from_shape(grid=GRID, shape=shape, flow_kw=flows)
+
+
+def test_the_engine_finds_the_same_flows() -> None:
+    inputs = day_inputs()
+    ours = element_flows_kw(shapes.day_shape(grid=GRID))
+    assert set(inputs.base_flow_kw) == set(ours)
+    for element, flow_kw in inputs.base_flow_kw.items():
+        # The engine's are rounded to 100 W.
+        assert np.abs(flow_kw - ours[element]).max() < 0.06, element

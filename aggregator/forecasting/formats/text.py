@@ -24,6 +24,7 @@ FILE_BYTES_MAX = 100_000_000
 YEAR_MIN, YEAR_MAX = 2000, 2100
 
 _NUMBER = re.compile(r"-?[0-9]{1,12}(\.[0-9]{1,6})?", re.ASCII)
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 _DATE = re.compile(
     r"(?P<y>[0-9]{4})(?:/(?P<m>[0-9]{1,2})/(?P<d>[0-9]{1,2})|-(?P<m2>[0-9]{2})-(?P<d2>[0-9]{2})"
     r"|(?P<m3>[0-9]{2})(?P<d3>[0-9]{2}))",
@@ -116,11 +117,11 @@ def decoded(content: bytes, source: str) -> str:
             text = content.decode(encoding)
         except UnicodeDecodeError:
             continue
-        odd = next((c for c in text if unicodedata.category(c) == "Cc" and c not in "\r\n\t"), None)
+        odd = _CONTROL.search(text)
         if odd is not None:
-            line = text.count("\n", 0, text.index(odd)) + 1
+            line = text.count("\n", 0, odd.start()) + 1
             raise InvalidFile(
-                source=source, line=line, column="", value=odd, rule="no control characters"
+                source=source, line=line, column="", value=odd[0], rule="no control characters"
             )
         return text
     raise _whole(source, content[:16], "UTF-8 or CP932 text")

@@ -1,5 +1,9 @@
 """Database bounds for numbers: low and high, because NaN passes every lower bound."""
 
+from __future__ import annotations
+
+from typing import Any
+
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 
@@ -17,16 +21,18 @@ def bounded(field: str, low: float, high: float, *, name: str) -> models.CheckCo
     )
 
 
-def kw_field(verbose: str, **options: object) -> models.DecimalField:
+def kw_field(verbose: str, **options: Any) -> models.DecimalField[Any, Any]:
     """Power in kW to the nearest 100 W."""
-    return models.DecimalField(verbose, max_digits=12, decimal_places=1, **options)  # type: ignore[misc]
+    return models.DecimalField(verbose, max_digits=12, decimal_places=1, **options)
 
 
-def price_field(verbose: str, **options: object) -> models.DecimalField:
+def price_field(verbose: str, **options: Any) -> models.DecimalField[Any, Any]:
     """Price in JPY per kWh to the nearest 0.01."""
-    return models.DecimalField(verbose, max_digits=8, decimal_places=2, **options)  # type: ignore[misc]
+    return models.DecimalField(verbose, max_digits=8, decimal_places=2, **options)
 
 
-def half_hours_field(base: models.DecimalField, verbose: str, **options: object) -> ArrayField:
+def half_hours_field(
+    base: models.DecimalField[Any, Any], verbose: str, **options: Any
+) -> ArrayField[Any, Any]:
     """One value per half hour of a delivery day, index t = 0…47."""
     return ArrayField(base, size=HALF_HOURS_COUNT, verbose_name=verbose, **options)

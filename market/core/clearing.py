@@ -19,14 +19,14 @@ rule against charging and discharging at once becomes a binary only where a solu
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import cvxpy as cp
 import numpy as np
 import scipy.sparse as sp
 
-from accounts.core.errors import ensure
+from accounts.core.errors import BrokenInvariant
 from market.core.faces import Linear, least_dual, least_primal
 from market.core.offers.terms import FloatArray, IntArray
 from market.core.programme import GRID, Programme, Rows, programme, with_headroom
@@ -108,40 +108,57 @@ def clear(snapshot: Snapshot) -> Clearing:
     }
     exclusive = np.zeros(0, dtype=np.int64)
     for _ in range(ROUND_COUNT_MAX):
-        current = with_headroom(base, pairs)
-        found = _optimum(current, exclusive)
-        broken = _broken_headroom(found)
-        both = _both_ways(found)
-        if not any(len(keys) for keys in broken.values()) and len(both) == 0:
-            return found
+        found = _optimum(with_headroom(base, pairs), exclusive)
+        broken, both = _broken_headroom(found), _both_ways(found)
+        if not any(map(len, (*broken.values(), both))):
+            # Only now is it worth choosing among optima; the choice may break rows not yet there.
+            found = _least(found)
+            broken, both = _broken_headroom(found), _both_ways(found)
+            if not any(map(len, (*broken.values(), both))):
+                return found
         pairs = {name: np.union1d(pairs[name], broken[name]) for name in pairs}
         exclusive = np.union1d(exclusive, both)
-    ensure(condition=False, message="rows and binaries are generated from finite sets")
-    raise AssertionError
+    raise BrokenInvariant("rows and binaries come from finite sets, yet they did not end")
 
 
 def _optimum(current: Programme, exclusive: IntArray) -> Clearing:
     """Solve one round; `exclusive` are the store pairs that get a binary."""
-    upper_kw = current.upper_kw
+    rules, upper_kw = current.snapshot.rules, current.upper_kw
     bound_kjpy = None
     if len(exclusive):
         model = _Model(current, upper_kw, exclusive)
-        bound_kjpy = solve_linear(model.problem, current.snapshot.rules).bound
+        bound_kjpy = solve_linear(model.problem, rules).bound
         upper_kw = _with_sides_fixed(current, exclusive, model.x_mw() * KW_PER_MW)
     model = _Model(current, upper_kw, exclusive[:0])
-    solve_linear(model.problem, current.snapshot.rules)
+    solve_linear(model.problem, rules)
     linear, row_slices = _linear(current, upper_kw)
     x = np.clip(model.x_mw(), linear.lower, linear.upper)
     y = model.duals(row_slices, len(linear.rhs))
-    y = least_dual(linear, x, y, _price_weight(row_slices, len(linear.rhs)))
-    x = least_primal(linear, x, y, _award_weight(current, upper_kw))
-    objective_jpy = -float(current.cost_jpy @ x) * KW_PER_MW
-    bound_jpy = _dual_bound_jpy(linear, y) if bound_kjpy is None else -bound_kjpy * KW_PER_MW
     return Clearing(
         programme=current,
         x_kw=x * KW_PER_MW,
         dual_jpy_per_kw={name: y[part] for name, part in row_slices.items()},
         upper_kw=upper_kw,
+        objective_jpy=-float(current.cost_jpy @ x) * KW_PER_MW,
+        bound_jpy=_dual_bound_jpy(linear, y) if bound_kjpy is None else -bound_kjpy * KW_PER_MW,
+    )
+
+
+def _least(found: Clearing) -> Clearing:
+    """Return the optimum to be published: least prices, then awards that share ties."""
+    current = found.programme
+    linear, row_slices = _linear(current, found.upper_kw)
+    x = found.x_kw / KW_PER_MW
+    y = np.concatenate([found.dual_jpy_per_kw[name] for name in row_slices])
+    y = least_dual(linear, x, y, _price_weight(row_slices, len(y)))
+    x = least_primal(linear, x, y, _award_weight(current, found.upper_kw))
+    objective_jpy = -float(current.cost_jpy @ x) * KW_PER_MW
+    is_linear = bool((found.upper_kw == current.upper_kw).all())
+    bound_jpy = _dual_bound_jpy(linear, y) if is_linear else found.bound_jpy
+    return replace(
+        found,
+        x_kw=x * KW_PER_MW,
+        dual_jpy_per_kw={name: y[part] for name, part in row_slices.items()},
         objective_jpy=objective_jpy,
         bound_jpy=max(bound_jpy, objective_jpy),
     )

@@ -24,7 +24,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 from scipy.sparse.csgraph import connected_components
-from scipy.sparse.linalg import lsmr
+from scipy.sparse.linalg import splu
 
 from market.core.errors import SolverFailed
 from market.core.offers.terms import FloatArray
@@ -34,9 +34,13 @@ BoolArray = NDArray[np.bool_]
 
 AT_BOUND: Final = 1e-9
 ZERO_PRICE: Final = 1e-8
-SNAP: Final = 1e-6
-ACCEPTED: Final = 1e-9
-DENSE_SIZE_MAX: Final = 600
+SNAPS: Final = (1e-6, 0.0)
+ACCEPTED: Final = 1e-10
+MARK_DIGITS: Final = 9
+PRIVATE_WEIGHT_RATIO: Final = 1e-6
+PROJECTION_COUNT_MAX: Final = 5
+REFINEMENT_COUNT: Final = 3
+REGULARISATION: Final = 1e-11
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -191,39 +195,77 @@ def _least_point(
 ) -> FloatArray:
     """Return the point of ``equal v = rhs, most v <= rhs`` of least weighted squares.
 
-    The interior-point answer is close, not exact. Inequalities it touches are taken as
-    equalities and the point is projected onto all of them, which puts it on the face to the last
-    digits. Should that fail to improve on the tolerance, `start` (a point of the face) stays.
+    The step away from `start` (a point of the face) is sought, so that the constraints have small
+    right-hand sides. The interior-point answer is close, not exact: it is moved onto the equations
+    and the inequalities it touches, which puts it on the face to the last digits. Should that
+    fail, `start` stays: it is optimal too, only not the least.
     """
-    v = cp.Variable(len(start))
-    weighted = np.flatnonzero(weight > 0)
-    scale = np.sqrt(weight[weighted])
-    constraints = []
-    if equal.shape[0]:
-        constraints.append(equal @ v == equal_rhs)
+    most, room = _distinct(most, np.maximum(most_rhs - most @ start, 0.0))
+    step = cp.Variable(len(start))
+    scale = np.sqrt(np.maximum(weight, PRIVATE_WEIGHT_RATIO * weight.max()))
+    constraints = [equal @ step == 0.0] if equal.shape[0] else []
     if most.shape[0]:
-        constraints.append(most @ v <= most_rhs)
-    problem = cp.Problem(cp.Minimize(cp.sum_squares(cp.multiply(scale, v[weighted]))), constraints)
+        constraints.append(most @ step <= room)
+    squares = cp.sum_squares(cp.multiply(scale, step + start))
+    problem = cp.Problem(cp.Minimize(squares), constraints)
     try:
         solve_quadratic(problem)
     except SolverFailed:
         return start
-    near = np.asarray(v.value, dtype=np.float64)
-    touched = np.flatnonzero(most_rhs - most @ near <= SNAP * np.maximum(1.0, np.abs(most_rhs)))
-    held = sp.vstack([equal, most[touched]], format="csr")
-    rhs = np.concatenate([equal_rhs, most_rhs[touched]])
-    point = near + _least_correction(held, rhs - held @ near)
-    worst = max(
-        float(np.max(np.abs(equal @ point - equal_rhs), initial=0.0)),
-        float(np.max(most @ point - most_rhs, initial=0.0)),
-    )
-    return point if worst <= ACCEPTED else start
+    near = np.asarray(step.value, dtype=np.float64)
+    for snap in SNAPS:
+        exact = _onto(equal, equal_rhs - equal @ start, most, room, near, snap)
+        if exact is not None:
+            return np.asarray(start + exact)
+    return start
+
+
+def _distinct(most: sp.csr_array, room: FloatArray) -> tuple[sp.csr_array, FloatArray]:
+    """Keep the tightest of rows with equal coefficients: most offers differ in their ask only."""
+    along = np.arange(most.shape[1])
+    marks = np.stack([most @ np.cos(along + 0.5), most @ np.sin(1.7 * along + 0.3)], axis=1)
+    order = np.lexsort((room, *np.round(marks, MARK_DIGITS).T))
+    ordered = np.round(marks, MARK_DIGITS)[order]
+    is_first = np.ones(len(order), dtype=bool)
+    is_first[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)
+    kept = np.sort(order[is_first])
+    return most[kept], room[kept]
+
+
+def _onto(
+    equal: sp.csr_array,
+    equal_rhs: FloatArray,
+    most: sp.csr_array,
+    room: FloatArray,
+    near: FloatArray,
+    snap: float,
+) -> FloatArray | None:
+    """Move a point onto the equations and onto the inequalities it touches or breaks."""
+    point, held = near, np.zeros(len(room), dtype=bool)
+    for _ in range(PROJECTION_COUNT_MAX):
+        held |= room - most @ point <= snap
+        matrix = sp.vstack([equal, most[held]], format="csr")
+        point = near + _least_correction(
+            matrix, np.concatenate([equal_rhs, room[held]]) - matrix @ near
+        )
+        off = np.max(np.abs(equal @ point - equal_rhs), initial=0.0)
+        if max(off, np.max(most @ point - room, initial=0.0)) <= ACCEPTED:
+            return np.asarray(point)
+    return None
 
 
 def _least_correction(matrix: sp.csr_array, residual: FloatArray) -> FloatArray:
-    """Return the smallest change that removes the residual."""
-    if matrix.shape[0] == 0:
-        return np.zeros(matrix.shape[1])
-    if max(matrix.shape) <= DENSE_SIZE_MAX:
-        return np.asarray(np.linalg.lstsq(matrix.toarray(), residual, rcond=1e-12)[0])
-    return np.asarray(lsmr(matrix, residual, atol=1e-15, btol=1e-15, maxiter=2000)[0])
+    """Return the smallest change that removes the residual, dependent rows allowed."""
+    rows, columns = matrix.shape
+    change = np.zeros(columns)
+    if rows == 0:
+        return change
+    system = sp.block_array(
+        [[sp.eye_array(columns), matrix.T], [matrix, -REGULARISATION * sp.eye_array(rows)]],
+        format="csc",
+    )
+    lu = splu(system)
+    for _ in range(REFINEMENT_COUNT):
+        left = residual - matrix @ change
+        change = change + lu.solve(np.concatenate([np.zeros(columns), left]))[:columns]
+    return change

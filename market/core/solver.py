@@ -25,8 +25,10 @@ from market.core.rules import ClearingRules
 SOLVER_NAME: Final = "HiGHS"
 COUNT_MAX: Final = 2**31 - 1  # the solver's counters are 32-bit
 FEASIBILITY_TOLERANCE: Final = 1e-9
-QUADRATIC_TOLERANCE: Final = 1e-12
-QUADRATIC_TOLERANCE_REDUCED: Final = 1e-8
+QUADRATIC_TOLERANCE: Final = 1e-10
+QUADRATIC_TOLERANCE_REDUCED: Final = 1e-7
+STATIC_REGULARISATION: Final = 1e-12
+DYNAMIC_REGULARISATION: Final = 1e-14
 FAILURES: Final[dict[str, type[SolverFailed]]] = {
     cp.INFEASIBLE: SolverInfeasible,
     cp.settings.INFEASIBLE_OR_UNBOUNDED: SolverInfeasible,
@@ -102,6 +104,8 @@ def solve_quadratic(problem: cp.Problem) -> None:
         "reduced_tol_gap_abs": QUADRATIC_TOLERANCE_REDUCED,
         "reduced_tol_gap_rel": QUADRATIC_TOLERANCE_REDUCED,
         "reduced_tol_feas": QUADRATIC_TOLERANCE_REDUCED,
+        "static_regularization_constant": STATIC_REGULARISATION,
+        "dynamic_regularization_eps": DYNAMIC_REGULARISATION,
         "max_threads": 1,
     }
     _run(problem, solver=cp.CLARABEL, options=options, accepted=(cp.OPTIMAL, cp.OPTIMAL_INACCURATE))

@@ -50,14 +50,15 @@ def need_weights(
     its own area, in proportion to what they pay; if the area has none, the energy went on
     through a link, and those of all areas share it.
 
-    Where no component is positive (one leg of a neutral pair), all needs served in the half
-    hour weigh what they pay, because the pair as a whole served them.
+    Where no component is positive, the same balance needs weigh what they pay or are paid; if
+    there are none (one leg of a neutral pair), all needs served in the half hour do, because
+    the pair as a whole served them.
 
     Returns
     -------
     dict
-        Need id to weight [JPY/kWh, or JPY in the last case], positive weights only; empty if
-        nothing was served.
+        Need id to weight [JPY/kWh, or JPY where no component is positive], positive weights
+        only; empty if nothing was served.
     """
     up = 1 if direction is Direction.UP else -1
     served = [need for need in needs if need.served_kwh > 0]
@@ -75,7 +76,11 @@ def need_weights(
         if paid_jpy > 0:
             part = max(Decimal(0), need.charge_jpy) / paid_jpy
             weights[need.need] = component_jpy_per_kwh * part
-    return _positive(weights) or _positive({need.need: need.charge_jpy for need in served})
+    return (
+        _positive(weights)
+        or _positive({need.need: abs(need.charge_jpy) for need in sharing})
+        or _positive({need.need: abs(need.charge_jpy) for need in served})
+    )
 
 
 def _positive(weights: Mapping[str, Decimal]) -> dict[str, Decimal]:

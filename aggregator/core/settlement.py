@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from decimal import Decimal, localcontext
 from enum import StrEnum
+from typing import Any
 
 from accounts.core.errors import Refused, ensure
 from accounts.core.money import (
@@ -42,6 +43,11 @@ class Item(StrEnum):
     RESIDUAL = "RESIDUAL"
 
 
+PAY_STAGES = ("PRELIMINARY", "CONFIRMED", "FINAL")
+PERIODS = ("DAY", "MONTH")
+CLOSE_LAG_MAX_H = 366 * 24
+
+
 @dataclass(frozen=True, kw_only=True)
 class SettlementRules:
     """Assessment terms of a ruleset; the defaults are unverified market practice.
@@ -55,39 +61,64 @@ class SettlementRules:
         one time is the refund.
     fee_ratio
         The aggregator's published fee on receipts for delivered energy.
+    pay_stage
+        The stage from which a reading may be paid on: FINAL (確定), unless the rules say that
+        CONFIRMED (確報) or PRELIMINARY (速報) values do.
+    period
+        MONTH or DAY of delivery: what is closed and stated together.
+    close_lag_h
+        Hours from a period's end to its close; 確定 values come on the 20th to 25th.
     """
 
     tolerance_ratio: Decimal = Decimal("0.1")
     penalty_factor_ratio: Decimal = Decimal("1.5")
     fee_ratio: Decimal = Decimal(0)
+    pay_stage: str = "FINAL"
+    period: str = "MONTH"
+    close_lag_h: int = 25 * 24
 
     def __post_init__(self) -> None:
         """Refuse terms out of bounds."""
         exact(self.tolerance_ratio, field="tolerance_ratio", low=0, high=1)
         exact(self.penalty_factor_ratio, field="penalty_factor_ratio", low=1, high=10)
         exact(self.fee_ratio, field="fee_ratio", low=0, high=1)
+        if self.pay_stage not in PAY_STAGES:
+            raise Refused(field="pay_stage", value=self.pay_stage, rule=" | ".join(PAY_STAGES))
+        if self.period not in PERIODS:
+            raise Refused(field="period", value=self.period, rule=" | ".join(PERIODS))
+        if type(self.close_lag_h) is not int or not 0 <= self.close_lag_h <= CLOSE_LAG_MAX_H:
+            raise Refused(
+                field="close_lag_h", value=self.close_lag_h, rule=f"0 to {CLOSE_LAG_MAX_H} hours"
+            )
 
 
 def rules_from_mapping(mapping: Mapping[str, object]) -> SettlementRules:
-    """Parse the settlement section of a ruleset; decimals come as strings or integers.
+    """Parse the settlement section of a ruleset; ratios come as strings or integers.
 
     Raises
     ------
     Refused
         On an unknown key, a float, or a value out of bounds.
     """
-    known = {field.name for field in fields(SettlementRules)}
-    values: dict[str, Decimal] = {}
+    values: dict[str, Any] = {}
     for key, value in mapping.items():
-        if key not in known:
-            raise Refused(field=f"settlement.{key}", value=value, rule="not a settlement rule")
-        if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
-            raise Refused(field=f"settlement.{key}", value=value, rule="a decimal as a string")
-        try:
-            values[key] = Decimal(value)
-        except ArithmeticError:
-            raise Refused(field=f"settlement.{key}", value=value, rule="a decimal") from None
+        field = f"settlement.{key}"
+        if key in {"pay_stage", "period", "close_lag_h"}:
+            values[key] = value
+        elif key in {"tolerance_ratio", "penalty_factor_ratio", "fee_ratio"}:
+            values[key] = _ratio(value, field)
+        else:
+            raise Refused(field=field, value=value, rule="not a settlement rule")
     return SettlementRules(**values)
+
+
+def _ratio(value: object, field: str) -> Decimal:
+    if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
+        raise Refused(field=field, value=value, rule="a decimal as a string")
+    try:
+        return Decimal(value)
+    except ArithmeticError:
+        raise Refused(field=field, value=value, rule="a decimal") from None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,6 +171,15 @@ class NeedPosition:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PathCharge:
+    """What one award owes to path owners for a day, out of its receipts."""
+
+    award: str
+    seller: str
+    total_exact_jpy: Decimal
+
+
+@dataclass(frozen=True, kw_only=True)
 class RentPosition:
     """What a network element, link, path or imbalance account earns in one half hour.
 
@@ -170,12 +210,15 @@ class RentPosition:
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
-    """`payer` owes `payee` a positive exact amount, held to a millionth of a yen."""
+    """`payer` owes `payee` a positive exact amount, held to a millionth of a yen.
+
+    `t` is None where a line is for the whole day.
+    """
 
     item: Item
     payer: str
     payee: str
-    t: int
+    t: int | None
     amount_exact_jpy: Decimal
     award: str | None = None
     need: str | None = None
@@ -191,6 +234,7 @@ def settle(
     awards: Iterable[AwardPosition],
     needs: Iterable[NeedPosition],
     rents: Iterable[RentPosition],
+    paths: Iterable[PathCharge] = (),
     rules: SettlementRules,
     house: House,
 ) -> tuple[Line, ...]:
@@ -198,7 +242,7 @@ def settle(
 
     Parameters
     ----------
-    awards, needs, rents
+    awards, needs, rents, paths
         Positions of one auction; any order.
     rules
         Terms in force on the delivery date.
@@ -208,8 +252,9 @@ def settle(
     Returns
     -------
     tuple of Line
-        Lines of awards, needs and rents in the order given, then one RESIDUAL line for each
-        half hour in which published rounding left the clearing account something.
+        Lines of awards, their fees and splits, needs, rents and paths, then one RESIDUAL line
+        for each half hour in which published rounding left the clearing account something,
+        and one for the paths, which are charged by the day.
 
     Raises
     ------
@@ -217,13 +262,19 @@ def settle(
         If the clearing account does not end at zero.
     """
     lines: list[Line] = []
+    positions: dict[str, list[AwardPosition]] = defaultdict(list)
     for position in awards:
+        positions[position.award].append(position)
         lines += award_lines(position, rules=rules, house=house)
         lines += credit_lines(position, rules=rules, house=house)
+    for of_award in positions.values():
+        lines += share_lines(of_award, rules=rules, house=house)
     for need in needs:
         lines += need_lines(need, house=house)
     for rent in rents:
         lines += rent_lines(rent, house=house)
+    for charge in paths:
+        lines += path_lines(charge, house=house)
     lines += residual_lines(net_by_t(lines, house.clearing), house=house)
     left = net_by_t(lines, house.clearing)
     ensure(all(value == 0 for value in left.values()), "the clearing account is not empty")
@@ -231,55 +282,25 @@ def settle(
 
 
 def award_lines(position: AwardPosition, *, rules: SettlementRules, house: House) -> list[Line]:
-    """Energy as ordered, then what is taken back for what was missing, fee and splits.
+    """Pay the energy as ordered, then take back what was missing.
 
     A seller of DOWN at a positive price pays for the energy; if it does not take it, it has
-    bought it none the less: there is no refund to a seller, and no fee or split on a payment.
+    bought it none the less: there is no refund to a seller.
     """
     _check(position)
     with localcontext(EXACT_CONTEXT):
         unit_jpy_per_kwh = receipt_jpy_per_kwh(position)
-        delivered_kwh = position.ordered_kwh - position.shortfall_kwh
-        gain_jpy_per_kwh = max(Decimal(0), unit_jpy_per_kwh)
-        received_jpy = gain_jpy_per_kwh * delivered_kwh
         excess_kwh = _excess_kwh(position, rules)
         penalty_jpy_per_kwh = (rules.penalty_factor_ratio - 1) * abs(position.price_jpy_per_kwh)
+        refund_jpy = max(Decimal(0), unit_jpy_per_kwh) * position.shortfall_kwh
         seller, clearing = position.seller, house.clearing
-        entries = [
-            (
-                Item.SELLER_ENERGY,
-                (clearing, seller),
-                position.ordered_kwh,
-                unit_jpy_per_kwh * position.ordered_kwh,
-            ),
-            (
-                Item.SHORTFALL_REFUND,
-                (seller, clearing),
-                position.shortfall_kwh,
-                gain_jpy_per_kwh * position.shortfall_kwh,
-            ),
-            (
-                Item.SHORTFALL_PENALTY,
-                (seller, clearing),
-                excess_kwh,
-                penalty_jpy_per_kwh * excess_kwh,
-            ),
-            (
-                Item.PLATFORM_FEE,
-                (seller, house.fee),
-                delivered_kwh,
-                rules.fee_ratio * received_jpy,
-            ),
-            *(
-                (
-                    Item.REVENUE_SPLIT,
-                    (seller, share.account),
-                    delivered_kwh,
-                    share.weight * received_jpy,
-                )
-                for share in position.splits
-            ),
-        ]
+        energy_jpy = unit_jpy_per_kwh * position.ordered_kwh
+        penalty_jpy = penalty_jpy_per_kwh * excess_kwh
+    entries = (
+        (Item.SELLER_ENERGY, (clearing, seller), position.ordered_kwh, energy_jpy),
+        (Item.SHORTFALL_REFUND, (seller, clearing), position.shortfall_kwh, refund_jpy),
+        (Item.SHORTFALL_PENALTY, (seller, clearing), excess_kwh, penalty_jpy),
+    )
     lines = (
         _line(
             item,
@@ -293,6 +314,59 @@ def award_lines(position: AwardPosition, *, rules: SettlementRules, house: House
         for item, parties, quantity_kwh, amount_jpy in entries
     )
     return [line for line in lines if line is not None]
+
+
+def share_lines(
+    positions: Sequence[AwardPosition], *, rules: SettlementRules, house: House
+) -> list[Line]:
+    """Take the fee and the agreed splits from what one award received in the day.
+
+    The base is the receipt for delivered energy, half hour by half hour where it is positive:
+    no fee and no split on a payment. One line per award and party, because a share of a sum is
+    one number to check where shares of 48 would be 48.
+    """
+    if not positions:
+        return []
+    first = positions[0]
+    with localcontext(EXACT_CONTEXT):
+        delivered = [
+            (
+                position.ordered_kwh - position.shortfall_kwh,
+                max(Decimal(0), receipt_jpy_per_kwh(position)),
+            )
+            for position in positions
+        ]
+        received_jpy = sum((kwh * unit for kwh, unit in delivered), Decimal(0))
+        received_kwh = sum((kwh for kwh, unit in delivered if unit > 0), Decimal(0))
+        parts = [(Item.PLATFORM_FEE, house.fee, rules.fee_ratio * received_jpy)]
+        parts += [
+            (Item.REVENUE_SPLIT, share.account, share.weight * received_jpy)
+            for share in first.splits
+        ]
+    lines = (
+        _line(
+            item,
+            (first.seller, account),
+            amount_jpy,
+            t=None,
+            award=first.award,
+            quantity_kwh=received_kwh,
+        )
+        for item, account, amount_jpy in parts
+    )
+    return [line for line in lines if line is not None]
+
+
+def path_lines(charge: PathCharge, *, house: House) -> list[Line]:
+    """Collect from a mover of work what its moves owe to path owners."""
+    line = _line(
+        Item.PATH_FEE,
+        (charge.seller, house.clearing),
+        charge.total_exact_jpy,
+        t=None,
+        award=charge.award,
+    )
+    return [] if line is None else [line]
 
 
 def credit_lines(position: AwardPosition, *, rules: SettlementRules, house: House) -> list[Line]:
@@ -365,24 +439,29 @@ def rent_lines(position: RentPosition, *, house: House) -> list[Line]:
     return [line for line in lines if line is not None]
 
 
-def residual_lines(left_exact_jpy: Mapping[int, Decimal], *, house: House) -> list[Line]:
+def residual_lines(left_exact_jpy: Mapping[int | None, Decimal], *, house: House) -> list[Line]:
     """Move what each half hour left in the clearing account to the rounding account."""
+    ordered = sorted(left_exact_jpy, key=lambda t: (t is None, t or 0))
     lines = (
         _line(Item.RESIDUAL, (house.clearing, house.rounding), left_exact_jpy[t], t=t)
-        for t in sorted(left_exact_jpy)
+        for t in ordered
     )
     return [line for line in lines if line is not None]
 
 
-def net_by_t(lines: Iterable[Line], account: str) -> dict[int, Decimal]:
-    """Sum what `account` receives less what it pays, per half hour [JPY]."""
-    net: dict[int, Decimal] = defaultdict(Decimal)
+def net_by_t(lines: Iterable[Line], account: str) -> dict[int | None, Decimal]:
+    """Sum what `account` receives less what it pays, per half hour [JPY].
+
+    Path fees are charged by the day and paid by the half hour; they count for the day.
+    """
+    net: dict[int | None, Decimal] = defaultdict(Decimal)
     with localcontext(EXACT_CONTEXT):
         for line in lines:
+            t = None if line.item is Item.PATH_FEE else line.t
             if line.payee == account:
-                net[line.t] += line.amount_exact_jpy
+                net[t] += line.amount_exact_jpy
             if line.payer == account:
-                net[line.t] -= line.amount_exact_jpy
+                net[t] -= line.amount_exact_jpy
     return dict(net)
 
 
@@ -426,7 +505,7 @@ def _line(
     parties: tuple[str, str],
     amount_exact_jpy: Decimal,
     *,
-    t: int,
+    t: int | None,
     award: str | None = None,
     need: str | None = None,
     element: str | None = None,

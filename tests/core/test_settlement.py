@@ -13,14 +13,17 @@ from aggregator.core.settlement import (
     Item,
     Line,
     NeedPosition,
+    PathCharge,
     RentPosition,
     SettlementRules,
     Share,
     award_lines,
     need_lines,
+    path_lines,
     rent_lines,
     rules_from_mapping,
     settle,
+    share_lines,
     totals_by_account,
 )
 
@@ -93,11 +96,11 @@ def test_the_worked_table() -> None:
         ("SELLER_ENERGY", "house", "Inzai DC", Decimal(10_000)),
         ("SHORTFALL_REFUND", "Inzai DC", "house", Decimal(1_500)),
         ("SHORTFALL_PENALTY", "Inzai DC", "house", Decimal(250)),
-        ("PLATFORM_FEE", "Inzai DC", "house fee", Decimal(170)),
-        ("REVENUE_SPLIT", "Inzai DC", "Owner", Decimal(1_275)),
         ("SHORTFALL_CREDIT", "house", "Grid-T", Decimal(1_050)),
         ("SHORTFALL_CREDIT", "house", "Grid-B", Decimal(700)),
         ("SELLER_ENERGY", "Shiroi DC", "house", Decimal(800)),
+        ("PLATFORM_FEE", "Inzai DC", "house fee", Decimal(170)),
+        ("REVENUE_SPLIT", "Inzai DC", "Owner", Decimal(1_275)),
         ("NEED_CHARGE", "Grid-T", "house", Decimal(6_000)),
         ("NEED_CHARGE", "Grid-B", "house", Decimal(3_200)),
     ]
@@ -140,6 +143,9 @@ def test_at_a_negative_price_the_seller_of_load_is_paid() -> None:
         ("SELLER_ENERGY", "house", "Shiroi DC", Decimal(800)),
         ("SHORTFALL_REFUND", "Shiroi DC", "house", Decimal(160)),
         ("SHORTFALL_PENALTY", "Shiroi DC", "house", Decimal(40)),
+    ]
+    # 80 delivered kWh x 8 = 640, of it 2 %.
+    assert _table(share_lines([position], rules=RULES, house=HOUSE)) == [
         ("PLATFORM_FEE", "Shiroi DC", "house fee", Decimal("12.80")),
     ]
 
@@ -243,8 +249,52 @@ def test_a_need_that_was_not_served_pays_nothing() -> None:
 
 def test_nobody_pays_oneself() -> None:
     position = replace(INZAI, splits=(Share(account="Inzai DC", weight=Decimal("0.5")),))
-    items = [line.item for line in award_lines(position, rules=RULES, house=HOUSE)]
-    assert Item.REVENUE_SPLIT not in items
+    items = [line.item for line in share_lines([position], rules=RULES, house=HOUSE)]
+    assert items == [Item.PLATFORM_FEE]
+
+
+def test_a_share_is_taken_once_from_the_day_s_receipts() -> None:
+    # 425 x 20 = 8,500 and, at another half hour, 100 x 1 = 100: 2 % of 8,600 = 172; a half
+    # hour at a negative price, where the seller paid, counts for nothing.
+    positions = [
+        INZAI,
+        replace(
+            INZAI,
+            t=37,
+            price_jpy_per_kwh=Decimal(1),
+            ordered_kwh=Decimal(100),
+            shortfall_kwh=Decimal(0),
+        ),
+        replace(INZAI, t=38, price_jpy_per_kwh=Decimal(-5), shortfall_kwh=Decimal(0)),
+    ]
+    lines = share_lines(positions, rules=RULES, house=HOUSE)
+    assert [(line.item, line.t, line.amount_exact_jpy) for line in lines] == [
+        (Item.PLATFORM_FEE, None, Decimal(172)),
+        (Item.REVENUE_SPLIT, None, Decimal(1_290)),
+    ]
+    assert lines[0].quantity_kwh == Decimal(525)
+    assert share_lines([], rules=RULES, house=HOUSE) == []
+
+
+def test_who_moves_work_pays_the_path_out_of_its_receipts() -> None:
+    fee = RentPosition(
+        item=Item.PATH_FEE,
+        element="path",
+        t=3,
+        quantity_gb=Decimal("12.5"),
+        price_jpy_per_gb=Decimal("0.0400"),
+        payees=(Share(account="Fibre", weight=Decimal(1)),),
+    )
+    charge = PathCharge(award="inzai", seller="Inzai DC", total_exact_jpy=Decimal("0.500001"))
+    lines = settle(awards=(), needs=(), rents=[fee], paths=[charge], rules=RULES, house=HOUSE)
+    # What the digits of the two published numbers differ by goes to the rounding account.
+    assert [(line.payer, line.payee, line.t, line.amount_exact_jpy) for line in lines] == [
+        ("house", "Fibre", 3, Decimal("0.5")),
+        ("Inzai DC", "house", None, Decimal("0.500001")),
+        ("house", "house rounding", None, Decimal("0.000001")),
+    ]
+    nothing = PathCharge(award="inzai", seller="Inzai DC", total_exact_jpy=Decimal(0))
+    assert path_lines(nothing, house=HOUSE) == []
 
 
 @pytest.mark.parametrize(
@@ -279,6 +329,10 @@ def test_rules_are_read_from_a_ruleset() -> None:
         {"tolerance_ratio": "1.1"},
         {"penalty_factor_ratio": "0.9"},
         {"fee_ratio": "-0.01"},
+        {"pay_stage": "SOON"},
+        {"period": "YEAR"},
+        {"close_lag_h": -1},
+        {"close_lag_h": "2"},
     ],
 )
 def test_a_rule_that_is_unknown_or_out_of_bounds_is_refused(mapping: dict[str, object]) -> None:

@@ -69,8 +69,12 @@ def test_energy_that_went_on_through_a_link_served_the_other_area() -> None:
     assert _weights(TOKYO, area="02") == {"tokyo": Decimal(8)}
 
 
-def test_a_need_that_is_paid_to_be_served_has_no_weight() -> None:
-    assert _weights(KYUSHU, direction=Direction.DOWN, area="09", area_price="-3") == {}
+def test_a_need_that_is_paid_for_its_surplus_is_let_down_all_the_same() -> None:
+    # At +3 the taker of surplus pays 3 and the need receives 3: no component is positive, so
+    # the need weighs the 300 yen that it was to get.
+    assert _weights(KYUSHU, direction=Direction.DOWN, area="09", area_price="3") == {
+        "kyushu": Decimal(300)
+    }
 
 
 def test_a_leg_without_a_component_serves_what_the_pair_served() -> None:

@@ -1,0 +1,135 @@
+"""Read balances; what an account holds is always the sum of its posted transfers."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from django.db import connection
+from django.db.models import Q, QuerySet
+
+from accounts.ledger.models import LedgerAccount, LedgerAccountKind, Transfer, TransferState
+from accounts.parties.models import Organisation, OrganisationKind
+
+
+@dataclass(frozen=True, kw_only=True)
+class Balance:
+    """Sums of one account; a positive balance is owed to its holder."""
+
+    account_id: int
+    organisation_id: UUID
+    organisation_name: str
+    code: str
+    name: str
+    kind: str
+    debit_jpy: int
+    credit_jpy: int
+
+    @property
+    def balance_jpy(self) -> int:
+        """Return credits less debits."""
+        return self.credit_jpy - self.debit_jpy
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialBalance:
+    """Every account's sums at a moment; a difference other than zero is a broken book."""
+
+    balances: tuple[Balance, ...]
+
+    @property
+    def debit_jpy(self) -> int:
+        """Return the sum of debits."""
+        return sum(balance.debit_jpy for balance in self.balances)
+
+    @property
+    def credit_jpy(self) -> int:
+        """Return the sum of credits."""
+        return sum(balance.credit_jpy for balance in self.balances)
+
+    @property
+    def difference_jpy(self) -> int:
+        """Return debits less credits: 0 unless the book is broken."""
+        return self.debit_jpy - self.credit_jpy
+
+    @property
+    def clearing_jpy(self) -> int:
+        """Return what the clearing accounts hold: 0 after every close."""
+        return sum(b.balance_jpy for b in self.balances if b.kind == LedgerAccountKind.CLEARING)
+
+
+def balances_at(
+    moment: datetime | None = None, *, seen_by: Organisation | None = None
+) -> list[Balance]:
+    """Return every account's sums of what was posted up to `moment` (None: up to now).
+
+    `seen_by` limits the accounts to the organisation's own, unless it is the aggregator.
+    """
+    own = None
+    if seen_by is not None and seen_by.kind != OrganisationKind.AGGREGATOR:
+        own = seen_by.id
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            WITH posted AS (
+                SELECT debit_id, credit_id, amount_jpy FROM ledger_transfer
+                WHERE state = 'POSTED' AND (%(at)s::timestamptz IS NULL OR posted_at <= %(at)s)
+            ), moved AS (
+                SELECT debit_id AS account_id, amount_jpy AS debit_jpy, 0 AS credit_jpy FROM posted
+                UNION ALL
+                SELECT credit_id, 0, amount_jpy FROM posted
+            )
+            SELECT a.id, o.id, o.name, a.code, a.name, a.kind,
+                   COALESCE(sum(m.debit_jpy), 0)::bigint, COALESCE(sum(m.credit_jpy), 0)::bigint
+            FROM ledger_ledgeraccount a
+            JOIN parties_organisation o ON o.id = a.organisation_id
+            LEFT JOIN moved m ON m.account_id = a.id
+            WHERE %(own)s::uuid IS NULL OR o.id = %(own)s
+            GROUP BY a.id, o.id
+            ORDER BY o.code, a.code
+            """,
+            {"at": moment, "own": own},
+        )
+        rows = cursor.fetchall()
+    return [
+        Balance(
+            account_id=row[0],
+            organisation_id=row[1],
+            organisation_name=row[2],
+            code=row[3],
+            name=row[4],
+            kind=row[5],
+            debit_jpy=row[6],
+            credit_jpy=row[7],
+        )
+        for row in rows
+    ]
+
+
+def trial_balance_at(moment: datetime | None = None) -> TrialBalance:
+    """Return the trial balance (試算表) of what was posted up to `moment`."""
+    return TrialBalance(balances=tuple(balances_at(moment)))
+
+
+def ledger_accounts_by_id(account_ids: list[int]) -> dict[int, LedgerAccount]:
+    """Return accounts with their organisations."""
+    accounts = LedgerAccount.objects.filter(id__in=account_ids).select_related("organisation")
+    return {account.id: account for account in accounts}
+
+
+def transfers_of(*, seen_by: Organisation) -> QuerySet[Transfer]:
+    """Return posted transfers an organisation may see: its own, or all for the aggregator."""
+    transfers = Transfer.objects.filter(state=TransferState.POSTED).select_related(
+        "debit__organisation", "credit__organisation"
+    )
+    if seen_by.kind == OrganisationKind.AGGREGATOR:
+        return transfers
+    return transfers.filter(Q(debit__organisation=seen_by) | Q(credit__organisation=seen_by))
+
+
+def transfer_by_id(transfer_id: UUID) -> Transfer | None:
+    """Return one transfer with its accounts, or None."""
+    return (
+        Transfer.objects.filter(id=transfer_id)
+        .select_related("debit__organisation", "credit__organisation")
+        .first()
+    )

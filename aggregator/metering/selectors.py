@@ -1,0 +1,203 @@
+"""Read meters, readings as they were known at a moment, orders, baselines and deliveries."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from uuid import UUID
+
+from django.db import connection
+from django.db.models import QuerySet
+
+from accounts.parties.models import Organisation, OrganisationKind
+from aggregator.metering.models import (
+    Baseline,
+    DeclaredSchedule,
+    Delivery,
+    DeliveryVerification,
+    Quality,
+    VerificationStage,
+)
+
+HALF_HOUR_S = 1800
+HALF_HOURS_COUNT = 48
+# JST is nine hours, eighteen half hours, ahead of UTC all year.
+JST_SLOTS = 18
+EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LatestReading:
+    """The prevailing value of one meter and half hour; `day` and `t` are JST."""
+
+    meter_id: int
+    day: date
+    t: int
+    start_at: datetime
+    energy_kwh: Decimal | None
+    quality: int
+    stage: int
+    revision: int
+
+    @property
+    def usable_kwh(self) -> Decimal | None:
+        """Return the value, or None where it is missing or bad."""
+        return self.energy_kwh if self.quality in {Quality.OK, Quality.ESTIMATED} else None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OrderedInterval:
+    """What a published award orders in one half hour."""
+
+    auction_id: UUID
+    award_id: UUID
+    resource_id: UUID
+    resource_kind: str
+    direction: str
+    t: int
+    start_at: datetime
+    quantity_kw: Decimal
+
+
+def readings_latest(
+    *,
+    meter_ids: Collection[int],
+    start_at: datetime,
+    end_at: datetime,
+    as_of: datetime,
+) -> list[LatestReading]:
+    """Return the prevailing readings of meters in [start_at, end_at) as known at `as_of`.
+
+    Of several values of one half hour the highest stage prevails, and of that the latest
+    revision; values that became available later do not exist yet.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT DISTINCT ON (start_at, meter_id)
+                   meter_id, extract(epoch FROM start_at)::bigint / 1800, start_at,
+                   energy_kwh, quality, stage, revision
+            FROM metering_intervalreading
+            WHERE start_at >= %s AND start_at < %s AND meter_id = ANY(%s) AND available_at <= %s
+            ORDER BY start_at, meter_id, stage DESC, revision DESC
+            """,
+            [start_at, end_at, list(meter_ids), as_of],
+        )
+        rows = cursor.fetchall()
+    readings = []
+    for meter_id, slot, started_at, energy_kwh, quality, stage, revision in rows:
+        day, t = divmod(int(slot) + JST_SLOTS, HALF_HOURS_COUNT)
+        readings.append(
+            LatestReading(
+                meter_id=meter_id,
+                day=date.fromordinal(EPOCH_ORDINAL + day),
+                t=t,
+                start_at=started_at,
+                energy_kwh=energy_kwh,
+                quality=quality,
+                stage=stage,
+                revision=revision,
+            )
+        )
+    return readings
+
+
+def orders_on(delivery_on: date) -> list[OrderedInterval]:
+    """Return every half hour ordered by published auctions of a delivery date."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT a.auction_id, a.id, a.resource_id, r.kind, a.direction, i.t, i.start_at,
+                   i.quantity_kw
+            FROM trading_auction u
+            JOIN clearing_award a ON a.auction_id = u.id
+            JOIN clearing_clearingrun c ON c.id = a.run_id AND c.state = 'PUBLISHED'
+            JOIN clearing_awardinterval i ON i.award_id = a.id
+            JOIN registry_resource r ON r.id = a.resource_id
+            WHERE u.delivery_on = %s AND u.state IN (
+                      'PUBLISHED', 'PUBLISHED_BY_FALLBACK', 'SETTLED')
+              AND i.quantity_kw > 0
+            ORDER BY a.resource_id, i.t, a.id
+            """,
+            [delivery_on],
+        )
+        return [
+            OrderedInterval(
+                auction_id=row[0],
+                award_id=row[1],
+                resource_id=row[2],
+                resource_kind=row[3],
+                direction=row[4],
+                t=row[5],
+                start_at=row[6],
+                quantity_kw=row[7],
+            )
+            for row in cursor
+        ]
+
+
+def called_days(
+    *, resource_ids: Collection[UUID], before_on: date, lookback_days: int
+) -> dict[UUID, set[date]]:
+    """Return the days in the look-back on which something was ordered of each resource."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT DISTINCT a.resource_id, u.delivery_on
+            FROM clearing_award a
+            JOIN trading_auction u ON u.id = a.auction_id
+            JOIN clearing_clearingrun c ON c.id = a.run_id AND c.state = 'PUBLISHED'
+            WHERE a.resource_id = ANY(%s) AND u.delivery_on >= %s AND u.delivery_on < %s
+              AND EXISTS (SELECT 1 FROM clearing_awardinterval i
+                          WHERE i.award_id = a.id AND i.quantity_kw > 0)
+            """,
+            [list(resource_ids), before_on - timedelta(days=lookback_days), before_on],
+        )
+        days: dict[UUID, set[date]] = {}
+        for resource_id, delivery_on in cursor:
+            days.setdefault(resource_id, set()).add(delivery_on)
+    return days
+
+
+def schedules_on(*, resource_ids: Collection[UUID], delivery_on: date) -> dict[UUID, list[Decimal]]:
+    """Return the declared plans of a day by resource."""
+    schedules = DeclaredSchedule.objects.filter(
+        resource_id__in=resource_ids, delivery_on=delivery_on
+    )
+    return {schedule.resource_id: list(schedule.schedule_kwh) for schedule in schedules}
+
+
+def baselines_latest(*, resource_ids: Collection[UUID], delivery_on: date) -> dict[UUID, Baseline]:
+    """Return each resource's latest baseline of a day."""
+    rows = Baseline.objects.filter(resource_id__in=resource_ids, delivery_on=delivery_on).order_by(
+        "revision"
+    )
+    return {row.resource_id: row for row in rows}
+
+
+def verification_latest(
+    *, auction_id: UUID, stage: str | None = None
+) -> DeliveryVerification | None:
+    """Return the latest verification of an auction, of one stage if named."""
+    rows = DeliveryVerification.objects.filter(auction_id=auction_id)
+    if stage is not None:
+        rows = rows.filter(stage=VerificationStage(stage))
+    return rows.order_by("-revision").first()
+
+
+def deliveries_of(
+    *, auction_id: UUID, seen_by: Organisation, verification: DeliveryVerification | None = None
+) -> QuerySet[Delivery]:
+    """Return the deliveries of an auction's latest (or the given) verification.
+
+    A seller sees its own, the aggregator all, anyone else none.
+    """
+    verification = verification or verification_latest(auction_id=auction_id)
+    if verification is None:
+        return Delivery.objects.none()
+    rows = Delivery.objects.filter(verification=verification).select_related(
+        "award__bid", "award__resource__site", "award__organisation"
+    )
+    if seen_by.kind != OrganisationKind.AGGREGATOR:
+        rows = rows.filter(award__organisation=seen_by)
+    return rows.order_by("award_id", "t")

@@ -1,0 +1,445 @@
+"""Verify an auction's delivery: orders and readings in, baselines and deliveries out."""
+
+import hashlib
+import json
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from uuid import UUID
+
+import holidays
+from django.db import connection, transaction
+
+from accounts.audit.services import entry_append
+from accounts.clock.selectors import market_now
+from accounts.core.errors import NotFound, Refused
+from accounts.jobs.models import Job
+from accounts.jobs.services import Claim, job_create, job_finish
+from aggregator.core import baselines as core
+from aggregator.core.delivery import Delivered, Direction, Ordered, deliver
+from aggregator.core.settlement import rules_from_mapping
+from aggregator.metering import selectors
+from aggregator.metering.models import (
+    Baseline,
+    BaselineMethod,
+    DeliveryVerification,
+    Meter,
+    Stage,
+    VerificationStage,
+)
+from aggregator.metering.rules import BaselineRules, baseline_rules_from_mapping
+from aggregator.metering.selectors import LatestReading, OrderedInterval
+from market.trading.models import Auction
+
+JOB_KIND = "aggregator.metering.delivery_verify"
+SETTLEMENT_JOB_KIND = "aggregator.settlement.run_execute"
+HOURS_PER_INTERVAL = Decimal("0.5")
+JST_OFFSET = timedelta(hours=9)
+COUNTRY = "JP"
+
+COPY_SQL = (
+    "COPY metering_delivery (verification_id, award_id, t, start_at, ordered_kwh, baseline_kwh,"
+    " metered_kwh, delivered_kwh, shortfall_kwh, over_kwh, reading_revision, reading_stage)"
+    " FROM STDIN"
+)
+
+
+class ReadingsNotFinal(Refused):
+    """A final verification must wait: a half hour has a value that is not 確定 yet."""
+
+
+class NothingPublished(Refused):
+    """The auction has no published award to verify."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DayLoad:
+    """The readings of one resource's meter: history by day, and the prevailing rows of the day."""
+
+    load_kwh: Mapping[date, core.Day]
+    today: Mapping[int, LatestReading]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoundBaseline:
+    """A baseline of one resource, or the reason why there is none."""
+
+    method: str
+    baseline: core.Baseline | None
+    reason: str = ""
+    stored: Baseline | None = None
+
+    @property
+    def values_kwh(self) -> Sequence[Decimal | None]:
+        """Return 48 values, or 48 times None."""
+        if self.baseline is None:
+            return (None,) * core.INTERVAL_COUNT
+        return self.baseline.baseline_kwh
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What a verification found, ready to be written."""
+
+    auction: Auction
+    stage: str
+    as_of: datetime
+    found: Mapping[UUID, FoundBaseline]
+    rows: tuple[tuple[OrderedInterval, Delivered, Decimal | None, LatestReading | None], ...]
+    sha256: str = field(default="")
+
+
+def delivery_verification_request(
+    *, auction: Auction, stage: str, due_at: datetime | None = None
+) -> Job:
+    """Create the job that verifies an auction's delivery once more, at `due_at` market time."""
+    latest = selectors.verification_latest(auction_id=auction.id)
+    revision = 1 if latest is None else latest.revision + 1
+    return job_create(
+        kind=JOB_KIND,
+        key=f"{auction.id}:{VerificationStage(stage)}:{revision}",
+        payload={"auction": str(auction.id), "stage": str(stage)},
+        due_at=due_at,
+    )
+
+
+def delivery_verify(*, claim: Claim) -> DeliveryVerification | None:
+    """Verify the delivery of the auction a job names; see :func:`verification_execute`.
+
+    An auction that awarded nothing has nothing to verify; its job is done.
+    """
+    try:
+        return verification_execute(
+            auction_id=UUID(str(claim.payload["auction"])),
+            stage=str(claim.payload.get("stage", VerificationStage.PRELIMINARY)),
+            claim=claim,
+        )
+    except NothingPublished:
+        with transaction.atomic():
+            job_finish(claim=claim)
+        return None
+
+
+def verification_execute(
+    *, auction_id: UUID, stage: str, claim: Claim | None = None
+) -> DeliveryVerification:
+    """Compute baselines and deliveries, write them, and have them settled.
+
+    Computed outside any transaction, written in one. If nothing differs from the latest
+    verification of the same stage, nothing is written and that one is returned.
+
+    Parameters
+    ----------
+    auction_id
+        A published auction whose delivery day is over, or lies partly behind.
+    stage
+        PRELIMINARY takes the readings as they are. FINAL takes only values that the ruleset
+        lets be paid on (確定, unless it says otherwise); a half hour nobody ever metered counts
+        as not delivered.
+    claim
+        The job this runs under; its fencing token is checked by the writing transaction.
+
+    Raises
+    ------
+    NothingPublished
+        If the auction has no published awards.
+    ReadingsNotFinal
+        If FINAL is asked for and a value may still change.
+    NotFound
+        If there is no such auction.
+    """
+    auction = Auction.objects.select_related("ruleset").filter(id=auction_id).first()
+    if auction is None:
+        raise NotFound(field="auction", value=str(auction_id), rule="an auction")
+    outcome = _computed(auction, VerificationStage(stage))
+    with transaction.atomic():
+        verification = _written(outcome)
+        if claim is not None:
+            job_finish(claim=claim)
+    return verification
+
+
+def _computed(auction: Auction, stage: str) -> Outcome:
+    terms = baseline_rules_from_mapping(auction.ruleset.rules.get("baseline", {}))
+    as_of = market_now()
+    everything = selectors.orders_on(auction.delivery_on)
+    resource_ids = {order.resource_id for order in everything if order.auction_id == auction.id}
+    if not resource_ids:
+        raise NothingPublished(field="auction", value=auction.code, rule="has published awards")
+    orders: dict[UUID, list[OrderedInterval]] = defaultdict(list)
+    for order in everything:
+        if order.resource_id in resource_ids:
+            orders[order.resource_id].append(order)
+    loads = _loads(orders, terms, auction.delivery_on, as_of)
+    found = _baselines(orders, loads, terms, auction.delivery_on)
+    rows = []
+    pay_stage = Stage[rules_from_mapping(auction.ruleset.rules.get("settlement", {})).pay_stage]
+    needed = pay_stage if stage == VerificationStage.FINAL else Stage.PRELIMINARY
+    for resource_id in sorted(orders):
+        rows += _deliveries(
+            orders[resource_id], loads.get(resource_id), found[resource_id], needed=needed
+        )
+    mine = tuple(row for row in rows if row[0].auction_id == auction.id)
+    return Outcome(
+        auction=auction,
+        stage=stage,
+        as_of=as_of,
+        found=found,
+        rows=mine,
+        sha256=_sha256(auction.ruleset_id, stage, found, mine),
+    )
+
+
+def _loads(
+    orders: Mapping[UUID, Sequence[OrderedInterval]],
+    terms: BaselineRules,
+    day: date,
+    as_of: datetime,
+) -> dict[UUID, DayLoad]:
+    """Fetch the readings that baselines and deliveries need, in two set-based queries."""
+    resource_of = dict(
+        Meter.objects.filter(resource_id__in=orders.keys()).values_list("id", "resource_id")
+    )
+    needs_history = {
+        meter_id
+        for meter_id, resource_id in resource_of.items()
+        if terms.methods[orders[resource_id][0].resource_kind] == BaselineMethod.HIGH_4_OF_5
+    }
+    start_at = datetime(day.year, day.month, day.day, tzinfo=UTC) - JST_OFFSET
+    end_at = start_at + timedelta(days=1)
+    # One day more than the look-back: an early event's window lies on the evening before.
+    history_at = start_at - timedelta(days=terms.high_4_of_5.lookback_days + 1)
+    history = selectors.readings_latest(
+        meter_ids=needs_history, start_at=history_at, end_at=start_at, as_of=as_of
+    )
+    today = selectors.readings_latest(
+        meter_ids=resource_of.keys(), start_at=start_at, end_at=end_at, as_of=as_of
+    )
+    values: dict[UUID, dict[date, list[Decimal | None]]] = {id_: {} for id_ in orders}
+    rows: dict[UUID, dict[int, LatestReading]] = {id_: {} for id_ in orders}
+    for reading in [*history, *today]:
+        resource_id = resource_of[reading.meter_id]
+        days = values[resource_id]
+        if reading.day not in days:
+            days[reading.day] = [None] * core.INTERVAL_COUNT
+        days[reading.day][reading.t] = reading.usable_kwh
+        if reading.day == day:
+            rows[resource_id][reading.t] = reading
+    return {id_: DayLoad(load_kwh=values[id_], today=rows[id_]) for id_ in orders}
+
+
+def _baselines(
+    orders: Mapping[UUID, Sequence[OrderedInterval]],
+    loads: Mapping[UUID, DayLoad],
+    terms: BaselineRules,
+    day: date,
+) -> dict[UUID, FoundBaseline]:
+    locked = {
+        id_: row
+        for id_, row in selectors.baselines_latest(
+            resource_ids=orders.keys(), delivery_on=day
+        ).items()
+        if row.is_locked
+    }
+    called = selectors.called_days(
+        resource_ids=orders.keys(),
+        before_on=day,
+        lookback_days=terms.high_4_of_5.lookback_days,
+    )
+    plans = selectors.schedules_on(resource_ids=orders.keys(), delivery_on=day)
+    free = _holidays(day, terms.high_4_of_5.lookback_days)
+    found = {}
+    for resource_id, ordered in orders.items():
+        method = terms.methods[ordered[0].resource_kind]
+        if resource_id in locked:
+            found[resource_id] = _from_stored(locked[resource_id])
+            continue
+        try:
+            if method == BaselineMethod.METER_ONLY:
+                baseline = core.baseline_meter_only()
+            elif method == BaselineMethod.DECLARED:
+                baseline = core.baseline_declared(plans.get(resource_id, ()))
+            else:
+                baseline = core.baseline_high_4_of_5(
+                    loads[resource_id].load_kwh,
+                    day=day,
+                    event={order.t for order in ordered},
+                    called_on=called.get(resource_id, ()),
+                    holidays=free,
+                    rules=terms.high_4_of_5,
+                )
+            found[resource_id] = FoundBaseline(method=method, baseline=baseline)
+        except core.BaselineNotComputable as reason:
+            found[resource_id] = FoundBaseline(
+                method=method, baseline=None, reason=str(reason)[:200]
+            )
+    return found
+
+
+def _holidays(day: date, lookback_days: int) -> Collection[date]:
+    years = {day.year, (day - timedelta(days=lookback_days)).year}
+    return set(holidays.country_holidays(COUNTRY, years=years))
+
+
+def _from_stored(row: Baseline) -> FoundBaseline:
+    baseline = None
+    if row.baseline_kwh is not None:
+        baseline = core.Baseline(
+            baseline_kwh=tuple(row.baseline_kwh),
+            adjustment_kwh=row.adjustment_kwh,
+            days_used=tuple(row.days_used),
+        )
+    return FoundBaseline(method=row.method, baseline=baseline, reason=row.reason, stored=row)
+
+
+def _deliveries(
+    orders: Sequence[OrderedInterval],
+    load: DayLoad | None,
+    found: FoundBaseline,
+    *,
+    needed: Stage,
+) -> list[tuple[OrderedInterval, Delivered, Decimal | None, LatestReading | None]]:
+    by_t: dict[int, list[OrderedInterval]] = defaultdict(list)
+    for order in orders:
+        by_t[order.t].append(order)
+    rows = []
+    for t in sorted(by_t):
+        reading = None if load is None else load.today.get(t)
+        if reading and reading.stage < needed:
+            raise ReadingsNotFinal(
+                field="start_at",
+                value=reading.start_at.isoformat(),
+                rule=f"the reading of resource {orders[0].resource_id} is {needed.label}",
+            )
+        baseline_kwh = found.values_kwh[t]
+        delivered = deliver(
+            [
+                Ordered(
+                    award=str(order.award_id),
+                    direction=Direction(order.direction),
+                    ordered_kwh=order.quantity_kw * HOURS_PER_INTERVAL,
+                )
+                for order in by_t[t]
+            ],
+            baseline_kwh=baseline_kwh,
+            metered_kwh=reading.usable_kwh if reading else None,
+        )
+        by_award = {row.award: row for row in delivered}
+        rows += [(order, by_award[str(order.award_id)], baseline_kwh, reading) for order in by_t[t]]
+    return rows
+
+
+def _sha256(
+    version: str,
+    stage: str,
+    found: Mapping[UUID, FoundBaseline],
+    rows: Iterable[tuple[OrderedInterval, Delivered, Decimal | None, LatestReading | None]],
+) -> str:
+    digest = hashlib.sha256(f"{version}\n{stage}\n".encode())
+    for resource_id in sorted(found):
+        values = [str(value) for value in found[resource_id].values_kwh]
+        digest.update(f"{resource_id}{json.dumps(values)}\n".encode())
+    for order, delivered, _, reading in rows:
+        known = None if reading is None else (reading.revision, reading.stage)
+        digest.update(
+            f"{order.award_id} {order.t} {delivered.ordered_kwh} {delivered.delivered_kwh}"
+            f" {delivered.over_kwh} {known}\n".encode()
+        )
+    return digest.hexdigest()
+
+
+def _written(outcome: Outcome) -> DeliveryVerification:
+    auction = outcome.auction
+    latest = selectors.verification_latest(auction_id=auction.id)
+    same = selectors.verification_latest(auction_id=auction.id, stage=outcome.stage)
+    if same is not None and same.input_sha256 == outcome.sha256:
+        return same
+    verification = DeliveryVerification.objects.create(
+        auction=auction,
+        revision=1 if latest is None else latest.revision + 1,
+        stage=outcome.stage,
+        as_of=outcome.as_of,
+        ruleset=auction.ruleset,
+        input_sha256=outcome.sha256,
+    )
+    _write_baselines(outcome, verification)
+    _copy_deliveries(outcome, verification)
+    short_kwh = sum((row[1].shortfall_kwh for row in outcome.rows), Decimal(0))
+    entry_append(
+        action="metering.delivery.verified",
+        subject=verification,
+        detail={
+            "auction": auction.code,
+            "stage": outcome.stage,
+            "rows": len(outcome.rows),
+            "shortfall_kwh": str(short_kwh),
+        },
+    )
+    job_create(
+        kind=SETTLEMENT_JOB_KIND,
+        key=f"{auction.id}:{verification.revision}",
+        payload={"auction": str(auction.id)},
+    )
+    return verification
+
+
+def _write_baselines(outcome: Outcome, verification: DeliveryVerification) -> None:
+    is_final = outcome.stage == VerificationStage.FINAL
+    day = outcome.auction.delivery_on
+    known = selectors.baselines_latest(resource_ids=outcome.found.keys(), delivery_on=day)
+    rows = []
+    for resource_id, found in sorted(outcome.found.items()):
+        earlier = known.get(resource_id)
+        if earlier is not None and (earlier.is_locked or (not is_final and _equal(earlier, found))):
+            continue
+        baseline = found.baseline
+        rows.append(
+            Baseline(
+                verification=verification,
+                resource_id=resource_id,
+                delivery_on=day,
+                revision=1 if earlier is None else earlier.revision + 1,
+                method=found.method,
+                baseline_kwh=None if baseline is None else list(baseline.baseline_kwh),
+                adjustment_kwh=Decimal(0) if baseline is None else baseline.adjustment_kwh,
+                days_used=[] if baseline is None else list(baseline.days_used),
+                reason=found.reason,
+                computed_at=outcome.as_of,
+                is_locked=is_final,
+            )
+        )
+    Baseline.objects.bulk_create(rows)
+
+
+def _equal(row: Baseline, found: FoundBaseline) -> bool:
+    stored = _from_stored(row)
+    return stored.baseline == found.baseline and row.reason == found.reason
+
+
+def _copy_deliveries(outcome: Outcome, verification: DeliveryVerification) -> None:
+    text = []
+    for order, row, baseline_kwh, reading in outcome.rows:
+        metered_kwh = reading.usable_kwh if reading else None
+        values = (
+            verification.id,
+            order.award_id,
+            order.t,
+            order.start_at.isoformat(),
+            row.ordered_kwh,
+            baseline_kwh,
+            metered_kwh,
+            row.delivered_kwh,
+            row.shortfall_kwh,
+            row.over_kwh,
+            reading.revision if reading else None,
+            reading.stage if reading else None,
+        )
+        text.append("\t".join("\\N" if value is None else str(value) for value in values))
+    with (
+        connection.wrap_database_errors,
+        connection.cursor() as cursor,
+        cursor.copy(COPY_SQL) as copy,
+    ):
+        copy.write(("\n".join(text) + "\n").encode())

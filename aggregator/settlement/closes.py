@@ -1,0 +1,296 @@
+"""Close a period: the one place where exact lines become posted money."""
+
+from datetime import date, datetime, timedelta
+from uuid import UUID
+
+from django.db import connection, transaction
+
+from accounts.audit.services import entry_append
+from accounts.clock.selectors import market_now
+from accounts.core.errors import NotFound, Refused, ensure
+from accounts.core.postings import Close, ExactItem, close_items
+from accounts.jobs.models import Job
+from accounts.jobs.services import Claim, job_create, job_finish, job_postpone
+from accounts.ledger.selectors import trial_balance_at
+from accounts.ledger.services import TransferDraft, transfers_post
+from aggregator.core.settlement import rules_from_mapping
+from aggregator.metering.models import VerificationStage
+from aggregator.metering.verifications import verification_execute
+from aggregator.settlement.models import (
+    PeriodState,
+    RunKind,
+    SettlementItem,
+    SettlementPeriod,
+    SettlementRun,
+)
+from aggregator.settlement.parties import house_of_market
+from aggregator.settlement.runs import settlement_run_execute
+from market.core.timegrid import interval_starts_at
+from market.trading.models import Auction, AuctionState
+
+RUN_JOB_KIND = "aggregator.settlement.run_execute"
+JOB_KIND = "aggregator.settlement.period_close"
+CAUSE_KIND = "settlement.item"
+POSTPONED = timedelta(hours=1)
+SETTLED_STATES = (
+    AuctionState.PUBLISHED,
+    AuctionState.PUBLISHED_BY_FALLBACK,
+    AuctionState.SETTLED,
+)
+
+
+class AuctionNotSettled(Refused):
+    """An auction of the period is still running or not settled on final readings."""
+
+
+class PeriodOverlaps(Refused):
+    """A delivery date would belong to two periods."""
+
+
+@transaction.atomic
+def period_open(*, start_on: date, end_on: date) -> SettlementPeriod:
+    """Return the period [start_on, end_on) of delivery dates, opening it if new.
+
+    Raises
+    ------
+    PeriodOverlaps
+        If it shares a date with another period.
+    Refused
+        If it is empty.
+    """
+    if start_on >= end_on:
+        raise Refused(field="end_on", value=end_on, rule=f"after {start_on}")
+    with connection.cursor() as cursor:
+        # Two openings of overlapping periods must see one another.
+        cursor.execute("LOCK TABLE settlement_settlementperiod IN SHARE ROW EXCLUSIVE MODE")
+    same = SettlementPeriod.objects.filter(start_on=start_on, end_on=end_on).first()
+    if same is not None:
+        return same
+    other = SettlementPeriod.objects.filter(start_on__lt=end_on, end_on__gt=start_on).first()
+    if other is not None:
+        raise PeriodOverlaps(field="start_on", value=start_on, rule=f"outside {other.label}")
+    period = SettlementPeriod.objects.create(start_on=start_on, end_on=end_on)
+    entry_append(action="settlement.period.opened", subject=period, detail={"period": period.label})
+    return period
+
+
+def period_close_request(*, period: SettlementPeriod, due_at: datetime | None = None) -> Job:
+    """Create the job that closes a period, or posts what changed since it was closed."""
+    closes = SettlementItem.objects.filter(period=period).values("close_number").distinct().count()
+    return job_create(
+        kind=JOB_KIND,
+        key=f"{period.label}:{closes + 1}",
+        payload={"period": period.id},
+        due_at=due_at,
+    )
+
+
+@transaction.atomic
+def run_execute(*, claim: Claim) -> SettlementRun:
+    """Settle the auction a job names, and open the period that will close it."""
+    auction_id = UUID(str(claim.payload["auction"]))
+    run = settlement_run_execute(auction_id=auction_id)
+    period_of_auction_ensure(auction=run.auction)
+    job_finish(claim=claim)
+    return run
+
+
+def period_of_auction_ensure(*, auction: Auction) -> SettlementPeriod:
+    """Return the period an auction's delivery date belongs to, with the job that closes it.
+
+    A day or a month, as the auction's ruleset says; it closes that many hours after its end.
+    """
+    existing = SettlementPeriod.objects.filter(
+        start_on__lte=auction.delivery_on, end_on__gt=auction.delivery_on
+    ).first()
+    if existing is not None:
+        return existing
+    rules = rules_from_mapping(auction.ruleset.rules.get("settlement", {}))
+    start_on = auction.delivery_on
+    end_on = start_on + timedelta(days=1)
+    if rules.period == "MONTH":
+        start_on = start_on.replace(day=1)
+        end_on = (start_on + timedelta(days=31)).replace(day=1)
+    period = period_open(start_on=start_on, end_on=end_on)
+    ends_at = interval_starts_at(end_on)[0]
+    period_close_request(period=period, due_at=ends_at + timedelta(hours=rules.close_lag_h))
+    return period
+
+
+def period_close_run(*, claim: Claim) -> SettlementPeriod | None:
+    """Close the period a job names; see :func:`period_close`.
+
+    If an auction can't be settled yet (late readings), the job is put off and the reason is
+    written down: a period is closed whole or not at all.
+    """
+    period_id = int(claim.payload["period"])
+    try:
+        return period_close(period_id=period_id, claim=claim)
+    except AuctionNotSettled as reason:
+        with transaction.atomic():
+            job_postpone(claim=claim, due_at=market_now() + POSTPONED)
+            entry_append(
+                action="settlement.close.postponed",
+                subject=f"settlement.settlementperiod:{period_id}",
+                detail={"reason": str(reason)[:400]},
+            )
+        return None
+
+
+@transaction.atomic
+def period_close(*, period_id: int, claim: Claim | None = None) -> SettlementPeriod:
+    """Post a period's lines as transfers in whole yen, and close it.
+
+    Each account's total of each kind of charge is rounded once; one transfer moves it between
+    the account and the clearing account, which ends at zero. Closing again posts nothing, or
+    the differences if a later final run changed the totals: what is posted is never touched.
+
+    Parameters
+    ----------
+    period_id
+        The period.
+    claim
+        The job this runs under; its fencing token is checked in this transaction.
+
+    Raises
+    ------
+    NotFound
+        If there is no such period.
+    AuctionNotSettled
+        If an auction of the period has no outcome yet, or its delivery is not verified on
+        final readings.
+    BrokenInvariant
+        If the lines do not sum to zero or the clearing account does not end at zero.
+    """
+    period = SettlementPeriod.objects.select_for_update().filter(id=period_id).first()
+    if period is None:
+        raise NotFound(field="period", value=period_id, rule="a settlement period")
+    runs = _final_runs(period)
+    house = house_of_market()
+    close = close_items(
+        _totals([run.id for run in runs]),
+        clearing=house.clearing,
+        rounding=house.rounding,
+        posted_jpy=_posted(period),
+    )
+    number = _next_close_number(period)
+    if close.postings or number == 1:
+        _post(period, number, close)
+    ensure(trial_balance_at().clearing_jpy == 0, "the clearing account is not empty after a close")
+    if period.state == PeriodState.OPEN:
+        period.state = PeriodState.CLOSED
+        period.closed_at = market_now()
+        period.save(update_fields=["state", "closed_at"])
+    _mark_settled(runs)
+    if close.postings or number == 1:
+        entry_append(
+            action="settlement.period.closed",
+            subject=period,
+            detail={
+                "period": period.label,
+                "close": number,
+                "transfers": len(close.postings),
+                "auctions": len(runs),
+            },
+        )
+    if claim is not None:
+        job_finish(claim=claim)
+    return period
+
+
+def _final_runs(period: SettlementPeriod) -> list[SettlementRun]:
+    """Bring every auction of the period to its final run on its latest final readings."""
+    auctions = Auction.objects.filter(
+        delivery_on__gte=period.start_on, delivery_on__lt=period.end_on
+    ).order_by("delivery_on", "code")
+    runs = []
+    for auction in auctions:
+        if auction.state == AuctionState.CANCELLED:
+            continue
+        if auction.state not in SETTLED_STATES:
+            raise AuctionNotSettled(
+                field="auction", value=auction.code, rule="is published or cancelled"
+            )
+        if not auction.awards.exists():
+            continue
+        try:
+            verification_execute(auction_id=auction.id, stage=VerificationStage.FINAL)
+            runs.append(settlement_run_execute(auction_id=auction.id, kind=RunKind.FINAL))
+        except Refused as reason:
+            raise AuctionNotSettled(
+                field="auction", value=auction.code, rule=f"is settled ({reason})"
+            ) from reason
+    return runs
+
+
+def _totals(run_ids: list[int]) -> list[ExactItem]:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT account_id, item, sum(amount) FROM (
+                SELECT payee_id AS account_id, item, amount_exact_jpy AS amount
+                FROM settlement_settlementline WHERE run_id = ANY(%(runs)s)
+                UNION ALL
+                SELECT payer_id, item, -amount_exact_jpy
+                FROM settlement_settlementline WHERE run_id = ANY(%(runs)s)
+            ) AS moved
+            GROUP BY account_id, item
+            ORDER BY account_id, item
+            """,
+            {"runs": run_ids},
+        )
+        return [
+            ExactItem(account=str(account_id), item=item, total_exact_jpy=total)
+            for account_id, item, total in cursor
+        ]
+
+
+def _posted(period: SettlementPeriod) -> dict[tuple[str, str], int]:
+    """Return what the latest close of the period brought the ledger to."""
+    number = _next_close_number(period) - 1
+    rows = SettlementItem.objects.filter(period=period, close_number=number)
+    return {(str(row.account_id), row.item): row.amount_jpy for row in rows}
+
+
+def _next_close_number(period: SettlementPeriod) -> int:
+    latest = SettlementItem.objects.filter(period=period).order_by("-close_number").first()
+    return 1 if latest is None else latest.close_number + 1
+
+
+def _post(period: SettlementPeriod, number: int, close: Close) -> None:
+    drafts = {
+        (posting.account, posting.item): TransferDraft(
+            key=f"settlement:{period.label}:{number}:{posting.account}:{posting.item}",
+            debit_id=int(posting.debit),
+            credit_id=int(posting.credit),
+            amount_jpy=posting.amount_jpy,
+            code=posting.item,
+            period=period.label,
+            cause_kind=CAUSE_KIND,
+            cause_id=f"{period.id}/{number}/{posting.account}/{posting.item}",
+            detail={"close": number},
+        )
+        for posting in close.postings
+    }
+    transfers_post(transfers=list(drafts.values()))
+    SettlementItem.objects.bulk_create(
+        SettlementItem(
+            period=period,
+            close_number=number,
+            account_id=int(item.account),
+            item=item.item,
+            total_exact_jpy=item.total_exact_jpy,
+            amount_jpy=item.amount_jpy,
+            posted_before_jpy=item.posted_jpy,
+            transfer_id=drafts[key].id if (key := (item.account, item.item)) in drafts else None,
+        )
+        for item in close.items
+    )
+
+
+def _mark_settled(runs: list[SettlementRun]) -> None:
+    """Move published auctions on; the trigger lets them move this way only."""
+    Auction.objects.filter(
+        id__in=[run.auction_id for run in runs],
+        state__in=[AuctionState.PUBLISHED, AuctionState.PUBLISHED_BY_FALLBACK],
+    ).update(state=AuctionState.SETTLED)

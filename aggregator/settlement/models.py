@@ -1,0 +1,238 @@
+"""Runs, exact lines, and the whole yen that a close makes of them."""
+
+from django.db import models
+
+from accounts.core.money import JPY_MAX
+from accounts.fields import KWH_MAX, PRICE_MAX_JPY_PER_KWH, bounded
+from aggregator.core.settlement import Item
+from aggregator.metering.models import DeliveryVerification
+from market.clearing.models import Award
+from market.trading.models import Auction, Need
+
+ITEM_NAMES = {
+    Item.NEED_CHARGE: "調整力利用料",
+    Item.SELLER_ENERGY: "電力量料金",
+    Item.SHORTFALL_REFUND: "未達返還",
+    Item.SHORTFALL_PENALTY: "未達ペナルティ",
+    Item.SHORTFALL_CREDIT: "未達分の返金",
+    Item.CONGESTION_RENT: "混雑収入",
+    Item.LINK_RENT: "連系収入",
+    Item.PATH_FEE: "光パス利用料",
+    Item.PLATFORM_FEE: "市場利用手数料",
+    Item.REVENUE_SPLIT: "収益分配",
+    Item.DEVIATION: "インバランス",
+    Item.RESIDUAL: "公表値の端数",
+}
+ITEM_CHOICES = [(item.value, name) for item, name in ITEM_NAMES.items()]
+
+
+class PeriodState(models.TextChoices):
+    """A closed period is never opened again; what comes later is posted as a difference."""
+
+    OPEN = "OPEN", "未締"
+    CLOSED = "CLOSED", "締済"
+
+
+class SettlementPeriod(models.Model):
+    """Delivery dates [start_on, end_on) settled together: a month, in the demo a day."""
+
+    id = models.BigAutoField(primary_key=True)
+    start_on = models.DateField("開始日", unique=True)
+    end_on = models.DateField("終了日（含まない）")
+    state = models.CharField("状態", max_length=8, choices=PeriodState, default=PeriodState.OPEN)
+    closed_at = models.DateTimeField("締日時", null=True, blank=True)
+
+    class Meta:
+        verbose_name = "精算期間"
+        verbose_name_plural = "精算期間"
+        ordering = ["-start_on"]
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(start_on__lt=models.F("end_on")), name="period_dates"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(state__in=PeriodState.values), name="period_state"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.label
+
+    @property
+    def label(self) -> str:
+        """Return the name under which its transfers are posted."""
+        return f"{self.start_on:%Y-%m-%d}/{self.end_on:%Y-%m-%d}"
+
+
+class RunKind(models.TextChoices):
+    """A provisional run informs; only a final one is posted."""
+
+    PROVISIONAL = "PROVISIONAL", "速報"
+    FINAL = "FINAL", "確定"
+
+
+class SettlementRun(models.Model):
+    """One settlement of one auction from one set of inputs."""
+
+    id = models.BigAutoField(primary_key=True)
+    auction = models.ForeignKey(
+        Auction, models.PROTECT, related_name="settlement_runs", verbose_name="オークション"
+    )
+    verification = models.ForeignKey(
+        DeliveryVerification, models.PROTECT, related_name="+", verbose_name="供出量の確認"
+    )
+    kind = models.CharField("種別", max_length=12, choices=RunKind)
+    revision = models.PositiveIntegerField("版")
+    input_sha256 = models.CharField("入力のハッシュ", max_length=64)
+    ruleset_version = models.CharField("規則の版", max_length=40)
+    executed_at = models.DateTimeField("実行日時")
+
+    class Meta:
+        verbose_name = "精算"
+        verbose_name_plural = "精算"
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["auction", "kind", "revision"], name="settlementrun_revision"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(kind__in=RunKind.values), name="settlementrun_kind"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.auction} {self.get_kind_display()} 版{self.revision}"
+
+
+class SettlementLine(models.Model):
+    """`payer` owes `payee` an exact positive amount; unposted until a period closes.
+
+    Lines are written a million at a time by one statement that reads what it refers to, so
+    their references carry no foreign key triggers. A trigger refuses UPDATE and DELETE.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    run = models.ForeignKey(
+        SettlementRun,
+        models.PROTECT,
+        db_constraint=False,
+        related_name="lines",
+        verbose_name="精算",
+    )
+    item = models.CharField("項目", max_length=20, choices=ITEM_CHOICES)
+    payer = models.ForeignKey(
+        "ledger.LedgerAccount",
+        models.PROTECT,
+        db_constraint=False,
+        db_index=False,
+        related_name="+",
+        verbose_name="支払",
+    )
+    payee = models.ForeignKey(
+        "ledger.LedgerAccount",
+        models.PROTECT,
+        db_constraint=False,
+        db_index=False,
+        related_name="+",
+        verbose_name="受取",
+    )
+    award = models.ForeignKey(
+        Award,
+        models.PROTECT,
+        null=True,
+        db_constraint=False,
+        db_index=False,
+        related_name="+",
+        verbose_name="約定",
+    )
+    need = models.ForeignKey(
+        Need,
+        models.PROTECT,
+        null=True,
+        db_constraint=False,
+        db_index=False,
+        related_name="+",
+        verbose_name="必要量",
+    )
+    element = models.CharField("設備", max_length=64, null=True)
+    t = models.SmallIntegerField("番号", null=True, help_text="空欄は一日分")
+    start_at = models.DateTimeField("開始", null=True)
+    quantity_kwh = models.DecimalField("電力量 (kWh)", max_digits=20, decimal_places=6, null=True)
+    price_jpy_per_kwh = models.DecimalField(
+        "単価 (円/kWh)", max_digits=14, decimal_places=6, null=True
+    )
+    quantity_gb = models.DecimalField("転送量 (GB)", max_digits=20, decimal_places=6, null=True)
+    price_jpy_per_gb = models.DecimalField(
+        "料金 (円/GB)", max_digits=14, decimal_places=6, null=True
+    )
+    amount_exact_jpy = models.DecimalField("金額（円、端数あり）", max_digits=22, decimal_places=6)
+
+    class Meta:
+        verbose_name = "精算明細"
+        verbose_name_plural = "精算明細"
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(amount_exact_jpy__gt=0, amount_exact_jpy__lte=JPY_MAX),
+                name="settlementline_amount",
+            ),
+            models.CheckConstraint(
+                condition=~models.Q(payer=models.F("payee")), name="settlementline_two_parties"
+            ),
+            bounded("quantity_kwh", -KWH_MAX, KWH_MAX, name="settlementline"),
+            bounded("quantity_gb", 0, KWH_MAX, name="settlementline"),
+            bounded(
+                "price_jpy_per_kwh",
+                -PRICE_MAX_JPY_PER_KWH,
+                PRICE_MAX_JPY_PER_KWH,
+                name="settlementline",
+            ),
+            bounded("price_jpy_per_gb", 0, PRICE_MAX_JPY_PER_KWH, name="settlementline"),
+            bounded("t", 0, 47, name="settlementline"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_item_display()} {self.amount_exact_jpy} 円"
+
+
+class SettlementItem(models.Model):
+    """What one close found for one account and kind of charge, and the transfer it made.
+
+    `amount_jpy` is the rounded total as of this close; the transfer moves what earlier closes
+    of the period had not. Rows are added, never changed: the latest close is the truth.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    period = models.ForeignKey(
+        SettlementPeriod, models.PROTECT, related_name="items", verbose_name="精算期間"
+    )
+    close_number = models.PositiveIntegerField("締の回")
+    account = models.ForeignKey(
+        "ledger.LedgerAccount", models.PROTECT, related_name="+", verbose_name="勘定"
+    )
+    item = models.CharField("項目", max_length=20)
+    total_exact_jpy = models.DecimalField("合計（円、端数あり）", max_digits=22, decimal_places=6)
+    amount_jpy = models.BigIntegerField("合計 (円)")
+    posted_before_jpy = models.BigIntegerField("記帳済 (円)")
+    transfer = models.OneToOneField(
+        "ledger.Transfer",
+        models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="settlement_item",
+        verbose_name="仕訳",
+    )
+
+    class Meta:
+        verbose_name = "精算項目"
+        verbose_name_plural = "精算項目"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["period", "close_number", "account", "item"], name="settlementitem_once"
+            ),
+            bounded("amount_jpy", -JPY_MAX, JPY_MAX, name="settlementitem"),
+            bounded("posted_before_jpy", -JPY_MAX, JPY_MAX, name="settlementitem"),
+            bounded("total_exact_jpy", -JPY_MAX, JPY_MAX, name="settlementitem"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.period} {self.item} {self.amount_jpy} 円"

@@ -1,0 +1,178 @@
+"""Which ledger account each party of an auction settles through."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import cached_property
+from uuid import UUID
+
+from django.db.models import Q
+
+from accounts.core.errors import NotFound
+from accounts.ledger.services import ledger_account_open
+from accounts.parties.models import Organisation
+from accounts.parties.selectors import aggregator
+from aggregator.core.settlement import House, Share
+from market.clearing.models import Award, ClearingRun
+from market.registry.models import (
+    Area,
+    CongestionPoint,
+    ControllableLink,
+    OpticalPath,
+    RevenueSplit,
+)
+from market.trading.models import Need
+
+MEMBER_CODE = "member"
+HALF = Decimal("0.5")
+
+
+@dataclass(frozen=True, kw_only=True)
+class NeedParty:
+    """A need and the account of its buyer."""
+
+    need: Need
+    buyer: str
+
+
+def house_of_market() -> House:
+    """Return the aggregator's accounts, opened when first asked for."""
+    owner = aggregator()
+    accounts = {
+        code: ledger_account_open(organisation=owner, code=code, name=name, kind=kind)
+        for code, name, kind in (
+            ("clearing", "清算勘定", "CLEARING"),
+            ("fee", "市場利用手数料", "REVENUE"),
+            ("rounding", "端数調整", "ROUNDING"),
+        )
+    }
+    return House(**{code: str(account.id) for code, account in accounts.items()})
+
+
+class MarketParties:
+    """Accounts of everyone concerned in one clearing run, opened when first met.
+
+    Accounts are named by their ledger id as text, which is what the pure core passes around.
+    """
+
+    def __init__(self, run: ClearingRun) -> None:
+        self._run = run
+        self._auction = run.auction
+        self._members: dict[UUID, str] = {}
+        self._imbalances: dict[str, str] = {}
+
+    @cached_property
+    def house(self) -> House:
+        """Return the aggregator's clearing, fee and rounding accounts."""
+        return house_of_market()
+
+    def imbalance(self, area: str) -> str:
+        """Return the imbalance account of an area."""
+        if area not in self._imbalances:
+            account = ledger_account_open(
+                organisation=aggregator(),
+                code=f"imbalance-{area}",
+                name=f"インバランス {area}",
+                kind="IMBALANCE",
+            )
+            self._imbalances[area] = str(account.id)
+        return self._imbalances[area]
+
+    def member(self, organisation: Organisation) -> str:
+        """Return the account through which an organisation pays and is paid."""
+        if organisation.id not in self._members:
+            account = ledger_account_open(
+                organisation=organisation, code=MEMBER_CODE, name="参加者勘定", kind="MEMBER"
+            )
+            self._members[organisation.id] = str(account.id)
+        return self._members[organisation.id]
+
+    def need(self, need_id: str) -> NeedParty:
+        """Return a need of the auction and its buyer."""
+        try:
+            return self._needs[UUID(need_id)]
+        except KeyError:
+            raise NotFound(field="needs.id", value=need_id, rule="a need of the auction") from None
+
+    @cached_property
+    def _needs(self) -> Mapping[UUID, NeedParty]:
+        needs = Need.objects.filter(auction=self._auction).select_related(
+            "organisation", "congestion_point"
+        )
+        return {
+            need.id: NeedParty(need=need, buyer=self.member(need.organisation)) for need in needs
+        }
+
+    @cached_property
+    def sellers(self) -> Mapping[UUID, str]:
+        """Return the account of each award's seller."""
+        awards = Award.objects.filter(run=self._run).select_related("organisation")
+        return {award.id: self.member(award.organisation) for award in awards}
+
+    @cached_property
+    def accounts_of_sellers(self) -> Mapping[UUID, str]:
+        """Return the account of each organisation that sold."""
+        sellers = Organisation.objects.filter(awards__run=self._run).distinct()
+        return {seller.id: self.member(seller) for seller in sellers}
+
+    def element_owners(self, code: str) -> tuple[Share, ...]:
+        """Return who earns an element's rent: its owner, of a tie both, half each."""
+        point = self._points.get(code)
+        if point is None:
+            raise NotFound(field="elements.id", value=code, rule="an element of the grid model")
+        return self._equal_shares([point.owner, point.co_owner])
+
+    @cached_property
+    def _points(self) -> Mapping[str, CongestionPoint]:
+        points = CongestionPoint.objects.filter(grid_model=self._auction.grid_model).select_related(
+            "owner", "co_owner"
+        )
+        return {point.code: point for point in points}
+
+    def link_owners(self, code: str) -> tuple[Share, ...]:
+        """Return who earns a link's rent: the TSOs of both ends, half each."""
+        link = (
+            ControllableLink.objects.filter(grid_model=self._auction.grid_model, code=code)
+            .select_related("from_bus__area__tso", "to_bus__area__tso")
+            .first()
+        )
+        if link is None:
+            raise NotFound(field="links.id", value=code, rule="a link of the grid model")
+        return self._equal_shares([link.from_bus.area.tso, link.to_bus.area.tso])
+
+    def transfer_owners(self, code: str) -> tuple[Share, ...]:
+        """Return who earns the rent of a transfer between two areas, named ``03-02``."""
+        areas = Area.objects.filter(code__in=code.split("-")).select_related("tso")
+        return self._equal_shares([area.tso for area in areas])
+
+    def path_owners(self, code: str) -> tuple[Share, ...]:
+        """Return the owner of an optical path."""
+        path = OpticalPath.objects.filter(code=code).select_related("owner").first()
+        if path is None:
+            raise NotFound(field="paths.id", value=code, rule="an optical path")
+        return self._equal_shares([path.owner])
+
+    def _equal_shares(self, organisations: Iterable[Organisation | None]) -> tuple[Share, ...]:
+        known = {o.id: o for o in organisations if o is not None}
+        return tuple(Share(account=self.member(o), weight=HALF) for o in known.values())
+
+    @cached_property
+    def splits(self) -> Mapping[UUID, tuple[Share, ...]]:
+        """Return the parts of each site's receipts that its operator passes on."""
+        on = self._auction.delivery_on
+        rows = (
+            RevenueSplit.objects.filter(
+                Q(valid_to_on__isnull=True) | Q(valid_to_on__gt=on),
+                valid_from_on__lte=on,
+                site__resources__awards__run=self._run,
+            )
+            .select_related("organisation", "site")
+            .distinct()
+            .order_by("site_id", "organisation_id")
+        )
+        splits: dict[UUID, tuple[Share, ...]] = {}
+        for row in rows:
+            if row.organisation_id != row.site.organisation_id:
+                share = Share(account=self.member(row.organisation), weight=row.share_ratio)
+                splits[row.site_id] = (*splits.get(row.site_id, ()), share)
+        return splits

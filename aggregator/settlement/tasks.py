@@ -1,0 +1,20 @@
+"""Celery's door to settlement."""
+
+from accounts.jobs.services import Claim
+from accounts.jobs.tasks import job_task
+from aggregator.settlement import closes
+
+# A close verifies and settles every auction of a month before it posts.
+CLOSE_LEASE_S = 1800
+
+
+@job_task(closes.RUN_JOB_KIND)
+def run_execute(claim: Claim) -> None:
+    """Settle one auction and see to it that its period closes; safe to deliver twice."""
+    closes.run_execute(claim=claim)
+
+
+@job_task(closes.JOB_KIND, lease_s=CLOSE_LEASE_S)
+def period_close(claim: Claim) -> None:
+    """Close one period; safe to deliver any number of times."""
+    closes.period_close_run(claim=claim)

@@ -33,3 +33,9 @@ def demo_publish(claim: Claim) -> None:
 def demo_bid(claim: Claim) -> None:
     """Submit the operators' bids."""
     steps.bid_step(claim=claim)
+
+
+@job_task("aggregator.ops.demo_final")
+def demo_final(claim: Claim) -> None:
+    """Confirm the day's values and ask for its settlement."""
+    steps.final_step(claim=claim)

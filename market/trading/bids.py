@@ -349,10 +349,18 @@ def _check_movements(organisation: Organisation, drafts: Sequence[_Draft]) -> No
                     value=row["resource"],
                     rule="a resource of the bidder",
                 )
-            ends = {draft.resource.site_id, there.site_id}
-            if path is None or {path.from_site_id, path.to_site_id} != ends:
+            if there.id == draft.resource.id:
+                raise InvalidBid(
+                    field=f"{field}.resource", value=row["resource"], rule="another resource"
+                )
+            if path is None or (path.from_site_id, path.to_site_id) != (
+                draft.resource.site_id,
+                there.site_id,
+            ):
                 raise NotFound(
-                    field=f"{field}.path", value=row["path"], rule="a path between the two sites"
+                    field=f"{field}.path",
+                    value=row["path"],
+                    rule="a path from the bid's site to the destination's",
                 )
 
 

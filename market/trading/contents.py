@@ -18,6 +18,7 @@ from typing import Any
 from accounts.core.errors import Refused
 from accounts.core.numbers import decimal_of, index_of
 from accounts.fields import HALF_HOURS_COUNT
+from market.core.timegrid import INTERVAL_H
 
 STEPS_MAX = 20
 CURVES_MAX = HALF_HOURS_COUNT
@@ -202,7 +203,7 @@ def _storage(content: Mapping[str, Any], field: str) -> Content:
             row["standing_loss_ratio"],
             field=f"{field}.standing_loss_ratio",
             low=ZERO,
-            high=ONE,
+            high=Decimal("0.999"),
             places=6,
         )
     )
@@ -222,7 +223,26 @@ def _storage(content: Mapping[str, Any], field: str) -> Content:
                 value=read[name],
                 rule=f"between the reserve {reserve} and the limit {limit}",
             )
+    _refuse_unkept(read, field)
     return read
+
+
+def _refuse_unkept(read: Content, field: str) -> None:
+    """Refuse a store that breaks its own promise when nobody uses it.
+
+    Doing nothing must be a solution of every book; a bid that forbids it would make the
+    auction infeasible for everyone.
+    """
+    hours = (read["last_t"] - read["first_t"] + 1) * INTERVAL_H
+    kept = (ONE - Decimal(read["standing_loss_ratio"])) ** Decimal(str(hours))
+    left_kwh = Decimal(read["start_kwh"]) * kept
+    for name in ("reserve_kwh", "end_min_kwh"):
+        if left_kwh < Decimal(read[name]):
+            raise InvalidBid(
+                field=f"{field}.{name}",
+                value=read[name],
+                rule=f"at most {left_kwh:.1f} kWh, what standing losses leave of the start",
+            )
 
 
 def _shift(content: Mapping[str, Any], field: str) -> Content:

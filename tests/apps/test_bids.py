@@ -276,7 +276,7 @@ def test_a_shift_needs_a_path_between_its_two_sites(day: cast.MarketDay) -> None
         "gb_per_kw": "0.4",
         "gb_per_kwh": "0.01",
     }
-    with pytest.raises(NotFound, match="a path between the two sites"):
+    with pytest.raises(NotFound, match="a path from the bid's site"):
         _submit(day, shift)
     OpticalPath.objects.create(
         owner=day.places.people.stranger_org,
@@ -289,6 +289,15 @@ def test_a_shift_needs_a_path_between_its_two_sites(day: cast.MarketDay) -> None
         latency_ms=1,
     )
     assert len(_submit(day, shift)) == 1
+
+
+def test_a_store_must_keep_its_promise_when_nobody_uses_it(day: cast.MarketDay) -> None:
+    # 16,000 kWh, 1 % lost each hour of 24: 16,000 · 0.99^24 = 12,570.85 are left
+    lossy = _changed(STORAGE, standing_loss_ratio="0.01")
+    with pytest.raises(InvalidBid, match=r"at most 12570\.8 kWh") as refused:
+        _submit(day, lossy)
+    assert refused.value.field == "bids[0].end_min_kwh"
+    assert len(_submit(day, _changed(lossy, end_min_kwh="12570"))) == 1
 
 
 def test_a_basket_is_bounded(day: cast.MarketDay) -> None:

@@ -83,9 +83,11 @@ def load_bids(code: str, peak_kw: Decimal) -> Iterator[Bid]:
 
 
 def storage_bids() -> Iterator[Bid]:
-    """Each store over the whole day, half full at both ends, its reserve never sold."""
+    """Each store over the whole day, left half full, its reserve never sold."""
     for code, _, kind, _, _, power_kw, energy_kwh, reserve_kwh, way, loss in cast.STORAGE:
-        middle_kwh = str((energy_kwh + reserve_kwh) // 2)
+        start_kwh = (energy_kwh + reserve_kwh) // 2
+        # what standing losses leave of it over the day, should nobody use the store
+        end_kwh = int(start_kwh * (1 - float(loss)) ** 24)
         yield {
             "client_bid_id": f"{code}-day",
             "resource": code,
@@ -97,8 +99,8 @@ def storage_bids() -> Iterator[Bid]:
             "discharge_limit_kw": str(power_kw),
             "energy_limit_kwh": str(energy_kwh),
             "reserve_kwh": str(reserve_kwh),
-            "start_kwh": middle_kwh,
-            "end_min_kwh": middle_kwh,
+            "start_kwh": str(start_kwh),
+            "end_min_kwh": str(end_kwh),
             "charge_efficiency_ratio": way,
             "discharge_efficiency_ratio": way,
             "standing_loss_ratio": loss,

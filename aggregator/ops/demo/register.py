@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -38,7 +37,6 @@ from market.registry.services import (
 
 Grid = Mapping[str, Any]
 Row = Mapping[str, Any]
-DEMO_PASSWORD_BYTES_COUNT = 9
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +44,6 @@ class Registered:
     """What later steps need by name."""
 
     organisations: Mapping[str, Organisation]
-    passwords: Mapping[str, str]
     grid_model: GridModel
     tso_of_area: Mapping[str, Organisation]
 
@@ -66,7 +63,7 @@ def register(*, grid: Grid, rows: Mapping[str, list[dict[str, Any]]], from_on: d
         code: organisation_register(code=code, kind=kind, name=name, name_en=name_en)
         for code, kind, name, name_en in cast.ORGANISATIONS
     }
-    passwords = _members(organisations)
+    _members(organisations)
     tso_of_area = _areas(organisations)
     _market_facts()
     model = grid_model_create(
@@ -87,32 +84,22 @@ def register(*, grid: Grid, rows: Mapping[str, list[dict[str, Any]]], from_on: d
     _paths(organisations["hikari-path"])
     return Registered(
         organisations=organisations,
-        passwords=passwords,
         grid_model=model,
         tso_of_area=tso_of_area,
     )
 
 
-def _members(organisations: Mapping[str, Organisation]) -> dict[str, str]:
-    """One random password for all demo people: hashing a dozen would cost seconds."""
-    password = secrets.token_urlsafe(DEMO_PASSWORD_BYTES_COUNT)
-    hashed = User(username="demo")
-    hashed.set_password(password)
-    passwords = {}
+def _members(organisations: Mapping[str, Organisation]) -> None:
+    """Enter people without passwords: nobody can log in until the demo hands some out."""
     for code, username, display_name, role in cast.MEMBERS:
-        is_aggregator = code == "wattbit"
         user = member_add(
             organisation=organisations[code],
             username=username,
             display_name=display_name,
             role=role,
-            is_staff=is_aggregator,
+            is_staff=code == "wattbit",
         )
-        User.objects.filter(id=user.id).update(
-            password=hashed.password, is_superuser=username == "desk"
-        )
-        passwords[username] = password
-    return passwords
+        User.objects.filter(id=user.id).update(is_superuser=username == "desk")
 
 
 def _areas(organisations: Mapping[str, Organisation]) -> dict[str, Organisation]:

@@ -7,6 +7,7 @@ web and agents are processes of their own.
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,11 +22,13 @@ from accounts.clock.services import clock_set
 from accounts.jobs.models import Job, JobState
 from accounts.jobs.services import job_create
 from accounts.jobs.tasks import jobs_ring
+from accounts.parties.models import User
 from aggregator.dispatch.models import DispatchInstruction, InstructionState
 from aggregator.metering.models import IntervalReading
-from aggregator.ops.demo import agents
+from aggregator.ops.demo import agents, cast
 from aggregator.ops.demo.steps import auction_code, jst
 from aggregator.ops.stack import Stack
+from aggregator.settlement.models import PeriodState, RunKind, SettlementPeriod, SettlementRun
 from market.clearing.engine import SolverEngine
 from market.clearing.models import ClearingRun
 from market.clearing.selectors import run_published_of
@@ -38,8 +41,9 @@ POLL_S = 0.05
 RING_S = 0.25
 HISTORY_FIRST, HISTORY_LAST = 2, 31
 DAY_SPEED_RATIO = Decimal(21_600)  # a day in four seconds
-NEXT_DAY_HOUR = 1  # when the day's values are assessed
-ASSESSED_HOUR = 2  # when its period closes
+NEXT_DAY_HOUR = 1  # when the day's first values are assessed
+FINAL_DAYS = 20  # confirmed values come between the 20th and 25th of the next month
+CLOSE_HOUR = 11
 
 
 class DemoFailed(Exception):
@@ -119,6 +123,15 @@ class DemoRun:
         finally:
             self.engine.close()
 
+    def password_set(self) -> str:
+        """Give every demo login one new random password, and return it to be printed."""
+        password = secrets.token_urlsafe(9)
+        someone = User(username="demo")
+        someone.set_password(password)
+        names = [username for _, username, _, _ in cast.MEMBERS]
+        User.objects.filter(username__in=names).update(password=someone.password)
+        return password
+
     def _start(self) -> None:
         self.stack.start_servers()
         self.stack.migrate(fresh=True)
@@ -160,7 +173,7 @@ class DemoRun:
         if auction.state == AuctionState.CANCELLED:
             raise DemoFailed(f"auction {auction.code} was cancelled: {auction.state_reason}")
         # The replay at the end wants a solver of its own; let it warm up meanwhile.
-        self.engine.start()
+        self.engine.warm()
 
     def _agents_start(self) -> None:
         config = agents.config_write(
@@ -195,7 +208,6 @@ class DemoRun:
         expected_count = Resource.objects.count() * INTERVALS_PER_DAY
         self._wait("every half hour is metered", lambda: self._readings_count() >= expected_count)
         clock_set(market_at=jst(self.day.delivery_on + timedelta(days=1), NEXT_DAY_HOUR))
-        self._wait_done("aggregator.metering.delivery_verify")
 
     def _readings_count(self) -> int:
         start_at = self._auction().delivery_start
@@ -204,9 +216,18 @@ class DemoRun:
         ).count()
 
     def _settle(self) -> None:
-        self._wait_done("aggregator.settlement.run_execute")
-        clock_set(market_at=jst(self.day.delivery_on + timedelta(days=1), ASSESSED_HOUR))
-        self._wait_done("aggregator.settlement.period_close", by_key=False)
+        self._wait("a provisional settlement", lambda: self._is_settled(RunKind.PROVISIONAL))
+        clock_set(market_at=jst(self.day.delivery_on + timedelta(days=FINAL_DAYS), 9))
+        self._job("final")
+        self._wait("the final settlement", lambda: self._is_settled(RunKind.FINAL))
+        clock_set(market_at=jst(self.day.delivery_on + timedelta(days=FINAL_DAYS), CLOSE_HOUR))
+        self._wait(
+            "the period is closed",
+            lambda: SettlementPeriod.objects.filter(state=PeriodState.CLOSED).exists(),
+        )
+
+    def _is_settled(self, kind: str) -> bool:
+        return SettlementRun.objects.filter(auction__code=self.day.code, kind=kind).exists()
 
     def _replay(self) -> None:
         run = run_published_of(self._auction())
@@ -223,17 +244,6 @@ class DemoRun:
         facts = {"delivery_on": self.day.delivery_on.isoformat(), "is_real": self.day.is_real}
         job = job_create(kind=kind, key=key or step, payload={**facts, **payload}, attempts_max=1)
         self._wait(f"step {step}", lambda: _is_done(Job.objects.get(id=job.id)))
-
-    def _wait_done(self, kind: str, *, by_key: bool = True) -> None:
-        jobs = Job.objects.filter(kind=kind)
-        if by_key:
-            jobs = jobs.filter(key=str(self._auction().id))
-
-        def done() -> bool:
-            states = set(jobs.values_list("state", flat=True))
-            return states == {JobState.DONE}
-
-        self._wait(kind, done)
 
     def _wait(self, what: str, is_so: Callable[[], bool]) -> None:
         deadline = time.monotonic() + WAIT_S

@@ -15,17 +15,20 @@ from uuid import UUID
 
 from django.db import connection, transaction
 
+from accounts.clock.selectors import market_now
 from accounts.jobs.services import Claim, job_finish, job_kept
 from accounts.parties.models import Organisation
 from aggregator.forecasting.selectors import area_supply_demand_on, spot_prices_on
 from aggregator.forecasting.services import area_supply_demand_import, spot_prices_import
-from aggregator.metering.models import Quality, Stage
+from aggregator.metering.models import IntervalReading, Quality, Stage, VerificationStage
 from aggregator.metering.services import (
+    ReadingRow,
     meter_register,
     reading_partitions_ensure,
     readings_ingest,
     schedule_declare,
 )
+from aggregator.metering.verifications import delivery_verification_request
 from aggregator.ops.demo import cast
 from aggregator.ops.demo.inputs import (
     DayInputs,
@@ -39,6 +42,7 @@ from aggregator.ops.demo.inputs import (
 from aggregator.ops.demo.offers import bids_by_operator
 from aggregator.ops.demo.register import register
 from aggregator.ops.demo.shapes import AreaDay, grid_load, grid_model_rows
+from aggregator.settlement.closes import period_close_request, period_open
 from market.core.timegrid import INTERVAL_H, JST, interval_starts_at
 from market.registry.models import Area, Resource
 from market.trading.bids import bid_withdraw, bids_submit
@@ -301,3 +305,24 @@ def _change_of_mind(auction_id: UUID, inzai: Organisation, basket: list[dict[str
             step["ask_jpy_per_kwh"] = str(Decimal(step["ask_jpy_per_kwh"]) - 1)
     bids_submit(auction_id=auction_id, organisation=inzai, bids=[deferral])
     bid_withdraw(auction_id=auction_id, organisation=inzai, client_bid_id="inzai-dc-stop")
+
+
+@transaction.atomic
+def final_step(*, claim: Claim) -> None:
+    """Let the grid operators confirm the day's values (確定); its delivery is verified on them."""
+    _no_time_limits()
+    delivery_on, _ = _delivery_of(claim)
+    auction = Auction.objects.get(code=auction_code(delivery_on))
+    starts_at = interval_starts_at(delivery_on)
+    latest = (
+        IntervalReading.objects.filter(start_at__in=starts_at, stage=Stage.PRELIMINARY)
+        .order_by("start_at", "meter_id", "-revision")
+        .distinct("start_at", "meter_id")
+        .values_list("meter__point_number", "start_at", "energy_kwh", "quality")
+    )
+    rows = [ReadingRow(*row, stage=Stage.FINAL) for row in latest]
+    readings_ingest(rows=rows, source="grid operator, final")
+    delivery_verification_request(auction=auction, stage=VerificationStage.FINAL)
+    period = period_open(start_on=delivery_on, end_on=delivery_on + timedelta(days=1))
+    period_close_request(period=period, due_at=market_now() + timedelta(hours=1))
+    job_finish(claim=claim)

@@ -1,0 +1,271 @@
+"""What the demo day shows at its end: facts read back from rows, then printed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from django.db.models import Count, Sum
+
+from accounts.ledger.models import Transfer
+from accounts.ledger.selectors import trial_balance_at
+from accounts.ledger.statements import statement_csv, statement_of
+from accounts.parties.models import Organisation
+from aggregator.dispatch.models import DispatchInstruction
+from aggregator.metering.models import Delivery
+from aggregator.settlement.models import RunKind, SettlementLine, SettlementRun
+from market.clearing.models import ClearingPrice, ClearingRun, ElementFlow, PriceKind
+from market.clearing.selectors import run_published_of
+from market.trading.models import Auction, Bid, Need, NeedState
+
+Facts = dict[str, Any]
+HALF = Decimal("0.5")
+BARS = "▁▂▃▄▅▆▇█"
+SHOWN_MAX = 6
+
+
+def facts_of(auction: Auction, directory: Path) -> Facts:
+    """Collect what happened on the day; statements are written to `directory` as CSV."""
+    run = run_published_of(auction)
+    if run is None:
+        raise LookupError(f"{auction.code} has no published result")
+    needs = [_need(need, run) for need in _needs(auction)]
+    trial = trial_balance_at()
+    return {
+        "auction": auction.code,
+        "delivery_on": auction.delivery_on.isoformat(),
+        "state": auction.state,
+        "needs": needs,
+        "unserved_kwh": float(sum(Decimal(str(need["unserved_kwh"])) for need in needs)),
+        "bids": _bids(auction),
+        "awards_count": run.awards.count(),
+        "welfare_jpy": float(run.objective_jpy or 0),
+        "certificate_passed": bool(run.certificate.get("passed")),
+        "prices_jpy_per_kwh": _prices(run),
+        "loading_ratio": _loadings(run),
+        "instructions": _instructions(auction),
+        "shortfalls": _shortfalls(auction),
+        "statements": _statements(directory),
+        "transfers_count": Transfer.objects.count(),
+        "example_transfer": _example_transfer(),
+        "trial_balance_jpy": trial.difference_jpy,
+        "clearing_house_jpy": trial.clearing_jpy,
+        "result_sha256": run.result_sha256,
+    }
+
+
+def _needs(auction: Auction) -> Sequence[Need]:
+    rows = Need.objects.filter(auction=auction, state=NeedState.PUBLISHED)
+    return list(rows.select_related("congestion_point", "area").order_by("kind", "code"))
+
+
+def _need(need: Need, run: ClearingRun) -> Facts:
+    prices = ClearingPrice.objects.filter(run=run, need=need)
+    sums = prices.aggregate(served=Sum("served_kw"), unserved=Sum("unserved_kw"))
+    cost = sum((row.price_jpy_per_kwh * (row.served_kw or 0) * HALF for row in prices), Decimal(0))
+    return {
+        "code": need.code,
+        "place": str(need.congestion_point or need.area),
+        "direction": need.direction,
+        "revision": need.revision,
+        "peak_kw": float(max(need.quantity_kw)),
+        "served_kwh": float((sums["served"] or 0) * HALF),
+        "unserved_kwh": float((sums["unserved"] or 0) * HALF),
+        "price_max_jpy_per_kwh": float(max(row.price_jpy_per_kwh for row in prices)),
+        "cost_jpy": float(cost),
+    }
+
+
+def _bids(auction: Auction) -> Facts:
+    rows = Bid.objects.filter(auction=auction).values_list("state").annotate(n=Count("id"))
+    return {str(state): count for state, count in rows.order_by("state")}
+
+
+def _prices(run: ClearingRun) -> dict[str, list[float]]:
+    prices: dict[str, list[float]] = {}
+    rows = ClearingPrice.objects.filter(run=run, kind=PriceKind.AREA).select_related("area")
+    for row in rows.order_by("area", "t"):
+        prices.setdefault(str(row.area), []).append(float(row.price_jpy_per_kwh))
+    pocket = ClearingPrice.objects.filter(
+        run=run, kind=PriceKind.PLACE, site__code="inzai-dc"
+    ).select_related("site")
+    for row in pocket.order_by("t"):
+        prices.setdefault(str(row.site), []).append(float(row.price_jpy_per_kwh))
+    return prices
+
+
+def _loadings(run: ClearingRun) -> list[Facts]:
+    loadings: dict[str, Facts] = {}
+    for flow in ElementFlow.objects.filter(run=run).select_related("congestion_point"):
+        point = flow.congestion_point
+        entry = loadings.setdefault(
+            point.code, {"name": point.name, "before_ratio": 0.0, "after_ratio": 0.0}
+        )
+        for key, flow_kw in (("before_ratio", flow.before_kw), ("after_ratio", flow.after_kw)):
+            entry[key] = max(entry[key], round(float(abs(flow_kw) / point.rating_kw), 4))
+    return sorted(loadings.values(), key=lambda entry: -entry["before_ratio"])
+
+
+def _instructions(auction: Auction) -> Facts:
+    rows = (
+        DispatchInstruction.objects.filter(award__auction=auction)
+        .values_list("state")
+        .annotate(n=Count("id"))
+        .order_by("state")
+    )
+    return {str(state): count for state, count in rows}
+
+
+def _shortfalls(auction: Auction) -> list[Facts]:
+    """Resources that gave less than ordered, worst first, with what it cost them."""
+    short = (
+        Delivery.objects.filter(award__auction=auction, shortfall_kwh__gt=0)
+        .values("award__resource__code", "award_id")
+        .annotate(shortfall=Sum("shortfall_kwh"), ordered=Sum("ordered_kwh"))
+    )
+    settled = SettlementRun.objects.filter(auction=auction, kind=RunKind.FINAL).order_by(
+        "-revision"
+    )
+    paid = dict(
+        SettlementLine.objects.filter(
+            run=settled.first(), item__in=("SHORTFALL_REFUND", "SHORTFALL_PENALTY")
+        )
+        .values_list("award_id")
+        .annotate(total=Sum("amount_exact_jpy"))
+    )
+    by_resource: dict[str, Facts] = {}
+    for row in short:
+        entry = by_resource.setdefault(
+            row["award__resource__code"],
+            {"ordered_kwh": 0.0, "shortfall_kwh": 0.0, "refund_and_penalty_jpy": 0.0},
+        )
+        entry["ordered_kwh"] += float(row["ordered"])
+        entry["shortfall_kwh"] += float(row["shortfall"])
+        entry["refund_and_penalty_jpy"] += float(paid.get(row["award_id"], 0))
+    rows = [{"resource": code, **entry} for code, entry in by_resource.items()]
+    return sorted(rows, key=lambda entry: -entry["refund_and_penalty_jpy"])
+
+
+def _statements(directory: Path) -> list[Facts]:
+    rows = []
+    for organisation in Organisation.objects.order_by("code"):
+        statement = statement_of(organisation=organisation)
+        if not statement.lines:
+            continue
+        path = directory / f"statement-{organisation.code}.csv"
+        path.write_bytes(statement_csv(statement))
+        rows.append(
+            {
+                "organisation": organisation.name,
+                "code": organisation.code,
+                "received_jpy": statement.received_jpy,
+                "paid_jpy": statement.paid_jpy,
+                "total_jpy": statement.total_jpy,
+                "csv": str(path),
+            }
+        )
+    return rows
+
+
+def _example_transfer() -> str | None:
+    """Return a transfer worth tracing: the largest that pays a seller for energy."""
+    transfer = (
+        Transfer.objects.filter(code="SELLER_ENERGY").order_by("-amount_jpy", "id").first()
+        or Transfer.objects.order_by("-amount_jpy", "id").first()
+    )
+    return str(transfer.id) if transfer else None
+
+
+def lines_of(facts: Facts, seconds: Mapping[str, float]) -> Iterator[str]:
+    """Print the facts for people, section by section."""
+    yield ""
+    yield f"{facts['auction']} · {facts['state']} · delivery day {facts['delivery_on']}"
+    yield from _need_lines(facts)
+    yield from _price_lines(facts["prices_jpy_per_kwh"])
+    yield from _loading_lines(facts["loading_ratio"])
+    yield ""
+    counts = ", ".join(f"{count} {state}" for state, count in facts["instructions"].items())
+    yield f"Instructions   {counts}"
+    yield from _shortfall_lines(facts["shortfalls"])
+    yield from _statement_lines(facts["statements"])
+    yield ""
+    yield (
+        f"Trial balance  {facts['trial_balance_jpy']} JPY over {facts['transfers_count']} transfers; "
+        f"clearing account {facts['clearing_house_jpy']} JPY"
+    )
+    certificate = "passed" if facts["certificate_passed"] else "FAILED"
+    yield f"Certificate    {certificate}; replay identical: {facts['replay_identical']}"
+    yield f"Trace a yen    python3 manage.py trace {facts['example_transfer']}"
+    timed = ", ".join(f"{name} {value:.1f}" for name, value in seconds.items())
+    yield f"Seconds        {timed}"
+
+
+def _need_lines(facts: Facts) -> Iterator[str]:
+    bids = facts["bids"]
+    yield ""
+    yield f"Bids           {', '.join(f'{count} {state}' for state, count in bids.items())}"
+    yield ""
+    header = (
+        "Need",
+        "place",
+        "dir",
+        "peak MW",
+        "served MWh",
+        "unserved",
+        "max JPY/kWh",
+        "cost JPY",
+    )
+    yield f"{header[0]:<18}{header[4]:>11}{header[5]:>10}{header[3]:>9}{header[6]:>13}{header[7]:>14}"
+    for need in facts["needs"]:
+        yield (
+            f"{need['code'][:17]:<18}{need['served_kwh'] / 1000:>11.1f}"
+            f"{need['unserved_kwh'] / 1000:>10.1f}{need['peak_kw'] / 1000:>9.1f}"
+            f"{need['price_max_jpy_per_kwh']:>13.2f}{need['cost_jpy']:>14,.0f}  "
+            f"{need['direction']} {need['place']}"
+        )
+
+
+def _price_lines(prices: Mapping[str, Sequence[float]]) -> Iterator[str]:
+    """Draw each price curve as 48 bars, with its lowest and highest value."""
+    yield ""
+    yield "Prices         00:00       06:00       12:00       18:00"
+    for name, values in prices.items():
+        low, high = min(values), max(values)
+        if high == low:
+            continue
+        span = high - low
+        bars = "".join(BARS[int((value - low) / span * (len(BARS) - 1))] for value in values)
+        yield f"  {low:>7.2f}…{high:<6.2f} {bars} {name}"
+
+
+def _loading_lines(loadings: Sequence[Facts]) -> Iterator[str]:
+    yield ""
+    yield "Line loading   before → after (highest half hour)"
+    for entry in loadings[:SHOWN_MAX]:
+        yield (
+            f"  {entry['before_ratio'] * 100:>6.1f} % → {entry['after_ratio'] * 100:>5.1f} %  "
+            f"{entry['name']}"
+        )
+
+
+def _shortfall_lines(shortfalls: Sequence[Facts]) -> Iterator[str]:
+    for entry in shortfalls[:SHOWN_MAX]:
+        yield (
+            f"Shortfall      {entry['resource']}: {entry['shortfall_kwh']:,.0f} of "
+            f"{entry['ordered_kwh']:,.0f} kWh, "
+            f"pays back {entry['refund_and_penalty_jpy']:,.0f} JPY"
+        )
+
+
+def _statement_lines(statements: Sequence[Facts]) -> Iterator[str]:
+    yield ""
+    yield f"{'Statement':<22}{'receives JPY':>16}{'pays JPY':>16}{'total JPY':>16}"
+    for row in statements:
+        yield (
+            f"{row['code']:<22}{row['received_jpy']:>16,}{row['paid_jpy']:>16,}"
+            f"{row['total_jpy']:>16,}"
+        )
+    if statements:
+        yield f"CSV files      {Path(statements[0]['csv']).parent}"

@@ -1,0 +1,122 @@
+"""`manage.py demo`: a whole market day on real parts, from registration to the statement."""
+
+import json
+import os
+import signal
+import sys
+import time
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from aggregator.ops.demo import cast
+from aggregator.ops.demo.report import facts_of, lines_of
+from aggregator.ops.demo.run import Day, DemoFailed, DemoRun, Progress
+from aggregator.ops.stack import Stack
+from market.trading.models import Auction
+
+DELIVERY_ON = date(2026, 8, 5)
+PORT = 8000
+STEPS_COUNT = 9
+BAR_LENGTH = 27
+ENDING_S = 0.2
+
+
+class Command(BaseCommand):
+    help = "Run a whole market day: register, publish, bid, clear, dispatch, meter, settle."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--json", action="store_true", help="one JSON object as the last line")
+        parser.add_argument("--serve", action="store_true", help=f"keep the web up on port {PORT}")
+        parser.add_argument("--port", type=int, default=None, help="port of the web server")
+        parser.add_argument("--date", help="delivery day of real data, e.g. 2024-08-02")
+        parser.add_argument("--spot", nargs="+", default=[], help="JEPX spot summary files")
+        parser.add_argument("--area", nargs="+", default=[], help="area supply–demand files")
+
+    def handle(self, *_args: Any, **options: Any) -> None:
+        """Run the day and print what happened; ends with exit 0 only if all of it did."""
+        day = self._day(options)
+        port = options["port"] or (PORT if options["serve"] else 0)
+        progress = Progress(show=self._show)
+        began = time.monotonic()
+        with Stack(instance=os.environ.get("WATTBIT_INSTANCE", "demo")) as stack:
+            run = DemoRun(stack=stack, day=day, progress=progress, port=port)
+            try:
+                run.run()
+            except DemoFailed as failure:
+                raise CommandError(f"{failure}\nLogs are in {stack.home / 'log'}") from failure
+            facts = facts_of(Auction.objects.get(code=day.code), stack.home)
+            facts["is_real"] = day.is_real
+            facts["replay_identical"] = run.replay_is_identical
+            facts["steps"] = progress.seconds
+            facts["total_s"] = round(time.monotonic() - began, 1)
+            self.stderr.write("")
+            for line in lines_of(facts, progress.seconds):
+                self.stdout.write(line)
+            if options["serve"]:
+                self._serve(run)
+        if options["json"]:
+            self.stdout.write(json.dumps(facts, ensure_ascii=False, sort_keys=True))
+
+    def _day(self, options: dict[str, Any]) -> Day:
+        try:
+            delivery_on = date.fromisoformat(options["date"]) if options["date"] else DELIVERY_ON
+        except ValueError as error:
+            raise CommandError(f"--date: {options['date']!r} — a date like 2024-08-02") from error
+        files = {name: tuple(Path(path) for path in options[name]) for name in ("spot", "area")}
+        for name, paths in files.items():
+            for path in paths:
+                if not path.is_file():
+                    raise CommandError(f"--{name}: {str(path)!r} — an existing file")
+        if bool(files["spot"]) != bool(files["area"]):
+            raise CommandError("--spot and --area go together: prices and area data of one day")
+        if files["area"] and not options["date"]:
+            raise CommandError("--date says which day of the files is meant")
+        return Day(delivery_on=delivery_on, spot=files["spot"], area=files["area"])
+
+    def _show(self, name: str, seconds: float | None) -> None:
+        """Draw the progress on the error stream: a bar in a terminal, lines in a log."""
+        names = (
+            "start",
+            "register",
+            "publish",
+            "bid",
+            "clear",
+            "dispatch",
+            "meter",
+            "settle",
+            "replay",
+        )
+        done = names.index(name) + (seconds is not None)
+        if not sys.stderr.isatty():
+            if seconds is not None:
+                self.stderr.write(f"{done}/{STEPS_COUNT} {name} {seconds:.1f} s")
+            return
+        filled = BAR_LENGTH * done // STEPS_COUNT
+        bar = "█" * filled + "░" * (BAR_LENGTH - filled)
+        sys.stderr.write(f"\r{bar} {done}/{STEPS_COUNT} {name:<10}")
+        sys.stderr.flush()
+
+    def _serve(self, run: DemoRun) -> None:
+        """Keep everything up until interrupted."""
+        self.stdout.write("")
+        self.stdout.write(f"Serving http://127.0.0.1:{run.port}/  (Ctrl-C ends it)")
+        password = run.password_set()
+        self.stdout.write(f"Password of every demo login: {password}")
+        for organisation, username, _, role in cast.MEMBERS:
+            self.stdout.write(f"  {username:<20}{organisation:<12}{role}")
+        self.stdout.write("Admin: /admin/ as desk")
+        self.stdout.flush()
+        ended = False
+
+        def end(_number: int, _frame: Any) -> None:
+            nonlocal ended
+            ended = True
+
+        signal.signal(signal.SIGINT, end)
+        signal.signal(signal.SIGTERM, end)
+        while not ended:
+            run.stack.check()
+            time.sleep(ENDING_S)

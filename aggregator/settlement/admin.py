@@ -1,8 +1,9 @@
-"""Admin lists of settlement; nothing can be changed here."""
+"""Runs, lines and what the close made of them."""
 
 from django.contrib import admin
+from django.utils.safestring import SafeString
 
-from accounts.ledger.admin import ReadOnlyAdmin
+from accounts.fields.admin import FactAdmin, admin_link, admin_list_link
 from aggregator.settlement.models import (
     SettlementItem,
     SettlementLine,
@@ -12,27 +13,63 @@ from aggregator.settlement.models import (
 
 
 @admin.register(SettlementPeriod)
-class SettlementPeriodAdmin(ReadOnlyAdmin):
-    list_display = ("start_on", "end_on", "state", "closed_at")
+class SettlementPeriodAdmin(FactAdmin):
+    list_display = ("label", "state", "closed_at", "items_link")
+    list_filter = ("state",)
+    date_hierarchy = "start_on"
+
+    @admin.display(description="精算項目")
+    def items_link(self, row: SettlementPeriod) -> SafeString | str:
+        return admin_list_link(
+            "settlement.settlementitem", f"period__id__exact={row.pk}", "精算項目"
+        )
 
 
 @admin.register(SettlementRun)
-class SettlementRunAdmin(ReadOnlyAdmin):
-    list_display = ("auction", "kind", "revision", "ruleset_version", "executed_at")
+class SettlementRunAdmin(FactAdmin):
+    list_display = ("auction", "kind", "revision", "ruleset_version", "executed_at", "lines")
     list_filter = ("kind",)
     list_select_related = ("auction",)
 
+    @admin.display(description="明細")
+    def lines(self, row: SettlementRun) -> SafeString | str:
+        return admin_list_link("settlement.settlementline", f"run__id__exact={row.pk}", "明細")
+
 
 @admin.register(SettlementLine)
-class SettlementLineAdmin(ReadOnlyAdmin):
-    list_display = ("run", "item", "payer", "payee", "t", "quantity_kwh", "amount_exact_jpy")
+class SettlementLineAdmin(FactAdmin):
+    list_display = (
+        "item", "payer", "payee", "t", "quantity_kwh", "price_jpy_per_kwh", "amount_exact_jpy",
+        "award_link", "need_link",
+    )  # fmt: skip
     list_filter = ("item",)
-    list_select_related = ("run__auction", "payer__organisation", "payee__organisation")
-    show_full_result_count = False
+    list_select_related = ("payer__organisation", "payee__organisation", "award__bid", "need")
+    ordering = ("-id",)
+    readonly_fields = ("award_link", "need_link")
+
+    @admin.display(description="約定")
+    def award_link(self, row: SettlementLine) -> SafeString | str:
+        return admin_link(row.award)
+
+    @admin.display(description="必要量")
+    def need_link(self, row: SettlementLine) -> SafeString | str:
+        return admin_link(row.need)
 
 
 @admin.register(SettlementItem)
-class SettlementItemAdmin(ReadOnlyAdmin):
-    list_display = ("period", "close_number", "account", "item", "amount_jpy", "total_exact_jpy")
-    list_filter = ("item",)
-    list_select_related = ("period", "account__organisation")
+class SettlementItemAdmin(FactAdmin):
+    list_display = ("period", "close_number", "account", "item", "amount_jpy", "transfer_link")
+    list_filter = ("period",)
+    list_select_related = ("period", "account__organisation", "transfer")
+    search_fields = ("item",)
+    readonly_fields = ("transfer_link", "lines_link")
+
+    @admin.display(description="仕訳")
+    def transfer_link(self, row: SettlementItem) -> SafeString | str:
+        return admin_link(row.transfer)
+
+    @admin.display(description="明細")
+    def lines_link(self, row: SettlementItem) -> SafeString | str:
+        return admin_list_link(
+            "settlement.settlementline", f"item__exact={row.item}", "この項目の明細"
+        )

@@ -18,6 +18,7 @@ from bokeh.models import (
     TapTool,
 )
 from bokeh.plotting import figure
+from bokeh.transform import transform
 
 from aggregator.portal.tokens import FONT, Palette
 from aggregator.portal.words import clock, koma_full, number
@@ -301,7 +302,7 @@ def loading_figure(rows: Sequence[LoadingRow], palette: Palette, *, t: int) -> f
         width=0.92,
         height=0.86,
         source=source,
-        fill_color={"field": "shown", "transform": mapper},
+        fill_color=transform("shown", mapper),
         line_color=None,
         nonselection_fill_alpha=1,
     )

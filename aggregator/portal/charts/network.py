@@ -9,6 +9,7 @@ from typing import Any
 
 from bokeh.models import ColumnDataSource, HoverTool, LinearColorMapper, Range1d
 from bokeh.plotting import figure
+from bokeh.transform import transform
 
 from aggregator.portal.charts.day import LOADING_HIGH_PERCENT, LOADING_LOW_PERCENT
 from aggregator.portal.tokens import FONT, Palette
@@ -265,7 +266,7 @@ def _watched_lines(
     drawn = plot.segment(
         **ends,
         line_width="width",
-        line_color={"field": "shown", "transform": mapper},
+        line_color=transform("shown", mapper),
         line_cap="round",
     )
     plot.add_tools(HoverTool(renderers=[drawn], tooltips=[("", "@name"), ("", "@shown{0} %")]))

@@ -49,7 +49,7 @@
       figure.dispatchEvent(new CustomEvent("chart:ready", { bubbles: true, detail }));
     } catch (error) {
       if (Number(figure.dataset.turn) === turn) fail(figure);
-      console.error(error);
+      console.error(error.stack ?? error);
     }
   }
 

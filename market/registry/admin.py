@@ -1,0 +1,147 @@
+"""Places, networks and resources."""
+
+from django.contrib import admin
+from unfold.admin import TabularInline
+
+from accounts.audit.admin import AuditedAdmin
+from accounts.fields.admin import FactAdmin, admin_list_link
+from market.registry import models
+
+
+@admin.register(models.Area)
+class AreaAdmin(AuditedAdmin):
+    list_display = ("code", "name", "name_en", "frequency_hz", "tso")
+    list_select_related = ("tso",)
+    search_fields = ("code", "name")
+
+
+@admin.register(models.GridModel)
+class GridModelAdmin(FactAdmin):
+    list_display = ("name", "version", "convention", "base_mva", "parts", "created_at")
+    search_fields = ("name", "sha256")
+
+    @admin.display(description="内訳")
+    def parts(self, row: models.GridModel) -> str:
+        return admin_list_link(
+            "registry.branch", f"grid_model__id__exact={row.pk}", "送電設備を見る"
+        )
+
+
+@admin.register(models.Bus)
+class BusAdmin(FactAdmin):
+    list_display = ("code", "name", "area", "island", "voltage_kv", "grid_model")
+    list_filter = ("area", "grid_model")
+    list_select_related = ("area", "grid_model")
+    search_fields = ("code", "name", "name_en")
+
+
+@admin.register(models.Branch)
+class BranchAdmin(FactAdmin):
+    list_display = ("code", "name", "kind", "from_bus", "to_bus", "rating_kw", "grid_model")
+    list_filter = ("kind", "grid_model")
+    list_select_related = ("from_bus", "to_bus", "grid_model")
+    search_fields = ("code", "name", "name_en")
+
+
+@admin.register(models.ControllableLink)
+class ControllableLinkAdmin(FactAdmin):
+    list_display = ("code", "name", "from_bus", "to_bus", "rating_kw", "grid_model")
+    list_filter = ("grid_model",)
+    list_select_related = ("from_bus", "to_bus", "grid_model")
+    search_fields = ("code", "name")
+
+
+@admin.register(models.CongestionPoint)
+class CongestionPointAdmin(FactAdmin):
+    list_display = ("code", "name", "branch", "rating_kw", "owner", "grid_model")
+    list_filter = ("grid_model", "owner")
+    list_select_related = ("branch", "owner", "grid_model")
+    search_fields = ("code", "name", "name_en")
+
+
+@admin.register(models.ScaleClass)
+class ScaleClassAdmin(AuditedAdmin):
+    list_display = ("code", "name", "contract_min_kw", "contract_max_kw")
+
+
+class ResourceInline(TabularInline):  # type: ignore[misc] - unfold ships no types
+    model = models.Resource
+    extra = 0
+    fields = ("code", "name", "kind", "limit_up_kw", "limit_down_kw", "is_behind_meter")
+    show_change_link = True
+
+
+@admin.register(models.Site)
+class SiteAdmin(AuditedAdmin):
+    list_display = ("code", "name", "organisation", "area", "scale_class", "contract_kw")
+    list_filter = ("area", "scale_class")
+    list_select_related = ("organisation", "area", "scale_class")
+    search_fields = ("code", "name", "name_en", "point_number")
+    autocomplete_fields = ("organisation", "facility_owner", "retailer")
+    inlines = (ResourceInline,)
+
+
+@admin.register(models.Resource)
+class ResourceAdmin(AuditedAdmin):
+    list_display = ("code", "name", "kind", "site", "limit_up_kw", "limit_down_kw")
+    list_filter = ("kind", "is_behind_meter")
+    list_select_related = ("site",)
+    search_fields = ("code", "name", "name_en")
+    autocomplete_fields = ("site",)
+
+
+@admin.register(models.StorageUnit)
+class StorageUnitAdmin(AuditedAdmin):
+    list_display = ("resource", "energy_kwh", "reserve_kwh", "charge_kw", "discharge_kw")
+    list_select_related = ("resource",)
+    autocomplete_fields = ("resource",)
+    search_fields = ("resource__code", "resource__name")
+
+
+@admin.register(models.WorkloadClass)
+class WorkloadClassAdmin(AuditedAdmin):
+    list_display = ("resource", "kind", "pool", "power_kw", "slack_h", "value_jpy_per_kwh")
+    list_filter = ("kind",)
+    list_select_related = ("resource",)
+    autocomplete_fields = ("resource",)
+    search_fields = ("resource__code", "resource__name")
+
+
+@admin.register(models.OpticalPath)
+class OpticalPathAdmin(AuditedAdmin):
+    list_display = ("code", "name", "owner", "from_site", "to_site", "capacity_gb", "latency_ms")
+    list_select_related = ("owner", "from_site", "to_site")
+    search_fields = ("code", "name")
+    autocomplete_fields = ("owner", "from_site", "to_site")
+
+
+@admin.register(models.Portfolio)
+class PortfolioAdmin(AuditedAdmin):
+    list_display = ("code", "name", "organisation")
+    list_select_related = ("organisation",)
+    search_fields = ("code", "name")
+    autocomplete_fields = ("organisation", "resources")
+
+
+@admin.register(models.Consent)
+class ConsentAdmin(FactAdmin):
+    list_display = ("site", "granted_by", "granted_to", "valid_from_on", "valid_to_on")
+    list_select_related = ("site", "granted_by", "granted_to")
+    search_fields = ("site__code", "site__name")
+
+
+@admin.register(models.RevenueSplit)
+class RevenueSplitAdmin(FactAdmin):
+    list_display = ("site", "organisation", "share_ratio", "valid_from_on", "valid_to_on")
+    list_select_related = ("site", "organisation")
+    search_fields = ("site__code", "site__name")
+
+
+@admin.register(models.MarketProduct)
+class MarketProductAdmin(AuditedAdmin):
+    list_display = ("code", "name", "response_s", "quantity_min_kw", "quantity_tick_kw")
+
+
+@admin.register(models.Ruleset)
+class RulesetAdmin(FactAdmin):
+    list_display = ("version", "valid_from_on", "created_at")

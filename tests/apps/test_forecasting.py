@@ -115,6 +115,14 @@ def test_a_value_that_returns_to_what_it_was_is_a_revision_too() -> None:
     assert hokkaido_koma_5() == Decimal("10.05")
 
 
+def test_what_was_known_earlier_can_be_added_later() -> None:
+    spot_import(revised_price(), SECOND)
+    # At the first moment nothing was known yet, so every value of it is news.
+    assert spot_import(spot_lines(), FIRST).added_count == 432
+    assert hokkaido_koma_5(FIRST) == Decimal("10.05")
+    assert hokkaido_koma_5() == Decimal("12.34")
+
+
 def test_two_values_of_one_moment_are_refused_and_nothing_is_stored() -> None:
     spot_import(spot_lines(), FIRST)
     with pytest.raises(RevisionConflict, match="area 01 at 2024-03-31T17:00"):

@@ -34,6 +34,7 @@ mpc.bus = [
 \t6\t4\t0\t0\t0\t0\t9\t1\t0\t275\t1\t1.1\t0.9;
 ];
 mpc.gen = [
+\t2\t0\t0\t99\t-99\t1\t100\t1\t70\t0;
 \t1\t0\t0\t99\t-99\t1\t100\t1\t200\t0;
 \t4\t0\t0\t99\t-99\t1\t100\t1\t30\t0;
 \t4\t0\t0\t99\t-99\t1\t100\t1\t30\t0;
@@ -79,7 +80,8 @@ def test_buses_islands_and_slack_are_read(case: Callable[..., Path]) -> None:
     read = grid_case_read(case())
     assert read.base_mva == 100.0
     rows = [(b["id"], b["area"], b["island"], b["slack_share_ratio"]) for b in read.buses]
-    # Island 1 has a reference bus; island 2 shares 60 : 30 by generators in service.
+    # Island 1 has a reference bus, whatever else generates there;
+    # island 2 shares 60 : 30 by generators in service.
     assert rows == [
         ("1", "02", "1", 1.0),
         ("2", "03", "1", 0.0),

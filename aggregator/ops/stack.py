@@ -15,6 +15,7 @@ with the ``with`` block; if this process is killed, a watchdog ends them.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import http.client
 import os
 import signal
@@ -23,11 +24,11 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import Self
+from typing import Self, TextIO
 
 from django.conf import settings
 from django.db import connections
@@ -44,6 +45,7 @@ from aggregator.ops.watchdog import process_identity
 
 READY_WAIT_S = 60.0
 STOP_WAIT_S = 8.0
+OTHER_WAIT_S = 5.0  # the one before may be stopping
 SHOWN_LOG_LENGTH = 2_000
 HTTP_OK = 200
 WORKER_IDLE_IN_TRANSACTION_S = "30"  # bulk steps compute between statements; web requests do not
@@ -101,6 +103,7 @@ class Stack:
         )
         self._home = instance_home(instance)
         self._ready: dict[str, Callable[[], bool]] = {}
+        self._only_one: TextIO | None = None
         self._watchdog: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
@@ -138,7 +141,10 @@ class Stack:
         ------
         ServersFailed
             If one does not start, does not answer or is too old.
+        ChildFailed
+            If another stack of this instance is running.
         """
+        self._only_one_take()
         if not (self._external_database and self._external_redis):
             self._servers.start()
             self._uses_servers = True
@@ -147,6 +153,26 @@ class Stack:
             databases.postgres_check(self._external_database)
         if self._external_redis:
             databases.redis_check(self._external_redis)
+
+    def _only_one_take(self) -> None:
+        """Hold the instance: two demos would empty each other's market."""
+        self._home.mkdir(parents=True, exist_ok=True)
+        lock = (self._home / "stack.lock").open("a")
+        deadline = time.monotonic() + OTHER_WAIT_S
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() < deadline:
+                    time.sleep(0.1)
+                    continue
+                lock.close()
+                raise ChildFailed(
+                    f"another WattBit of the instance {self.instance!r} is running in this "
+                    "checkout: stop it first, or set WATTBIT_INSTANCE to another word"
+                ) from None
+            self._only_one = lock
+            return
 
     def migrate(self, *, fresh: bool = False) -> None:
         """Bring the database to the current migrations; cheap when it already is.
@@ -304,6 +330,9 @@ class Stack:
         if self._uses_servers:
             self._uses_servers = False
             self._servers.leave()
+        if self._only_one is not None:
+            self._only_one.close()
+            self._only_one = None
         if self._watchdog is not None and self._watchdog.stdin is not None:
             self._tell("done")
             self._watchdog.stdin.close()
@@ -344,6 +373,17 @@ class Stack:
             with contextlib.suppress(BrokenPipeError):
                 self._watchdog.stdin.write(line.encode() + b"\n")
                 self._watchdog.stdin.flush()
+
+
+@contextlib.contextmanager
+def servers_for_command() -> Iterator[None]:
+    """Let a command read an instance's database, whether its servers run already or not."""
+    with Stack(instance=os.environ.get("WATTBIT_INSTANCE", "demo")) as stack:
+        stack.start_servers()
+        try:
+            yield
+        finally:
+            _database_leave()
 
 
 def _database_leave() -> None:

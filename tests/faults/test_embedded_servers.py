@@ -204,3 +204,19 @@ def test_a_taken_port_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         port = taken.getsockname()[1]
         with Stack(instance=INSTANCE) as stack, pytest.raises(ChildFailed, match=str(port)):
             stack.start_web(port)
+
+
+def test_two_stacks_of_one_instance_do_not_share_a_market(
+    trial: Servers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aggregator.ops.stack.OTHER_WAIT_S", 0.0)
+    for name in ("DATABASE_URL", "REDIS_URL"):
+        monkeypatch.delenv(name, raising=False)
+    with Stack(instance=INSTANCE) as stack:
+        stack.start_servers()
+        with Stack(instance=INSTANCE) as other, pytest.raises(ChildFailed, match="another WattBit"):
+            other.start_servers()
+        assert trial.status().postgres
+    with Stack(instance=INSTANCE) as stack:
+        stack.start_servers()
+    assert not trial.status().postgres

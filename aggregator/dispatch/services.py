@@ -69,7 +69,7 @@ def instructions_plan(*, claim: Claim) -> int:
             subject=auction,
             detail={"instructions_count": len(planned)},
         )
-    sweeps_arrange(auction_id=auction.id, key=str(auction.id))
+    sweeps_arrange(auction_id=auction.id, key=claim.key)
     job_finish(claim=claim)
     return len(planned)
 

@@ -15,7 +15,7 @@ from market.registry.models import Resource
 NAME_LENGTH_MAX = 128
 
 
-def _targets() -> ArrayField[Any, Any]:
+def _targets() -> "ArrayField[Any, Any]":
     return ArrayField(models.CharField(max_length=NAME_LENGTH_MAX), default=list, blank=True)
 
 

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
+from django.utils import translation
 from rest_framework import authentication, exceptions, parsers, renderers
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
@@ -89,6 +90,11 @@ class ObjectView(APIView):
         """Answer refusals with problem bodies."""
         return problem_of
 
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        """Speak the protocol's language, whatever the site's."""
+        with translation.override("en"):
+            return super().dispatch(request, *args, **kwargs)
+
     def finalize_response(
         self, request: HttpRequest, response: Any, *args: Any, **kwargs: Any
     ) -> Any:
@@ -105,15 +111,9 @@ class MissingView(ObjectView):
     authentication_classes = ()
     permission_classes = ()
 
-    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
-        """Answer 404 to every method."""
-        self.args, self.kwargs = args, kwargs
-        asked = self.initialize_request(request, *args, **kwargs)
-        self.request = asked
-        self.headers: dict[str, str] = {}
-        response = self.handle_exception(exceptions.NotFound("no such path"))
-        self.response = self.finalize_response(asked, response, *args, **kwargs)
-        return self.response
+    def initial(self, request: Request, *_args: Any, **_kwargs: Any) -> None:
+        """Answer 404 to every method, before any is looked for."""
+        raise exceptions.NotFound(f"no such path: {request.path}")
 
 
 def caller_from(request: Request) -> Caller:

@@ -339,13 +339,15 @@ def _sha256(
 ) -> str:
     digest = hashlib.sha256(f"{version}\n{stage}\n".encode())
     for resource_id in sorted(found):
-        values = [str(value) for value in found[resource_id].values_kwh]
+        values = [
+            f"{value:.3f}" if value is not None else None for value in found[resource_id].values_kwh
+        ]
         digest.update(f"{resource_id}{json.dumps(values)}\n".encode())
     for order, delivered, _, reading in rows:
         known = None if reading is None else (reading.revision, reading.stage)
         digest.update(
-            f"{order.award_id} {order.t} {delivered.ordered_kwh} {delivered.delivered_kwh}"
-            f" {delivered.over_kwh} {known}\n".encode()
+            f"{order.award_id} {order.t} {delivered.ordered_kwh:.3f}"
+            f" {delivered.delivered_kwh:.3f} {delivered.over_kwh:.3f} {known}\n".encode()
         )
     return digest.hexdigest()
 

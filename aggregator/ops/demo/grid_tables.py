@@ -25,12 +25,14 @@ AREAS_UNBUILT = (("10", "Okinawa", "none", "沖縄", "Okinawa"),)
 # What the scenario year adds to a reported day. The floor is what must keep running less what
 # pumped storage can take in: below it, exports rise to their limit and then the sun is curtailed.
 SCENARIO_DEFAULT: dict[str, float] = {
+    "exchange_limit_kw": 5_000_000.0,
     "solar_growth_ratio": 1.0,
     "dispatch_floor_kw": 0.0,
     "export_limit_kw": 0.0,
 }
 AREA_SCENARIOS: dict[str, dict[str, float]] = {
     "09": {
+        "exchange_limit_kw": 2_750_000.0,
         "solar_growth_ratio": 1.9,
         "dispatch_floor_kw": 4_400_000.0,
         "export_limit_kw": 2_100_000.0,
@@ -128,8 +130,8 @@ LINES: tuple[tuple[Any, ...], ...] = (
     ("L-TH-9", "TH-SENDAI", "TH-NAKADORI", 275, 2, 1400, "白石線", "Shiroishi Line"),
     ("L-TH-10", "TH-NIIGATA", "TH-NAKADORI", 500, 2, 4000, "会津幹線", "Aizu Line"),
     ("L-TH-11", "TH-HAMADORI", "TH-NAKADORI", 500, 2, 4000, "安達太良幹線", "Adatara Line"),
-    ("L-TIE-1", "TH-HAMADORI", "TK-FUTABANO", 500, 2, 2300, "浜双幹線", "Hamaso Tie"),
-    ("L-TIE-2", "TH-NAKADORI", "TK-NASUNO", 500, 2, 3300, "白河幹線", "Shirakawa Tie"),
+    ("L-TIE-1", "TH-HAMADORI", "TK-FUTABANO", 500, 2, 2530, "浜双幹線", "Hamaso Tie"),
+    ("L-TIE-2", "TH-NAKADORI", "TK-NASUNO", 500, 2, 3350, "白河幹線", "Shirakawa Tie"),
     ("L-TK-1", "TK-FUTABANO", "TK-HITACHI", 500, 4, 8000, "勿来幹線", "Nakoso Line"),
     ("L-TK-2", "TK-NASUNO", "TK-TSUKUBA", 500, 2, 5000, "鬼怒川幹線", "Kinugawa Line"),
     ("L-TK-3", "TK-NASUNO", "TK-JOMO", 500, 2, 5000, "足尾幹線", "Ashio Line"),
@@ -158,13 +160,13 @@ LINES: tuple[tuple[Any, ...], ...] = (
     ("L-IM-MK", "TK-INZAI66", "TK-MAKI66", 66, 6, 420, "牧野原線", "Makinohara Line"),
     ("L-CB-1", "CB-FUJIKAWA", "CB-MIKAWA", 500, 2, 5000, "遠州幹線", "Enshu Line"),
     ("L-CB-2", "CB-MIKAWA", "CB-NOBI", 500, 4, 10000, "尾張幹線", "Owari Line"),
-    ("L-TIE-3", "CB-NOBI", "KS-OMI", 500, 2, 2800, "関ケ原連系線", "Sekigahara Tie"),
+    ("L-TIE-3", "CB-NOBI", "KS-OMI", 500, 2, 4000, "関ケ原連系線", "Sekigahara Tie"),
     ("L-KS-1", "KS-OMI", "KS-YAMASHIRO", 500, 4, 8000, "宇治川幹線", "Ujigawa Line"),
     ("L-KS-2", "KS-WAKASA", "KS-YAMASHIRO", 500, 4, 10000, "丹波幹線", "Tamba Line"),
     ("L-KS-3", "KS-YAMASHIRO", "KS-NANIWA", 500, 4, 10000, "生駒幹線", "Ikoma Line"),
     ("L-KS-4", "KS-NANIWA", "KS-HARIMA", 500, 4, 8000, "六甲幹線", "Rokko Line"),
     ("L-KS-5", "KS-WAKASA", "KS-HARIMA", 500, 2, 5000, "但馬幹線", "Tajima Line"),
-    ("L-TIE-4", "KS-HARIMA", "CG-BIZEN", 500, 2, 4000, "吉井川連系線", "Yoshiigawa Tie"),
+    ("L-TIE-4", "KS-HARIMA", "CG-BIZEN", 500, 2, 4300, "吉井川連系線", "Yoshiigawa Tie"),
     ("L-CG-1", "CG-BIZEN", "CG-AKI", 500, 2, 5000, "瀬戸内幹線", "Setouchi Line"),
     ("L-CG-2", "CG-AKI", "CG-SUO", 500, 2, 5000, "岩国幹線", "Iwakuni Line"),
     ("L-TIE-5", "CG-SUO", "KY-KANMON", 500, 2, 2900, "早鞆連系線", "Hayatomo Tie"),

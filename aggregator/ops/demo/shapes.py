@@ -165,9 +165,10 @@ def day_shape(
        \qquad G_a = N_a + X_a,
 
     where :math:`N_a` is the net load (demand and sites less sun and wind) and :math:`X_a` the
-    export: as reported, nothing but the links, or the rest of the island, by the area's
-    ``exchange``. Where :math:`G_a` would fall below the area's floor, exports rise to their
-    limit first and then the sun is curtailed, the order of Japan's priority rule.
+    export: as reported within the area's exchange limit, nothing but the links, or the rest of
+    the island, by the area's ``exchange``. Where :math:`G_a` would fall below the area's floor,
+    exports rise to their limit first and then the sun is curtailed, the order of Japan's
+    priority rule.
 
     Parameters
     ----------
@@ -348,7 +349,12 @@ def _area_balances(
             rest[rules["island"]] = area
             continue
         reported = rules["exchange"] == "as_reported"
-        export = -days[area].interconnector_kw if reported else over_links[area]
+        limit_kw = rules["exchange_limit_kw"]
+        export = (
+            np.clip(-days[area].interconnector_kw, -limit_kw, limit_kw)
+            if reported
+            else over_links[area]
+        )
         balances[area] = _area_balance(days[area], rules, export, site_kw_of_area[area])
         ac_export[rules["island"]] += balances[area].export_kw - over_links[area]
     for island, area in rest.items():

@@ -244,7 +244,9 @@ def need_chart(request: HttpRequest, day: date) -> HttpResponse:
         words={"need": gettext("必要量"), "unserved": gettext("未充足")},
     )
     palette = _palette(request)
-    return _chart(request, chart_bytes(need_figure(chart, palette), palette=palette))
+    return _chart(
+        request, chart_bytes(lambda: (need_figure(chart, palette), None), palette=palette)
+    )
 
 
 @require_safe
@@ -265,7 +267,9 @@ def price_chart(request: HttpRequest, day: date) -> HttpResponse:
         place=[None if value is None else float(value) for value in at_place],
     )
     palette = _palette(request)
-    return _chart(request, chart_bytes(price_figure(chart, palette), palette=palette))
+    return _chart(
+        request, chart_bytes(lambda: (price_figure(chart, palette), None), palette=palette)
+    )
 
 
 @require_safe
@@ -287,8 +291,10 @@ def loading_chart(request: HttpRequest, day: date) -> HttpResponse:
         for row in loadings[:LOADING_ROWS_MAX]
     ]
     palette = _palette(request)
-    plot = loading_figure(rows, palette, t=_half_hour_chosen(request, loadings))
-    return _chart(request, chart_bytes(plot, palette=palette))
+    t = _half_hour_chosen(request, loadings)
+    return _chart(
+        request, chart_bytes(lambda: (loading_figure(rows, palette, t=t), None), palette=palette)
+    )
 
 
 @require_safe
@@ -313,10 +319,11 @@ def network_chart(request: HttpRequest, day: date) -> HttpResponse:
         {"around": gettext("{name}の周辺"), "all": gettext("全体")},
     )
     palette = _palette(request)
-    plot, frames = network_figure(
-        nodes, lines, views, palette, t=_half_hour_chosen(request, loadings)
+    t = _half_hour_chosen(request, loadings)
+    return _chart(
+        request,
+        chart_bytes(lambda: network_figure(nodes, lines, views, palette, t=t), palette=palette),
     )
-    return _chart(request, chart_bytes(plot, palette=palette, frames=frames))
 
 
 @require_safe

@@ -73,7 +73,8 @@ def sentence_of(
         return gettext("入札は %(at)s に締め切られました。結果を計算しています。") % {
             "at": words.jst_day(auction.gate_closure_at)
         }
-    return " ".join(filter(None, (_served_sentence(results), _line_sentence(loadings))))
+    gap = " " if words.is_english() else ""
+    return gap.join(filter(None, (_served_sentence(results), _line_sentence(loadings))))
 
 
 def _served_sentence(results: Sequence[NeedResult]) -> str:

@@ -86,9 +86,9 @@ def koma_full(t: int) -> str:
     }
 
 
-def spans(stretches: Sequence[tuple[int, int]]) -> str:
-    """Half-open stretches of half hours as clock times."""
-    return gettext("、").join(f"{clock(first)}–{clock(end)}" for first, end in stretches)
+def spans(stretches: Sequence[tuple[int, int]]) -> list[str]:
+    """Half-open stretches of half hours as clock times, one text each."""
+    return [f"{clock(first)}–{clock(end)}" for first, end in stretches]
 
 
 def day_short(day: date) -> str:

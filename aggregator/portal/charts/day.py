@@ -141,7 +141,7 @@ def _need_label(plot: figure, chart: NeedChart, palette: Palette, t: int, sign: 
         text_align="right" if late else "left",
         text_baseline="top" if chart.is_down else "bottom",
         x_offset=-5 if late else 5,
-        y_offset=-2 if chart.is_down else -6,
+        y_offset=-3 if chart.is_down else 3,
     )
 
 

@@ -305,7 +305,7 @@ def _words(plot: figure, middles: Mapping[str, Sequence[float]], palette: Palett
     count = len(middles["x"])
     text = {"text_font": {"value": FONT}, "text_font_size": "11px"}
     columns = ("x", "y", "text", "align", "base", "dx", "dy")
-    halo = {"text_outline_color": palette["surface"]}
+    plate = {"background_fill_color": palette["surface"], "background_fill_alpha": 0.82}
     plot.text(
         x="x",
         y="y",
@@ -317,7 +317,7 @@ def _words(plot: figure, middles: Mapping[str, Sequence[float]], palette: Palett
         source=ColumnDataSource({name: [] for name in columns}, name="names"),
         text_color=palette["ink-2"],
         **text,
-        **halo,
+        **plate,
     )
     plot.text(
         x="x",
@@ -337,7 +337,7 @@ def _words(plot: figure, middles: Mapping[str, Sequence[float]], palette: Palett
         text_align="center",
         text_baseline="middle",
         **text,
-        **halo,
+        **plate,
     )
 
 

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from django import template
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 
@@ -22,11 +22,22 @@ OVER_RATIO = 1.0005
 register.filter("local", words.local_name)
 register.filter("megawatt", words.megawatt)
 register.filter("yen", words.yen)
-register.filter("spans", words.spans)
 register.filter("day_short", words.day_short)
 register.filter("day_long", words.day_long)
 register.filter("koma", words.koma)
 register.filter("koma_full", words.koma_full)
+
+
+@register.filter
+def spans(stretches: Sequence[tuple[int, int]]) -> SafeString | str:
+    """Write stretches of half hours; a line may break between two, never within one."""
+    if not stretches:
+        return words.UNKNOWN
+    return format_html_join(
+        gettext("、"),
+        '<span class="nowrap">{}</span>',
+        ((text,) for text in words.spans(stretches)),
+    )
 
 
 @register.filter

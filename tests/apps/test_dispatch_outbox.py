@@ -1,0 +1,261 @@
+"""The outbox: with its cause or not at all, out at least once, to nowhere dangerous."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, ClassVar
+
+import pytest
+from django.db import IntegrityError, connection, transaction
+
+from accounts.core.errors import Refused
+from accounts.jobs.models import Job
+from accounts.jobs.services import Claim, job_claim
+from aggregator.outbox import client, services
+from aggregator.outbox.models import MessageState, OutboxMessage
+from aggregator.outbox.selectors import messages_by_state
+
+OWN = client.Policy(plain_http=True, private_addresses=True)
+
+
+class Receiver(BaseHTTPRequestHandler):
+    """Answers as its path says, and keeps what came."""
+
+    seen: ClassVar[list[tuple[str, dict[str, str], bytes]]] = []
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.seen.append((self.path, dict(self.headers), body))
+        {
+            "/ok": lambda: self._answer(204),
+            "/busy": lambda: self._answer(503),
+            "/moved": self._moved,
+            "/endless": self._endless,
+            "/hang": lambda: time.sleep(8),
+            "/drip": self._drip,
+        }[self.path]()
+
+    def _answer(self, status: int) -> None:
+        self.send_response(status)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def _moved(self) -> None:
+        self.send_response(302)
+        self.send_header("Location", "/ok")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def _endless(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        try:
+            for _ in range(100_000):
+                self.wfile.write(b"x" * 10_000)
+        except OSError:
+            return
+
+    def _drip(self) -> None:
+        try:
+            for _ in range(20):
+                self.wfile.write(b"H")
+                time.sleep(0.5)
+        except OSError:
+            return
+
+    def log_message(self, *_: Any) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def receiver() -> Iterator[str]:
+    Receiver.seen.clear()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Receiver)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+def _claim(message: OutboxMessage) -> Claim:
+    job = Job.objects.get(kind=services.DELIVER_KIND, key=str(message.id))
+    Job.objects.filter(id=job.id).update(due_at="2000-01-01T00:00Z")
+    claim = job_claim(job_id=job.id)
+    assert claim is not None
+    return claim
+
+
+def _message(url: str) -> OutboxMessage:
+    return services.message_enqueue(
+        destination=url, body='{"a":"日本"}', cause="test:1", policy=OWN
+    )
+
+
+@pytest.mark.django_db
+def test_a_message_leaves_with_its_stable_id(receiver: str) -> None:
+    message = _message(f"{receiver}/ok")
+    assert services.message_deliver(claim=_claim(message), policy=OWN) == MessageState.DELIVERED
+    ((path, headers, body),) = Receiver.seen
+    assert (path, body.decode(), headers["Message-Id"]) == ("/ok", '{"a":"日本"}', str(message.id))
+    message.refresh_from_db()
+    assert (message.status, message.attempts_count) == (204, 1)
+    assert message.delivered_at is not None
+    assert messages_by_state() == {"DELIVERED": 1}
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("path", "error"), [("busy", "answered 503"), ("moved", "answered 302")])
+def test_a_refusal_or_redirect_is_tried_again_later(receiver: str, path: str, error: str) -> None:
+    message = _message(f"{receiver}/{path}")
+    assert services.message_deliver(claim=_claim(message), policy=OWN) == MessageState.WAITING
+    message.refresh_from_db()
+    assert (message.error, message.attempts_count) == (error, 1)
+    assert len(Receiver.seen) == 1  # a redirect is not followed
+    job = Job.objects.get(key=str(message.id))
+    assert job.state == "READY"
+    Receiver.seen.clear()
+    services.message_deliver(claim=_claim(message), policy=OWN)
+    assert Receiver.seen[0][1]["Message-Id"] == str(message.id)
+
+
+@pytest.mark.django_db
+def test_a_message_is_given_up_after_the_last_attempt(
+    receiver: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(services, "ATTEMPTS_MAX", 2)
+    message = _message(f"{receiver}/busy")
+    states = [services.message_deliver(claim=_claim(message), policy=OWN) for _ in range(2)]
+    assert states == [MessageState.WAITING, MessageState.DEAD]
+    assert Job.objects.get(key=str(message.id)).state == "DONE"
+
+
+@pytest.mark.django_db
+def test_a_message_rolled_back_with_its_cause_never_was() -> None:
+    with transaction.atomic():
+        services.message_enqueue(destination="https://example.com/", body="{}", cause="test:1")
+        transaction.set_rollback(True)
+    assert not OutboxMessage.objects.exists()
+    assert not Job.objects.filter(kind=services.DELIVER_KIND).exists()
+
+
+@pytest.mark.django_db
+def test_a_delivered_message_is_not_sent_again() -> None:
+    message = services.message_enqueue(destination="https://example.com/", body="{}", cause="t:1")
+    claim = _claim(message)
+    sent: list[str] = []
+
+    def send(url: str, **_: Any) -> int:
+        sent.append(url)
+        return 200
+
+    services.message_deliver(claim=claim, send=send)
+    Job.objects.filter(key=str(message.id)).update(state="READY")
+    services.message_deliver(claim=_claim(message), send=send)
+    assert sent == ["https://example.com/"]
+
+
+@pytest.mark.django_db
+def test_what_was_written_to_be_sent_cannot_be_changed() -> None:
+    services.message_enqueue(destination="https://example.com/", body="{}", cause="test:1")
+    for column in ("body", "destination"):
+        with pytest.raises(IntegrityError), transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(f"UPDATE outbox_outboxmessage SET {column} = 'other'")  # noqa: S608
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://example.com/",
+        "ftp://example.com/",
+        "https://example.com:22/",
+        "https://user:secret@example.com/",
+        "https:///path",
+        "https://[::1",
+        "file:///etc/passwd",
+        "",
+    ],
+)
+def test_destinations_that_may_never_be_called_are_refused_at_once(url: str) -> None:
+    with pytest.raises(Refused):
+        services.message_enqueue(destination=url, body="{}", cause="test:1")
+    assert not OutboxMessage.objects.exists()
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "127.0.0.1",
+        "localhost",
+        "10.0.0.1",
+        "192.168.1.1",
+        "169.254.169.254",
+        "0.0.0.0",  # noqa: S104 - an address to be refused
+        "100.64.0.1",
+        "[::1]",
+        "[::ffff:127.0.0.1]",
+        "[64:ff9b::7f00:1]",
+        "[2002:7f00:1::]",
+        "[fe80::1]",
+        "[fc00::1]",
+        "224.0.0.1",
+        "2130706433",
+    ],
+)
+def test_addresses_that_are_not_public_are_not_called(host: str) -> None:
+    with pytest.raises((client.DestinationRefused, client.DeliveryFailed)) as refusal:
+        client.post(f"https://{host}/", content=b"{}", headers={})
+    if isinstance(refusal.value, client.DeliveryFailed):
+        assert "resolve" in str(refusal.value)
+
+
+def test_public_addresses_are_public() -> None:
+    for text in ("8.8.8.8", "2606:4700:4700::1111", "::ffff:8.8.8.8"):
+        assert client.is_public(ipaddress.ip_address(text))
+
+
+def test_one_private_address_among_public_ones_spoils_the_name(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def answers(*_: Any, **__: Any) -> list[Any]:
+        return [
+            (socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, 443))
+            for address in ("8.8.8.8", "10.0.0.1")
+        ]
+
+    monkeypatch.setattr(socket, "getaddrinfo", answers)
+    with pytest.raises(client.DestinationRefused):
+        client.post("https://two-faced.example/", content=b"", headers={})
+
+
+def test_an_answer_without_end_is_cut(receiver: str) -> None:
+    started = time.monotonic()
+    status = client.post(f"{receiver}/endless", content=b"{}", headers={}, policy=OWN)
+    assert status == 200
+    assert time.monotonic() - started < client.TOTAL_S
+
+
+@pytest.mark.parametrize("path", ["hang", "drip"])
+def test_a_receiver_that_stalls_is_left_after_five_seconds(
+    receiver: str, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "TOTAL_S", 1.0)
+    started = time.monotonic()
+    with pytest.raises(client.DeliveryFailed):
+        client.post(f"{receiver}/{path}", content=b"{}", headers={}, policy=OWN)
+    assert time.monotonic() - started < 3.0
+
+
+def test_nobody_listening_is_a_failed_delivery() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with pytest.raises(client.DeliveryFailed):
+        client.post(f"http://127.0.0.1:{port}/", content=b"", headers={}, policy=OWN)

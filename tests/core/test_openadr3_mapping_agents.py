@@ -1,0 +1,123 @@
+"""How simulated sites behave: by hand, repeatable, and strict about their configuration."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from aggregator.protocols.openadr3.client.behaviour import (
+    AgentsConfig,
+    WrongConfig,
+    agents_config,
+    completed_count,
+    energy_kwh,
+)
+
+
+def _document(**changes: Any) -> dict[str, Any]:
+    resource = {"name": "r", "profile_kw": [1_000.0] * 48, **changes}
+    return {
+        "base_url": "http://127.0.0.1:1/openadr3/3.1.0",
+        "poll_s": 0.1,
+        "seed": 7,
+        "noise_ratio": 0.0,
+        "delivery_on": "2026-11-25",
+        "vens": [
+            {"ven_name": "v", "client_id": "c", "client_secret": "s", "resources": [resource]}
+        ],
+    }
+
+
+def _config(**changes: Any) -> AgentsConfig:
+    return agents_config(_document(**changes))
+
+
+def _ordered(**at: float) -> list[float]:
+    values = [0.0] * 48
+    for name, kw in at.items():
+        values[int(name.removeprefix("t"))] = kw
+    return values
+
+
+def test_without_an_order_the_meter_shows_the_profile() -> None:
+    config = _config()
+    # 1,000 kW for half an hour
+    assert energy_kwh(config, config.vens[0].resources[0], 10, _ordered()) == Decimal(500)
+
+
+def test_the_first_half_hour_of_an_order_loses_half_the_ramp() -> None:
+    config = _config()
+    resource = config.vens[0].resources[0]
+    ordered = _ordered(t34=-400, t35=-400)
+    # the ramp of 180 s is a tenth of 1,800 s, half of it is lost: 0.95 · 400 = 380 of 400 kW
+    assert energy_kwh(config, resource, 34, ordered) == Decimal("310.000")  # (1000 - 380) / 2
+    assert energy_kwh(config, resource, 35, ordered) == Decimal("300.000")
+    # and on the way back the same is kept: 20 kW
+    assert energy_kwh(config, resource, 36, ordered) == Decimal("490.000")
+
+
+def test_a_site_that_under_delivers_does_so_by_its_ratio() -> None:
+    config = _config(delivery_ratio=0.5)
+    ordered = _ordered(t34=-400, t35=-400)
+    assert energy_kwh(config, config.vens[0].resources[0], 35, ordered) == Decimal("400.000")
+
+
+def test_noise_is_the_same_for_the_same_seed_and_small() -> None:
+    document = _document() | {"noise_ratio": 0.01}
+    first, second = agents_config(document), agents_config(document)
+    other = agents_config(document | {"seed": 8})
+    values = [energy_kwh(first, first.vens[0].resources[0], t, _ordered()) for t in range(48)]
+    assert values == [
+        energy_kwh(second, second.vens[0].resources[0], t, _ordered()) for t in range(48)
+    ]
+    assert values != [
+        energy_kwh(other, other.vens[0].resources[0], t, _ordered()) for t in range(48)
+    ]
+    # never beyond three standard deviations of 1 %
+    assert all(Decimal(485) <= value <= Decimal(515) for value in values)
+
+
+def test_only_half_hours_that_ended_are_reported() -> None:
+    start = _config().day_starts_at
+    counts = [
+        completed_count(start, start + timedelta(minutes=minutes))
+        for minutes in (-60, 0, 29, 30, 89, 1440, 2000)
+    ]
+    assert counts == [0, 0, 0, 1, 2, 48, 48]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"profile_kw": [1.0] * 47},
+        {"profile_kw": [float("nan")] * 48},
+        {"profile_kw": ["x"] * 48},
+        {"delivery_ratio": -0.1},
+        {"delivery_ratio": float("inf")},
+    ],
+)
+def test_a_configuration_that_cannot_be_meant_is_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(WrongConfig):
+        _config(**wrong)
+
+
+@pytest.mark.parametrize("name", ["base_url", "seed", "delivery_on", "vens"])
+def test_a_missing_entry_is_named(name: str) -> None:
+    document = _document()
+    del document[name]
+    with pytest.raises(WrongConfig, match=name):
+        agents_config(document)
+
+
+def test_the_agents_need_no_django() -> None:
+    import subprocess
+    import sys
+
+    code = (
+        "import sys, aggregator.protocols.openadr3.client.agents;"
+        "sys.exit(any(name.split('.')[0] in ('django', 'rest_framework') for name in sys.modules))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

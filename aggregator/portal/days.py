@@ -111,6 +111,7 @@ def _page(request: HttpRequest, chosen: Chosen) -> dict[str, Any]:
         "results": results,
         "totals": facts.totals_of(results),
         "awards": awards,
+        "sees_all_awards": chosen.sight.may_everywhere("award.read"),
         "award_totals": facts.award_totals(awards or []),
         "instructions": instructions,
         "loading_rows_max": LOADING_ROWS_MAX,

@@ -313,6 +313,17 @@ def mechanism_word(name: str) -> str:
     }.get(name, gettext("約定"))
 
 
+def leg_word(name: str) -> str:
+    """Return which side of a bid an award is, in words."""
+    return {
+        "STEPS": gettext("段階"),
+        "CHARGE": gettext("充電"),
+        "DISCHARGE": gettext("放電"),
+        "SHIFT_OUT": gettext("移動元"),
+        "SHIFT_IN": gettext("移動先"),
+    }.get(name, name)
+
+
 def by_merit(shares: Sequence[Contribution]) -> list[Contribution]:
     """Order from cheap to dear."""
     return sorted(

@@ -10,12 +10,23 @@ from typing import Any
 from django.db import connection
 from django.http import HttpRequest
 from django.urls import reverse
-from django.utils.translation import gettext
+from django.utils.translation import gettext, gettext_noop
 
 from aggregator.portal import words
 from aggregator.portal.sight import Sight, sight_of
 from aggregator.portal.tokens import THEMES
 
+# labels of accounts.parties.roles, named here so that the catalogue has them
+ROLE_NAMES = (
+    gettext_noop("取引担当（事業者）"),
+    gettext_noop("閲覧（事業者）"),
+    gettext_noop("系統計画（送配電）"),
+    gettext_noop("承認（送配電）"),
+    gettext_noop("市場運用（アグリゲーター）"),
+    gettext_noop("精算（アグリゲーター）"),
+    gettext_noop("監査"),
+    gettext_noop("管理者"),
+)
 THEME_COOKIE = "theme"
 CLOCK_SQL = """
     SELECT market_now(), coalesce((SELECT speed_ratio FROM clock_marketclock WHERE id = 1), 1)
@@ -106,6 +117,7 @@ def frame(request: HttpRequest, *, page: str, now: MarketTime | None = None) -> 
         "rail": rail_of(request, sight, page=page),
         "theme": theme_in(request),
         "organisation_name": words.local_name(sight.organisation) if sight.organisation else "",
+        "role_name": gettext(sight.role_label) if sight.role_label else "",
         "other_language": "ja" if words.is_english() else "en",
         "other_language_name": "日本語" if words.is_english() else "English",
     }

@@ -12,7 +12,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 
-from aggregator.portal import words
+from aggregator.portal import facts, words
 
 register = template.Library()
 
@@ -26,6 +26,9 @@ register.filter("day_short", words.day_short)
 register.filter("day_long", words.day_long)
 register.filter("koma", words.koma)
 register.filter("koma_full", words.koma_full)
+register.filter("need_place", facts.place_word)
+register.filter("mechanism", facts.mechanism_word)
+register.filter("leg", facts.leg_word)
 
 
 @register.filter

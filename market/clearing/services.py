@@ -13,6 +13,7 @@ from django.db.models.expressions import RawSQL
 
 from accounts.audit.services import entry_append
 from accounts.core.errors import ClaimLost
+from accounts.jobs.failpoints import failpoint
 from accounts.jobs.services import Claim, job_create, job_finish, job_kept, job_step
 from market.clearing.book import snapshot_of_book
 from market.clearing.engine import SolverEngine
@@ -56,9 +57,11 @@ def clearing_run_execute(*, claim: Claim) -> None:
     try:
         with job_kept(claim=claim):
             job_step(claim=claim, step="約定計算")
+            failpoint("clearing.started")
             result = engine().clear_bytes(snapshot, deadline_s=deadline_s)
             job_step(claim=claim, step="検証")
             certificate = _verified(snapshot, result)
+            failpoint("clearing.verified")
     except SolverFailed as failure:
         if isinstance(failure, TRANSIENT) and not claim.is_last_attempt:
             raise
@@ -152,15 +155,18 @@ def _publish(
         },
     )
     job_finish(claim=claim)
+    failpoint("clearing.before_commit")
 
 
 def _follow_up(auction: Auction) -> None:
     """Put on the list what comes after a result; which jobs is the upper layers' to say."""
+    payload = {"auction": str(auction.id)}
     for kind in settings.JOBS_AFTER_PUBLICATION:
-        job_create(kind=kind, key=str(auction.id))
+        job_create(kind=kind, key=str(auction.id), payload=payload)
     delivery_end = auction.delivery_start + timedelta(days=1)
     for kind, lag_h in settings.JOBS_AFTER_DELIVERY:
-        job_create(kind=kind, key=str(auction.id), due_at=delivery_end + timedelta(hours=lag_h))
+        due_at = delivery_end + timedelta(hours=lag_h)
+        job_create(kind=kind, key=str(auction.id), payload=payload, due_at=due_at)
 
 
 def _fail_rows(run: ClearingRun, failure: Exception) -> None:

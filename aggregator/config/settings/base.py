@@ -135,8 +135,8 @@ CONTENT_SECURITY_POLICY = {
 # whether accounts.clock may move market time away from the database's clock
 MARKET_CLOCK_MAY_SHIFT = False
 
-# a worker silent for this long is replaced; long work renews its lease three times as often
-JOB_LEASE_S = 15
+# places where a test lets a process die or wait; none outside test settings
+FAILPOINTS: dict[str, str] = {}
 
 JOB_LEASE_S = env.integer("JOB_LEASE_S", low=1, high=3600)
 

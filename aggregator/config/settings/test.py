@@ -25,3 +25,7 @@ from aggregator.config.settings.local import DATABASES  # noqa: E402 - likewise
 if "DATABASE_URL" not in os.environ:
     DATABASES["default"]["NAME"] = f"wattbit_test_{os.getpid()}"
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+JOB_LEASE_S = 2  # tests of dead workers wait for it
+FAILPOINTS = dict(
+    entry.split("=", 1) for entry in os.environ.get("FAILPOINTS", "").split(",") if entry
+)

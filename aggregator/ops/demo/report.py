@@ -192,8 +192,8 @@ def lines_of(facts: Facts, seconds: Mapping[str, float]) -> Iterator[str]:
     yield from _statement_lines(facts["statements"])
     yield ""
     yield (
-        f"Trial balance  {facts['trial_balance_jpy']} JPY over {facts['transfers_count']} transfers; "
-        f"clearing account {facts['clearing_house_jpy']} JPY"
+        f"Trial balance  {facts['trial_balance_jpy']} JPY over "
+        f"{facts['transfers_count']} transfers; clearing account {facts['clearing_house_jpy']} JPY"
     )
     certificate = "passed" if facts["certificate_passed"] else "FAILED"
     yield f"Certificate    {certificate}; replay identical: {facts['replay_identical']}"
@@ -207,17 +207,8 @@ def _need_lines(facts: Facts) -> Iterator[str]:
     yield ""
     yield f"Bids           {', '.join(f'{count} {state}' for state, count in bids.items())}"
     yield ""
-    header = (
-        "Need",
-        "place",
-        "dir",
-        "peak MW",
-        "served MWh",
-        "unserved",
-        "max JPY/kWh",
-        "cost JPY",
-    )
-    yield f"{header[0]:<18}{header[4]:>11}{header[5]:>10}{header[3]:>9}{header[6]:>13}{header[7]:>14}"
+    heads = (("served MWh", 11), ("unserved", 10), ("peak MW", 9), ("max JPY/kWh", 13), ("JPY", 14))
+    yield f"{'Need':<18}" + "".join(f"{head:>{width}}" for head, width in heads)
     for need in facts["needs"]:
         yield (
             f"{need['code'][:17]:<18}{need['served_kwh'] / 1000:>11.1f}"

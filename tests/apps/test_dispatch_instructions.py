@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 from django.db import IntegrityError, connection, transaction
@@ -290,3 +292,10 @@ def test_jobs_of_dispatch_are_known_to_the_worker() -> None:
 
     app.loader.import_default_modules()
     assert dispatching.WORK.keys() <= app.tasks.keys()
+
+
+def test_the_documents_table_of_states_is_the_one_of_the_code() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "dispatch.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| ([A-Z_]+) \| ([A-Z_]+) \|", text, flags=re.MULTILINE)
+    edges = [(before, after) for before, all_after in TRANSITIONS.items() for after in all_after]
+    assert sorted(rows) == sorted(edges)

@@ -1,9 +1,11 @@
 """Register meters and rules, take in readings: validated whole, copied in, never changed."""
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 from django.db import connection, transaction
@@ -14,6 +16,7 @@ from accounts.core.errors import Refused, ensure
 from accounts.core.numbers import decimals_of
 from accounts.fields import KWH_MAX
 from aggregator.core.baselines import INTERVAL_COUNT
+from aggregator.metering.limits import bulk_limits_set
 from aggregator.metering.models import DeclaredSchedule, Meter, Quality, Stage
 from market.registry.models import Resource, Site
 
@@ -27,6 +30,18 @@ ENERGY_RULE = f"a Decimal between -{KWH_MAX} and {KWH_MAX} kWh with at most 3 pl
 
 # One lock for making partitions; two ingests of a new month would otherwise collide.
 PARTITION_LOCK = 7_301_001
+
+# The common shape of a value in bounds: anything else, such as 1E+3 or NaN, is looked at closely.
+PLAIN_KWH = re.compile(r"-?[0-9]{1,9}(\.[0-9]{1,3})?", re.ASCII)
+NULL = "\\N"
+
+# A line's key orders it by half hour, meter and stage, which is the append order of the table.
+Line = tuple[int, str]
+STAGE_BITS = 2
+SLOT_SHIFT = 42
+STAGE_MASK = (1 << STAGE_BITS) - 1
+METER_MASK = (1 << SLOT_SHIFT) - 1
+OK_QUALITY, LOWEST_STAGE, HIGHEST_STAGE = int(Quality.OK), int(Stage.PRELIMINARY), int(Stage.FINAL)
 
 COPY_SQL = (
     "COPY metering_intervalreading (meter_id, start_at, energy_kwh, quality, revision, stage,"
@@ -48,8 +63,8 @@ class ReadingRow(NamedTuple):
     point_number: str
     start_at: datetime
     energy_kwh: Decimal | None
-    quality: int = Quality.OK
-    stage: int = Stage.PRELIMINARY
+    quality: int = int(Quality.OK)
+    stage: int = int(Stage.PRELIMINARY)
     available_at: datetime | None = None
 
 
@@ -165,7 +180,6 @@ def _relation_exists(cursor: Any, name: str) -> bool:
     return bool(cursor.fetchone()[0])
 
 
-@transaction.atomic
 def readings_ingest(*, rows: Sequence[ReadingRow], source: str) -> Ingested:
     """Take in a batch of readings, all or nothing.
 
@@ -199,11 +213,22 @@ def readings_ingest(*, rows: Sequence[ReadingRow], source: str) -> Ingested:
     if not rows:
         return Ingested(added=0, revised=0, unchanged=0)
     now = market_now()
-    lines = _validated(rows, now)
-    first_at, last_at = _span(lines)
+    lines = _validated(rows, source, now)
+    # A batch takes longer to check than a transaction may wait: it is opened afterwards.
+    with transaction.atomic():
+        bulk_limits_set()
+        return _taken_in(lines, source)
+
+
+def _taken_in(lines: Sequence[Line], source: str) -> Ingested:
+    """Write the validated lines that say something new."""
+    first_at, last_at = _at(lines[0][0] >> SLOT_SHIFT), _at(lines[-1][0] >> SLOT_SHIFT)
     reading_partitions_ensure(months=_months(lines))
     stored = _stored(lines, first_at, last_at)
-    copied, revised = _copy_text(lines, stored, source)
+    revised = 0
+    copied = [text for _, text in lines]
+    if stored or _has_stages(lines):
+        copied, revised = _revisions(lines, stored)
     if copied:
         with (
             connection.wrap_database_errors,
@@ -225,153 +250,156 @@ def readings_ingest(*, rows: Sequence[ReadingRow], source: str) -> Ingested:
     return Ingested(added=len(copied), revised=revised, unchanged=len(lines) - len(copied))
 
 
-class _Line(NamedTuple):
-    """A validated row: half hours since 1970 and meter first, so that sorting is append order."""
+def _validated(rows: Sequence[ReadingRow], source: str, now: datetime) -> list[Line]:
+    """Check every row in plain Python; return COPY text in append order.
 
-    slot: int
-    meter_id: int
-    stage: int
-    energy: str
-    quality: int
-    available: str
-
-
-def _validated(rows: Sequence[ReadingRow], now: datetime) -> list[_Line]:
-    """Check every row in plain Python and return them in append order.
-
-    This loop runs once per reading of the whole market, so the common case is a handful of
-    cheap tests; what fails one is told apart by :func:`_refuse`.
+    This loop runs once per reading of the whole market. The common case is a few cheap tests
+    and one line of text; what they don't recognise is looked at again by :func:`_line_of`,
+    which knows every rule.
     """
     meters = dict(
         Meter.objects.filter(point_number__in={row[0] for row in rows}).values_list(
             "point_number", "id"
         )
     )
-    now_s = int(now.timestamp())
-    earliest_s = int((now - READING_AGE_MAX).timestamp())
-    now_text = now.isoformat()
-    seen: set[tuple[int, int, int]] = set()
-    lines: list[_Line] = []
-    for n, (point_number, start_at, energy_kwh, quality, stage, available_at) in enumerate(rows):
+    halves: dict[datetime, tuple[int, str]] = {}
+    tail = f"\t{now.isoformat()}\t{source}\n"
+    lines: list[Line] = []
+    add = lines.append
+    is_plain = PLAIN_KWH.fullmatch
+    for n, row in enumerate(rows):
+        point_number, start_at, energy_kwh, quality, stage, available_at = row
+        half = halves.get(start_at) if type(start_at) is datetime else None
         meter_id = meters.get(point_number)
         if (
-            meter_id is None
-            or type(start_at) is not datetime
-            or start_at.tzinfo is None
-            or quality not in _QUALITIES
-            or stage not in _STAGES
+            half is not None
+            and meter_id is not None
+            and type(energy_kwh) is Decimal
+            and is_plain(text := str(energy_kwh))
+            and available_at is None
+            and type(quality) is type(stage) is int
+            and quality == OK_QUALITY
+            and LOWEST_STAGE <= stage <= HIGHEST_STAGE
         ):
-            raise _refuse(n, rows[n], meter_id)
-        start_s, rest_us = int(start_at.timestamp()), start_at.microsecond
-        if (
-            rest_us
-            or start_s % HALF_HOUR_S
-            or start_s + HALF_HOUR_S > now_s
-            or start_s < earliest_s
-        ):
-            raise _refuse(n, rows[n], meter_id)
-        energy = _energy_text(energy_kwh, quality)
-        if energy is None:
-            raise _refuse(n, rows[n], meter_id)
-        available = now_text
-        if available_at is not None:
-            available = _available_text(n, available_at, start_s, now)
-        slot = start_s // HALF_HOUR_S
-        seen.add((slot, meter_id, stage))
-        lines.append(_Line(slot, meter_id, stage, energy, quality, available))
-        if len(seen) != len(lines):
+            slot, start = half
+            add(
+                (
+                    slot << SLOT_SHIFT | meter_id << STAGE_BITS | stage,
+                    f"{meter_id}\t{start}\t{text}\t0\t1\t{stage}{tail}",
+                )
+            )
+        else:
+            add(_line_of(n, row, meter_id, source, now))
+            halves[start_at] = (int(start_at.timestamp()) // HALF_HOUR_S, start_at.isoformat())
+    lines.sort()
+    for (key, _), (following, _) in pairwise(lines):
+        if key == following:
             raise ReadingRefused(
-                field=f"rows[{n}].start_at",
-                value=start_at.isoformat(),
+                field="rows",
+                value=_at(key >> SLOT_SHIFT).isoformat(),
                 rule="each meter, half hour and stage once in a batch",
             )
-    lines.sort()
     return lines
 
 
-_QUALITIES = frozenset(int(quality) for quality in Quality)
-_STAGES = frozenset(int(stage) for stage in Stage)
+def _line_of(n: int, row: ReadingRow, meter_id: int | None, source: str, now: datetime) -> Line:
+    """Check one row against every rule, one by one.
 
+    Raises
+    ------
+    ReadingRefused
+        With the row's number and the first rule it breaks.
+    """
+    point_number, start_at, energy_kwh, quality, stage, available_at = row
 
-def _energy_text(energy_kwh: object, quality: int) -> str | None:
-    """Return the value as COPY text, or None if it breaks the rule."""
-    if energy_kwh is None:
-        return "\\N" if quality == Quality.MISSING else None
-    if type(energy_kwh) is not Decimal or quality == Quality.MISSING:
-        return None
-    text = str(energy_kwh)
-    point = text.find(".")
-    # NaN, infinities and exponents are the only texts with letters.
-    if not text[-1].isdigit() or "E" in text or (point >= 0 and len(text) - point > PLACES_KWH + 1):
-        return None
-    return text if KWH_LOW <= energy_kwh <= KWH_HIGH else None
+    def require(holds: bool, field: str, value: object, rule: str) -> None:  # noqa: FBT001
+        if not holds:
+            raise ReadingRefused(field=f"rows[{n}].{field}", value=value, rule=rule)
 
-
-def _available_text(n: int, available_at: object, start_s: int, now: datetime) -> str:
-    if type(available_at) is not datetime or available_at.tzinfo is None:
-        raise ReadingRefused(
-            field=f"rows[{n}].available_at", value=available_at, rule="a date-time with its offset"
-        )
-    if not start_s + HALF_HOUR_S <= available_at.timestamp() or available_at > now:
-        raise ReadingRefused(
-            field=f"rows[{n}].available_at",
-            value=available_at.isoformat(),
-            rule="after the half hour's end and not in the future",
-        )
-    return available_at.isoformat()
-
-
-def _refuse(n: int, row: ReadingRow, meter_id: int | None) -> ReadingRefused:
-    """Say which rule the row breaks."""
-    point_number, start_at, energy_kwh, quality, stage, _ = row
-    aware = isinstance(start_at, datetime) and start_at.utcoffset() is not None
-    tests: list[tuple[bool, str, object, str]] = [
-        (meter_id is None, "point_number", point_number, "a registered meter"),
-        (not aware, "start_at", start_at, "a date-time with its UTC offset"),
-        (quality not in _QUALITIES, "quality", quality, "a known quality"),
-        (stage not in _STAGES, "stage", stage, "a known stage"),
-        (
-            aware and (start_at.microsecond != 0 or int(start_at.timestamp()) % HALF_HOUR_S != 0),
-            "start_at",
-            start_at,
-            "the start of a half hour",
-        ),
-        (
-            quality in _QUALITIES and _energy_text(energy_kwh, quality) is None,
-            "energy_kwh",
-            energy_kwh,
-            "nothing, because it is MISSING" if quality == Quality.MISSING else ENERGY_RULE,
-        ),
-    ]
-    for broken, field, value, rule in tests:
-        if broken:
-            return ReadingRefused(field=f"rows[{n}].{field}", value=value, rule=rule)
-    return ReadingRefused(
-        field=f"rows[{n}].start_at",
-        value=start_at.isoformat(),
-        rule="a half hour that has ended, at most five years ago",
+    require(meter_id is not None, "point_number", point_number, "a registered meter")
+    require(_is_zoned(start_at), "start_at", start_at, "a date-time with its UTC offset")
+    require(_is_member(quality, Quality), "quality", quality, "a known quality")
+    require(_is_member(stage, Stage), "stage", stage, "a known stage")
+    start_s = int(start_at.timestamp())
+    require(
+        start_at.microsecond == 0 and start_s % HALF_HOUR_S == 0,
+        "start_at",
+        start_at,
+        "the start of a half hour",
+    )
+    require(
+        start_at + HALF_HOUR <= now and start_at >= now - READING_AGE_MAX,
+        "start_at",
+        start_at.isoformat(),
+        "a half hour that has ended, at most five years ago",
+    )
+    missing = quality == Quality.MISSING
+    energy = _energy_text(energy_kwh)
+    require(
+        (energy_kwh is None) if missing else energy is not None,
+        "energy_kwh",
+        energy_kwh,
+        "nothing, because it is MISSING" if missing else ENERGY_RULE,
+    )
+    if available_at is None:
+        available_at = now
+    require(
+        _is_zoned(available_at), "available_at", available_at, "a date-time with its UTC offset"
+    )
+    require(
+        start_at + HALF_HOUR <= available_at <= now,
+        "available_at",
+        available_at.isoformat(),
+        "after the half hour's end and not in the future",
+    )
+    key = start_s // HALF_HOUR_S << SLOT_SHIFT | (meter_id or 0) << STAGE_BITS | int(stage)
+    return key, (
+        f"{meter_id}\t{start_at.isoformat()}\t{energy or NULL}\t{int(quality)}\t1\t{int(stage)}"
+        f"\t{available_at.isoformat()}\t{source}\n"
     )
 
 
-def _span(lines: Sequence[_Line]) -> tuple[datetime, datetime]:
-    return _at(lines[0].slot), _at(lines[-1].slot)
+def _is_zoned(value: object) -> bool:
+    return type(value) is datetime and value.utcoffset() is not None
+
+
+def _is_member(value: object, choices: type[Quality] | type[Stage]) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value in choices.values
+
+
+def _energy_text(energy_kwh: object) -> str | None:
+    """Return the value as COPY text, or None if it breaks the rule."""
+    if type(energy_kwh) is not Decimal:
+        return None
+    text = str(energy_kwh)
+    if PLAIN_KWH.fullmatch(text):
+        return text
+    # The bounds themselves have one digit more.
+    return text if text in {str(KWH_LOW), str(KWH_HIGH)} else None
 
 
 def _at(slot: int) -> datetime:
     return datetime.fromtimestamp(slot * HALF_HOUR_S, tz=UTC)
 
 
-def _months(lines: Sequence[_Line]) -> set[tuple[int, int]]:
-    slots = {line.slot // INTERVAL_COUNT for line in lines}
-    days = (_at(slot * INTERVAL_COUNT) for slot in slots)
-    return {(day.year, day.month) for day in days}
+def _months(lines: Sequence[Line]) -> set[tuple[int, int]]:
+    days = {(key >> SLOT_SHIFT) // INTERVAL_COUNT for key, _ in lines}
+    starts = (_at(day * INTERVAL_COUNT) for day in days)
+    return {(start.year, start.month) for start in starts}
+
+
+def _has_stages(lines: Sequence[Line]) -> bool:
+    """Whether a half hour of a meter comes with more than one stage."""
+    return any(
+        key >> STAGE_BITS == following >> STAGE_BITS for (key, _), (following, _) in pairwise(lines)
+    )
 
 
 def _stored(
-    lines: Sequence[_Line], first_at: datetime, last_at: datetime
-) -> dict[tuple[int, int], list[tuple[int, int, int, str]]]:
+    lines: Sequence[Line], first_at: datetime, last_at: datetime
+) -> dict[int, list[tuple[int, int, int, str]]]:
     """Fetch what is stored for the batch's meters and span: (stage, revision, quality, text)."""
-    meter_ids = sorted({line.meter_id for line in lines})
+    meter_ids = sorted({(key & METER_MASK) >> STAGE_BITS for key, _ in lines})
     with connection.cursor() as cursor:
         # Writers of the same meters take turns, so that revisions stay dense.
         cursor.execute(
@@ -386,43 +414,38 @@ def _stored(
             """,
             [first_at, last_at, meter_ids],
         )
-        stored: dict[tuple[int, int], list[tuple[int, int, int, str]]] = {}
+        stored: dict[int, list[tuple[int, int, int, str]]] = {}
         for slot, meter_id, *rest in cursor:
-            stored.setdefault((slot, meter_id), []).append(tuple(rest))
+            half = slot << SLOT_SHIFT - STAGE_BITS | meter_id
+            stored.setdefault(half, []).append(tuple(rest))
     return stored
 
 
-def _copy_text(
-    lines: Sequence[_Line],
-    stored: dict[tuple[int, int], list[tuple[int, int, int, str]]],
-    source: str,
+def _revisions(
+    lines: Sequence[Line], stored: dict[int, list[tuple[int, int, int, str]]]
 ) -> tuple[list[str], int]:
-    """Write the lines that say something new as COPY text; also count the revisions."""
-    starts = {line.slot: _at(line.slot).isoformat() for line in lines}
+    """Leave out what is stored already and number the rest; also count the revisions."""
     copied: list[str] = []
     revised = 0
-    last_key, revision = (0, 0), 0
-    for slot, meter_id, stage, energy, quality, available in lines:
-        known = stored.get((slot, meter_id)) if stored else None
-        if known:
-            same_stage = [entry for entry in known if entry[0] == stage]
-            latest = max(same_stage, key=lambda entry: entry[1]) if same_stage else None
-            if latest and latest[2] == quality and _same(latest[3], energy):
-                continue
-            revised += latest is not None
+    last_half, revision = 0, 0
+    for key, text in lines:
+        half, stage = key >> STAGE_BITS, key & STAGE_MASK
+        meter, start, energy, quality, _, *rest = text.split("\t")
+        known = stored.get(half, [])
+        latest = max((entry for entry in known if entry[0] == stage), default=None)
+        if latest and latest[2] == int(quality) and _same(latest[3], energy):
+            continue
+        revised += latest is not None
         # Two stages of one half hour may come in one batch: revisions go on counting.
-        if (slot, meter_id) != last_key:
-            last_key = (slot, meter_id)
-            revision = max((entry[1] for entry in known), default=0) if known else 0
+        if half != last_half:
+            last_half = half
+            revision = max((entry[1] for entry in known), default=0)
         revision += 1
-        copied.append(
-            f"{meter_id}\t{starts[slot]}\t{energy}\t{quality}\t{revision}\t{stage}"
-            f"\t{available}\t{source}\n"
-        )
+        copied.append("\t".join((meter, start, energy, quality, str(revision), *rest)))
     return copied, revised
 
 
 def _same(one: str, other: str) -> bool:
-    if "\\N" in {one, other}:
+    if NULL in {one, other}:
         return one == other
     return Decimal(one) == Decimal(other)

@@ -21,6 +21,7 @@ from aggregator.core import baselines as core
 from aggregator.core.delivery import Delivered, Direction, Ordered, deliver
 from aggregator.core.settlement import rules_from_mapping
 from aggregator.metering import selectors
+from aggregator.metering.limits import bulk_limits_set
 from aggregator.metering.models import (
     Baseline,
     BaselineMethod,
@@ -155,6 +156,7 @@ def verification_execute(
         raise NotFound(field="auction", value=str(auction_id), rule="an auction")
     outcome = _computed(auction, VerificationStage(stage))
     with transaction.atomic():
+        bulk_limits_set()
         verification = _written(outcome)
         if claim is not None:
             job_finish(claim=claim)

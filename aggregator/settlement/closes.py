@@ -14,6 +14,7 @@ from accounts.jobs.services import Claim, job_create, job_finish, job_postpone
 from accounts.ledger.selectors import trial_balance_at
 from accounts.ledger.services import TransferDraft, transfers_post
 from aggregator.core.settlement import rules_from_mapping
+from aggregator.metering.limits import bulk_limits_set
 from aggregator.metering.models import VerificationStage
 from aggregator.metering.verifications import verification_execute
 from aggregator.settlement.models import (
@@ -162,6 +163,7 @@ def period_close(*, period_id: int, claim: Claim | None = None) -> SettlementPer
     BrokenInvariant
         If the lines do not sum to zero or the clearing account does not end at zero.
     """
+    bulk_limits_set()
     period = SettlementPeriod.objects.select_for_update().filter(id=period_id).first()
     if period is None:
         raise NotFound(field="period", value=period_id, rule="a settlement period")

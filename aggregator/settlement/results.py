@@ -195,7 +195,8 @@ class PublishedResult:
     def _sensitivity(self) -> Mapping[str, Mapping[str, Decimal]]:
         return {
             place["id"]: {
-                element: Decimal(str(value)) for element, value in place["sensitivity_kw_per_kw"].items()
+                element: Decimal(str(value))
+                for element, value in place["sensitivity_kw_per_kw"].items()
             }
             for place in self.document["places"]
         }

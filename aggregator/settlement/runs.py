@@ -25,6 +25,7 @@ from aggregator.core.settlement import (
     residual_lines,
     rules_from_mapping,
 )
+from aggregator.metering.limits import bulk_limits_set
 from aggregator.metering.models import DeliveryVerification, VerificationStage
 from aggregator.metering.selectors import verification_latest
 from aggregator.settlement.lines import award_lines_insert, clearing_left, lines_copy
@@ -79,6 +80,7 @@ def settlement_run_execute(*, auction_id: UUID, kind: str | None = None) -> Sett
     BrokenInvariant
         If the lines leave more in the clearing account than the result published as residual.
     """
+    bulk_limits_set()
     inputs = _inputs(auction_id, kind)
     latest = (
         SettlementRun.objects.filter(auction=inputs.auction, kind=inputs.kind)

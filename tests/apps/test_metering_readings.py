@@ -134,6 +134,8 @@ def test_two_stages_of_a_half_hour_may_come_in_one_batch(meter: Meter) -> None:
         ({"energy_kwh": None}, "energy_kwh"),
         ({"quality": Quality.MISSING}, "energy_kwh"),
         ({"quality": 9}, "quality"),
+        ({"quality": True}, "quality"),
+        ({"stage": "FINAL"}, "stage"),
         ({"stage": 0}, "stage"),
         ({"available_at": datetime(2026, 11, 25, 9)}, "available_at"),  # noqa: DTZ001
         ({"available_at": NOON}, "available_at"),

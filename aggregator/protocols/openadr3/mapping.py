@@ -86,24 +86,17 @@ class Reading:
 
 def program_body(name: str) -> dict[str, Any]:
     """Return the program of that name: what its events and reports carry."""
-    descriptors: dict[str, list[dict[str, Any]]] = {
-        DISPATCH_PROGRAM: [
-            {"objectType": "EVENT_PAYLOAD_DESCRIPTOR", "payloadType": SETPOINT, "units": "KW"},
-        ],
-        METERING_PROGRAM: [
-            {
-                "objectType": "REPORT_PAYLOAD_DESCRIPTOR",
-                "payloadType": USAGE,
-                "readingType": "DIRECT_READ",
-                "units": "KWH",
-            },
-        ],
-    }
-    return {
+    body: dict[str, Any] = {
         "programName": name,
-        "payloadDescriptors": descriptors[name],
         "attributes": [{"type": "BINDING_EVENTS", "values": [name == DISPATCH_PROGRAM]}],
     }
+    if name == DISPATCH_PROGRAM:
+        # The metering program has none: a client in the field cannot read the descriptor of a
+        # report here, and the event's report descriptors say the same.
+        body["payloadDescriptors"] = [
+            {"objectType": "EVENT_PAYLOAD_DESCRIPTOR", "payloadType": SETPOINT, "units": "KW"},
+        ]
+    return body
 
 
 def dispatch_event(

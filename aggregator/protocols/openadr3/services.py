@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
+from django.db.models import prefetch_related_objects
 
 from accounts.audit.services import entry_append
 from accounts.core.errors import NotFound
@@ -55,6 +56,7 @@ def instructions_send(*, claim: Claim) -> int:
     auction = Auction.objects.get(id=UUID(claim.payload["auction"]))
     metering_event_publish(auction=auction)
     sent = instructions_send_due(auction_id=auction.id)
+    prefetch_related_objects(sent, "intervals")
     program = program_ensure(name=mapping.DISPATCH_PROGRAM) if sent else None
     for instruction in sent:
         if program is not None:
@@ -68,7 +70,7 @@ def event_publish(*, instruction: DispatchInstruction, program: Program) -> Even
     target = instruction.resource.code
     ordered = [
         mapping.Ordered(start_at=row.start_at, quantity_kw=row.quantity_kw)
-        for row in instruction.intervals.order_by("t")
+        for row in instruction.intervals.all()
     ]
     body = mapping.dispatch_event(
         program_id=str(program.id),

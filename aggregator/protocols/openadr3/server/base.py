@@ -48,9 +48,10 @@ class HasScope(BasePermission):
     def has_permission(self, request: Request, view: Any) -> bool:
         """Tell a missing token (401) from a missing scope (403)."""
         caller = caller_from(request)
-        wanted = view.scopes.get(request.method, ())
+        wanted = view.scopes.get("GET" if request.method == "HEAD" else request.method, ())
         if caller.scopes.isdisjoint(wanted):
-            raise exceptions.PermissionDenied(f"needs the scope {' or '.join(wanted)}")
+            rule = f"needs the scope {' or '.join(wanted)}" if wanted else "not for clients"
+            raise exceptions.PermissionDenied(rule)
         return True
 
 

@@ -1,0 +1,175 @@
+"""The admin lists every model, shows facts as facts, and keeps seals and keys closed."""
+
+from __future__ import annotations
+
+import pytest
+from django.apps import apps
+from django.contrib import admin
+from django.contrib.admin.models import LogEntry
+from django.contrib.sessions.models import Session
+from django.db import connection
+from django.db.models import Model
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+from unfold.admin import ModelAdmin
+
+from accounts.audit.models import AuditEntry
+from accounts.fields.admin import CappedPaginator, FactAdmin
+from accounts.parties.models import Organisation, User
+from tests import cast
+from tests.portal.conftest import client_of
+
+OURS = ("accounts", "market", "aggregator")
+# rows that a person may edit; everything else is a fact that services add
+EDITABLE = {
+    "parties.organisation", "parties.user", "parties.membership", "parties.apiclient",
+    "auth.group", "registry.area", "registry.scaleclass", "registry.site", "registry.resource",
+    "registry.storageunit", "registry.workloadclass", "registry.opticalpath",
+    "registry.portfolio", "registry.marketproduct",
+}  # fmt: skip
+QUERIES_MAX = 12
+
+
+def listed(model: type[Model]) -> str:
+    return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
+
+
+def superuser() -> User:
+    return User.objects.create_superuser("root", password=cast.PASSWORD)
+
+
+def test_every_model_is_registered_with_the_theme() -> None:
+    missing = [
+        model._meta.label for model in apps.get_models()
+        if not isinstance(admin.site._registry.get(model), ModelAdmin)
+    ]  # fmt: skip
+    assert missing == []
+
+
+def test_what_may_be_edited_is_written_down() -> None:
+    editable = {
+        model._meta.label_lower
+        for model, shown in admin.site._registry.items()
+        if not isinstance(shown, FactAdmin) and model._meta.label_lower != "clock.marketclock"
+    }
+    assert editable == EDITABLE
+
+
+def test_every_list_opens_with_few_queries(day: cast.MarketDay) -> None:
+    client = client_of(superuser())
+    slow = {}
+    for model in admin.site._registry:
+        with CaptureQueriesContext(connection) as queries:
+            answer = client.get(listed(model))
+        assert answer.status_code == 200, model._meta.label
+        if len(queries) > QUERIES_MAX:
+            slow[model._meta.label] = len(queries)
+    assert slow == {}
+
+
+def test_rows_of_the_day_open_and_lead_from_award_to_bid_and_need(day: cast.MarketDay) -> None:
+    client = client_of(day.places.people.desk)
+    award = day.awards["inzai-defer"]
+    body = client.get(reverse("admin:clearing_award_change", args=[award.pk])).content.decode()
+    assert reverse("admin:trading_bid_change", args=[award.bid_id]) in body
+    assert (
+        reverse("admin:trading_need_changelist") + f"?auction__id__exact={award.auction_id}" in body
+    )
+
+
+def test_staff_look_but_do_not_touch_facts(day: cast.MarketDay) -> None:
+    client = client_of(superuser())
+    award = day.awards["inzai-defer"]
+    address = reverse("admin:clearing_award_change", args=[award.pk])
+    assert client.post(address, {"version": 7}).status_code == 403
+    assert client.get(reverse("admin:clearing_award_add")).status_code == 403
+    assert client.post(reverse("admin:clearing_award_delete", args=[award.pk])).status_code == 403
+    award.refresh_from_db()
+    assert award.version == 1
+
+
+def test_others_have_no_way_in(day: cast.MarketDay) -> None:
+    for who in ("owner", "rival", "stranger", "planner"):
+        client = client_of(getattr(day.places.people, who))
+        for model in admin.site._registry:
+            assert client.get(listed(model)).status_code == 302, (who, model)
+
+
+def test_a_bid_stays_sealed_while_its_auction_is_open(open_day: cast.MarketDay) -> None:
+    client = client_of(superuser())
+    bid = open_day.bids["inzai-defer"]
+    content = reverse("admin:trading_bidcontent_change", args=[bid.pk])
+    answer = client.get(content)
+    assert answer.status_code == 302
+    assert (
+        "21.00" not in client.get(reverse("admin:trading_bidcontent_changelist")).content.decode()
+    )
+    shown = client.get(reverse("admin:trading_bid_change", args=[bid.pk])).content.decode()
+    assert "封印中" in shown
+    assert "21.00" not in shown
+
+
+def test_after_the_gate_the_content_can_be_read(day: cast.MarketDay) -> None:
+    bid = day.bids["inzai-defer"]
+    answer = client_of(superuser()).get(reverse("admin:trading_bidcontent_change", args=[bid.pk]))
+    assert answer.status_code == 200
+    assert "21.00" in answer.content.decode()
+
+
+def test_keys_and_secrets_are_shown_nowhere(day: cast.MarketDay) -> None:
+    from accounts.parties.services import api_client_create
+
+    made, _ = api_client_create(
+        organisation=day.places.people.inzai_dc, client_id="inzai-ven", scopes=["read_targets"]
+    )
+    client = client_of(superuser())
+    session = Session.objects.get()
+    assert session.session_key not in client.get(listed(Session)).content.decode()
+    page = reverse("admin:sessions_session_change", args=[session.session_key])
+    assert client.get(page).status_code == 403
+    shown = client.get(reverse("admin:parties_apiclient_change", args=[made.pk])).content.decode()
+    assert made.secret_hash not in shown
+    assert "pbkdf2" not in shown
+
+
+def test_an_edit_leaves_a_trace_in_the_audit(day: cast.MarketDay) -> None:
+    root = superuser()
+    row = Organisation.objects.get(code="stranger")
+    answer = client_of(root).post(
+        reverse("admin:parties_organisation_change", args=[row.pk]),
+        {
+            "code": row.code, "kind": row.kind, "name": "改名", "name_en": row.name_en,
+            "registration_number": "",
+            "memberships-TOTAL_FORMS": 0, "memberships-INITIAL_FORMS": 0,
+        },
+    )  # fmt: skip
+    assert answer.status_code == 302
+    entry = AuditEntry.objects.get(action="admin.organisation.changed")
+    assert entry.user_id == root.pk
+    assert entry.detail == {"fields": ["name"]}
+    assert LogEntry.objects.filter(object_id=str(row.pk)).exists()
+
+
+def test_no_list_is_counted_beyond_the_cap(
+    day: cast.MarketDay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("accounts.fields.admin.COUNT_MAX", 2)
+    rows = Organisation.objects.order_by("code")
+    with CaptureQueriesContext(connection) as queries:
+        assert CappedPaginator(rows, 50).count == 2
+    assert "LIMIT 2" in queries[0]["sql"]
+
+
+def test_the_admin_is_in_japanese_and_in_jst(day: cast.MarketDay) -> None:
+    client: Client = client_of(superuser())
+    body = client.get(reverse("admin:trading_auction_changelist")).content.decode()
+    assert "オークション" in body
+    assert "14:00" in body  # the gate: 05:00 UTC
+
+
+def test_the_index_names_every_app(day: cast.MarketDay) -> None:
+    body = client_of(superuser()).get("/admin/").content.decode()
+    for model in admin.site._registry:
+        if model.__module__.split(".")[0] in OURS:
+            assert listed(model) in body, model._meta.label

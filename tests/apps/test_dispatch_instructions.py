@@ -13,6 +13,7 @@ from accounts.audit.models import AuditEntry
 from accounts.core.errors import NotFound, Refused
 from accounts.jobs.models import Job
 from accounts.jobs.services import job_create
+from accounts.parties.roles import Role
 from aggregator.dispatch import services
 from aggregator.dispatch.errors import InstructionClosed
 from aggregator.dispatch.models import (
@@ -272,6 +273,8 @@ def test_operators_see_their_own_instructions_and_the_desk_sees_all() -> None:
         user.username: instructions_of(auction=day.auction, seen_by=user).count()
         for user in (people.desk, people.owner, people.rival, people.planner, people.stranger)
     }
+    clerk = cast.member("clerk", people.inzai_dc, Role.ADMINISTRATOR)
+    assert not instructions_visible(seen_by=clerk).exists()
     assert seen == {"desk": 4, "inzai": 3, "shiroi": 1, "planner": 0, "stranger": 0}
     assert instructions_visible(seen_by=people.rival).get().organisation == people.shiroi_dc
 

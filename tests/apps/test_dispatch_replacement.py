@@ -131,9 +131,9 @@ def test_a_replacement_is_made_once_however_often_the_job_runs() -> None:
 def test_a_resource_that_declined_is_not_asked_to_stand_in() -> None:
     day = sent_day()
     _bid(day, "inzai-load", [("3000", "40.00")], name="stop")
-    _declined(day, "inzai-defer")
-    lost = _declined(day, "shiroi-cap")
-    assert lost.state == S.OPTED_OUT
+    # neither for itself, nor for another
+    for name in ("inzai-defer", "shiroi-cap"):
+        assert _declined(day, name).state == S.OPTED_OUT
 
 
 def test_half_hours_that_have_begun_are_not_asked_for_again() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 from django.utils.translation import gettext_lazy as _
 
 from aggregator.config import env, schedule
+from aggregator.ops import branding
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -188,13 +189,7 @@ REST_FRAMEWORK: dict[str, Any] = {
     "COERCE_DECIMAL_TO_STRING": True,
 }
 
-UNFOLD = {
-    "SITE_TITLE": "WattBit",
-    "SITE_HEADER": "WattBit",
-    "SITE_URL": "/",
-    "SHOW_HISTORY": True,
-    "SHOW_VIEW_ON_SITE": False,
-}
+UNFOLD = branding.UNFOLD
 
 LOGGING: dict[str, Any] = {
     "version": 1,

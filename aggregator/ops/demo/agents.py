@@ -17,7 +17,7 @@ from market.registry.models import Resource
 
 POLL_S = 0.15
 # One resource declines its order, one delivers too little: the day shows both.
-OPTS_OUT = "kitakyushu-bess"
+OPTS_OUT = "sendai-bess"
 FALLS_SHORT = {"makinohara-dc-load": 0.78}
 SCOPES = ("read_targets", "read_ven_objects", "write_reports", "write_vens")
 

@@ -87,14 +87,15 @@ RULES: Final[dict[str, Any]] = {
         "iteration_limit": 2_000_000,
     },
     "publication": {"solver_deadline_s": 60, "deadline_min": 60},
-    # the demo closes a period of one day, two hours after it, on what the sites metered
+    # the demo closes a period of one day, on the 20th day after it at 11:00, when the grid
+    # operators' final values (確定) are in
     "settlement": {
         "tolerance_ratio": "0.1",
         "penalty_factor_ratio": "1.5",
         "fee_ratio": "0.02",
-        "pay_stage": "PRELIMINARY",
+        "pay_stage": "FINAL",
         "period": "DAY",
-        "close_lag_h": 2,
+        "close_lag_h": 19 * 24 + 11,
     },
     # a day-ahead award is ordered as soon as it is published
     "dispatch": {"send_before_h": 48, "respond_before_h": 1, "respond_min_h": 0.5},

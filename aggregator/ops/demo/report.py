@@ -120,18 +120,17 @@ def _instructions(auction: Auction) -> Facts:
 
 def _shortfalls(auction: Auction) -> list[Facts]:
     """Resources that gave less than ordered, worst first, with what it cost them."""
+    settled = SettlementRun.objects.filter(auction=auction, kind=RunKind.FINAL)
+    last = settled.order_by("-revision").first()
+    if last is None:
+        return []
     short = (
-        Delivery.objects.filter(award__auction=auction, shortfall_kwh__gt=0)
+        Delivery.objects.filter(verification=last.verification_id, shortfall_kwh__gt=0)
         .values("award__resource__code", "award_id")
         .annotate(shortfall=Sum("shortfall_kwh"), ordered=Sum("ordered_kwh"))
     )
-    settled = SettlementRun.objects.filter(auction=auction, kind=RunKind.FINAL).order_by(
-        "-revision"
-    )
     paid = dict(
-        SettlementLine.objects.filter(
-            run=settled.first(), item__in=("SHORTFALL_REFUND", "SHORTFALL_PENALTY")
-        )
+        SettlementLine.objects.filter(run=last, item__in=("SHORTFALL_REFUND", "SHORTFALL_PENALTY"))
         .values_list("award_id")
         .annotate(total=Sum("amount_exact_jpy"))
     )
@@ -219,16 +218,17 @@ def _need_lines(facts: Facts) -> Iterator[str]:
 
 
 def _price_lines(prices: Mapping[str, Sequence[float]]) -> Iterator[str]:
-    """Draw each price curve as 48 bars, with its lowest and highest value."""
+    """Draw each price curve as 48 bars, areas with one price on one line."""
     yield ""
     yield "Prices         00:00       06:00       12:00       18:00"
+    names_of: dict[str, list[str]] = {}
     for name, values in prices.items():
         low, high = min(values), max(values)
-        if high == low:
-            continue
-        span = high - low
+        span = (high - low) or 1.0
         bars = "".join(BARS[int((value - low) / span * (len(BARS) - 1))] for value in values)
-        yield f"  {low:>7.2f}…{high:<6.2f} {bars} {name}"
+        names_of.setdefault(f"{low:>7.2f}…{high:<6.2f} {bars}", []).append(name)
+    for curve, names in names_of.items():
+        yield f"  {curve} {'、'.join(names)}"
 
 
 def _loading_lines(loadings: Sequence[Facts]) -> Iterator[str]:

@@ -8,6 +8,7 @@ web and agents are processes of their own.
 from __future__ import annotations
 
 import secrets
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -27,7 +28,7 @@ from aggregator.dispatch.models import DispatchInstruction, InstructionState
 from aggregator.metering.models import IntervalReading
 from aggregator.ops.demo import agents, cast
 from aggregator.ops.demo.steps import auction_code, jst
-from aggregator.ops.stack import Stack
+from aggregator.ops.stack import Child, Stack
 from aggregator.settlement.models import PeriodState, RunKind, SettlementPeriod, SettlementRun
 from market.clearing.engine import SolverEngine
 from market.clearing.models import ClearingRun
@@ -96,6 +97,7 @@ class DemoRun:
         self.port = port
         self.engine = SolverEngine()
         self.replay_is_identical = False
+        self.agents: Child | None = None
 
     def run(self) -> None:
         """Run the day from registration to the closed period.
@@ -173,16 +175,16 @@ class DemoRun:
         if auction.state == AuctionState.CANCELLED:
             raise DemoFailed(f"auction {auction.code} was cancelled: {auction.state_reason}")
         # The replay at the end wants a solver of its own; let it warm up meanwhile.
-        self.engine.warm()
+        threading.Thread(target=self.engine.warm, daemon=True).start()
 
     def _agents_start(self) -> None:
         config = agents.config_write(
-            base_url=f"http://127.0.0.1:{self.port}",
+            base_url=f"http://127.0.0.1:{self.port}/openadr3/3.1.0/",
             delivery_on=self.day.delivery_on,
             is_real=self.day.is_real,
             directory=self.stack.home,
         )
-        self.stack.spawn("agents", agents.argv(config))
+        self.agents = self.stack.spawn("agents", agents.argv(config))
 
     def _dispatch(self) -> None:
         waiting = (InstructionState.PLANNED, InstructionState.SENT)
@@ -252,11 +254,18 @@ class DemoRun:
             if time.monotonic() >= ring_at:
                 jobs_ring()
                 ring_at = time.monotonic() + RING_S
-                self.stack.check()
-                _refuse_quarantined()
+                self._check()
             if time.monotonic() > deadline:
                 raise DemoFailed(f"waited {WAIT_S:.0f} s in vain until {what}")
             time.sleep(POLL_S)
+
+    def _check(self) -> None:
+        """Raise if a process died or a job was given up; agents may end when they are done."""
+        if self.agents is not None and self.agents.process.poll() == 0:
+            self.stack.stop_child(self.agents)
+            self.agents = None
+        self.stack.check()
+        _refuse_quarantined()
 
 
 def _is_done(job: Job) -> bool:

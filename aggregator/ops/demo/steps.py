@@ -15,7 +15,6 @@ from uuid import UUID
 
 from django.db import connection, transaction
 
-from accounts.clock.selectors import market_now
 from accounts.jobs.services import Claim, job_finish, job_kept
 from accounts.parties.models import Organisation
 from aggregator.forecasting.selectors import area_supply_demand_on, spot_prices_on
@@ -42,7 +41,6 @@ from aggregator.ops.demo.inputs import (
 from aggregator.ops.demo.offers import bids_by_operator
 from aggregator.ops.demo.register import register
 from aggregator.ops.demo.shapes import AreaDay, grid_load, grid_model_rows
-from aggregator.settlement.closes import period_close_request, period_open
 from market.core.timegrid import INTERVAL_H, JST, interval_starts_at
 from market.registry.models import Area, Resource
 from market.trading.bids import bid_withdraw, bids_submit
@@ -323,6 +321,4 @@ def final_step(*, claim: Claim) -> None:
     rows = [ReadingRow(*row, stage=Stage.FINAL) for row in latest]
     readings_ingest(rows=rows, source="grid operator, final")
     delivery_verification_request(auction=auction, stage=VerificationStage.FINAL)
-    period = period_open(start_on=delivery_on, end_on=delivery_on + timedelta(days=1))
-    period_close_request(period=period, due_at=market_now() + timedelta(hours=1))
     job_finish(claim=claim)

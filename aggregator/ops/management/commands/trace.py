@@ -7,7 +7,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from accounts.core.errors import Refused
 from aggregator.ops.stack import servers_for_command
-from aggregator.settlement.traces import trace_transfer
+from aggregator.settlement.selectors import trace_transfer
 
 
 class Command(BaseCommand):
@@ -30,4 +30,4 @@ class Command(BaseCommand):
             except Refused as refused:
                 raise CommandError(str(refused)) from refused
             for step in steps:
-                self.stdout.write(str(step))
+                self.stdout.write(f"{step.noun:<12} {step.id:<38} {step.text}")

@@ -237,6 +237,9 @@ def test_only_granted_targets_are_shown() -> None:
     Event.objects.filter(id=event.id).update(targets=[LOAD, "shiroi-dc-1-load"])
     inzai = Ven(cast.people().inzai_dc).enrol(LOAD)
     assert inzai.get(f"events/{event.id}").json()["targets"] == [LOAD]
+    # nor can a hidden one be found out by asking for it
+    assert inzai.get("events", {"targets": "shiroi-dc-1-load"}).json() == []
+    assert len(inzai.get("events", {"targets": [LOAD, "shiroi-dc-1-load"]}).json()) == 1
 
 
 def test_the_aggregators_own_client_sees_all_and_a_sites_read_all_does_not() -> None:

@@ -22,7 +22,7 @@ class AuditEntryAdmin(FactAdmin):
     ordering = ("-id",)
 
 
-class AuditedAdmin(ModelAdmin):  # type: ignore[misc] - unfold ships no types
+class AuditedAdmin(ModelAdmin):
     """Master rows that may be edited by those with Django's permission; each edit is audited.
 
     Nothing is deleted here: what others refer to must stay.

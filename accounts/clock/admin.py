@@ -11,7 +11,7 @@ from accounts.clock.models import MarketClock
 
 # this package lies below every other and can't build on theirs
 @admin.register(MarketClock)
-class MarketClockAdmin(ModelAdmin):  # type: ignore[misc] - unfold ships no types
+class MarketClockAdmin(ModelAdmin):
     list_display = ("anchor_market_at", "anchor_real_at", "speed_ratio")
     actions = None
 

@@ -22,7 +22,7 @@ class CappedPaginator(Paginator):  # type: ignore[type-arg]
     """Pages of a list whose length is not counted beyond :data:`COUNT_MAX`."""
 
     @cached_property
-    def count(self) -> int:  # type: ignore[override]
+    def count(self) -> int:
         """Number of rows, at most the cap."""
         rows = self.object_list
         if isinstance(rows, models.QuerySet):
@@ -52,7 +52,7 @@ def admin_list_link(label: str, query: str, text: str) -> SafeString | str:
     return format_html('<a href="{}?{}">{}</a>', url, query, text)
 
 
-class FactAdmin(ModelAdmin):  # type: ignore[misc] - unfold ships no types
+class FactAdmin(ModelAdmin):
     """Facts to look at: services add them, nobody changes them here.
 
     Any member of staff may look. No list counts a whole table, and no list fetches a row's

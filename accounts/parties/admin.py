@@ -14,7 +14,7 @@ from accounts.audit.admin import AuditedAdmin
 from accounts.parties.models import ApiClient, Membership, Organisation, User
 
 
-class MembershipInline(TabularInline):  # type: ignore[misc] - unfold ships no types
+class MembershipInline(TabularInline):
     model = Membership
     extra = 0
     autocomplete_fields = ("user", "organisation")
@@ -30,7 +30,7 @@ class OrganisationAdmin(AuditedAdmin):
 
 
 @admin.register(User)
-class UserAdmin(DjangoUserAdmin, AuditedAdmin):  # type: ignore[misc]
+class UserAdmin(DjangoUserAdmin, AuditedAdmin):  # type: ignore[misc, type-arg]  # as unfold asks
     form = UserChangeForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm

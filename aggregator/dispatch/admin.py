@@ -8,7 +8,7 @@ from accounts.fields.admin import FactAdmin, admin_link
 from aggregator.dispatch.models import DispatchInstruction, InstructionInterval
 
 
-class InstructionIntervalInline(TabularInline):  # type: ignore[misc] - unfold ships no types
+class InstructionIntervalInline(TabularInline):
     model = InstructionInterval
     extra = 0
     fields = ("t", "start_at", "quantity_kw", "replacement_price_jpy_per_kwh")

@@ -19,7 +19,7 @@ from aggregator.portal.selectors import (
     NeedResult,
     Network,
 )
-from market.registry.models import Area
+from market.registry.models import Area, Branch, ControllableLink
 from market.trading.models import Auction, AuctionState, Need, NeedKind
 
 FULL_PERCENT = 100
@@ -370,7 +370,7 @@ def map_of(
     network: Network, loadings: Sequence[Loading], results: Sequence[NeedResult]
 ) -> tuple[list[Any], list[Any]]:
     """Return nodes and lines of the map; buses without coordinates stay out."""
-    from aggregator.portal.charts.network import Line, Node
+    from aggregator.portal.charts.network import Node
 
     watched = {row.point.branch_id: row for row in loadings}
     needed = {row.need.congestion_point_id for row in results if row.need.congestion_point_id}
@@ -386,22 +386,28 @@ def map_of(
         for bus in network.buses
         if bus.longitude_deg is not None and bus.latitude_deg is not None
     ]
-    lines = []
-    for row in (*network.branches, *network.links):
-        loading = watched.get(row.pk) if row in network.branches else None
-        lines.append(
-            Line(
-                code=row.code,
-                name=words.local_name(loading.point if loading else row),
-                start=row.from_bus.code,
-                end=row.to_bus.code,
-                voltage_kv=float(max(row.from_bus.voltage_kv, row.to_bus.voltage_kv)),
-                is_link=row in network.links,
-                before_percent=percents(loading.before_ratio) if loading else None,
-                after_percent=(
-                    percents(loading.after_ratio) if loading and loading.after_ratio else None
-                ),
-                has_need=bool(loading and loading.point.id in needed),
-            )
-        )
+    lines = [
+        _map_line(branch, watched.get(branch.pk), needed, is_link=False)
+        for branch in network.branches
+    ]
+    lines += [_map_line(link, None, needed, is_link=True) for link in network.links]
     return nodes, lines
+
+
+def _map_line(
+    row: Branch | ControllableLink, loading: Loading | None, needed: set[Any], *, is_link: bool
+) -> Any:
+    from aggregator.portal.charts.network import Line
+
+    after = loading.after_ratio if loading else None
+    return Line(
+        code=row.code,
+        name=words.local_name(loading.point if loading else row),
+        start=row.from_bus.code,
+        end=row.to_bus.code,
+        voltage_kv=float(max(row.from_bus.voltage_kv, row.to_bus.voltage_kv)),
+        is_link=is_link,
+        before_percent=percents(loading.before_ratio) if loading else None,
+        after_percent=percents(after) if after else None,
+        has_need=loading is not None and loading.point.id in needed,
+    )

@@ -1,6 +1,8 @@
 """Runs, awards, prices and flows; all immutable."""
 
 from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
 from django.utils.safestring import SafeString
 from unfold.admin import TabularInline
 
@@ -22,8 +24,9 @@ class SnapshotRecordAdmin(FactAdmin):
     list_select_related = ("auction",)
     search_fields = ("sha256",)
 
-    def get_queryset(self, request):  # noqa: ANN001, ANN201 - as in ModelAdmin
-        return super().get_queryset(request).defer("content")
+    def get_queryset(self, request: HttpRequest) -> "QuerySet[SnapshotRecord]":
+        rows: QuerySet[SnapshotRecord] = super().get_queryset(request)
+        return rows.defer("content")
 
 
 @admin.register(ClearingRun)
@@ -34,8 +37,9 @@ class ClearingRunAdmin(FactAdmin):
     search_fields = ("result_sha256", "auction__code")
     readonly_fields = ("snapshot_link",)
 
-    def get_queryset(self, request):  # noqa: ANN001, ANN201 - as in ModelAdmin
-        return super().get_queryset(request).defer("result")
+    def get_queryset(self, request: HttpRequest) -> "QuerySet[ClearingRun]":
+        rows: QuerySet[ClearingRun] = super().get_queryset(request)
+        return rows.defer("result")
 
     @admin.display(description="約定")
     def awards(self, row: ClearingRun) -> SafeString | str:
@@ -46,7 +50,7 @@ class ClearingRunAdmin(FactAdmin):
         return admin_link(row.snapshot)
 
 
-class AwardIntervalInline(TabularInline):  # type: ignore[misc] - unfold ships no types
+class AwardIntervalInline(TabularInline):
     model = AwardInterval
     extra = 0
     fields = ("t", "start_at", "quantity_kw", "price_jpy_per_kwh")

@@ -64,7 +64,7 @@ class ScaleClassAdmin(AuditedAdmin):
     list_display = ("code", "name", "contract_min_kw", "contract_max_kw")
 
 
-class ResourceInline(TabularInline):  # type: ignore[misc] - unfold ships no types
+class ResourceInline(TabularInline):
     model = models.Resource
     extra = 0
     fields = ("code", "name", "kind", "limit_up_kw", "limit_down_kw", "is_behind_meter")

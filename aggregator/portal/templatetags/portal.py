@@ -175,4 +175,6 @@ def line_name(line: Any) -> str:
     """Name a statement's line in the page's language."""
     from aggregator.portal.statements import CODE_NAMES_EN
 
-    return CODE_NAMES_EN.get(line.code, line.code) if words.is_english() else line.name
+    if words.is_english():
+        return CODE_NAMES_EN.get(line.code, str(line.code))
+    return str(line.name)

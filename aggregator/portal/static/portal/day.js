@@ -5,6 +5,7 @@
   const LABELLED_PERCENT = 80;
   const FULL_PERCENT = 100;
   const STEP_MS = 280;
+  const LABEL_PX = { width: 64, height: 15 };
   const charts = new Map();
   const chosen = { t: 0, when: "before", view: 0 };
   let playing = null;
@@ -30,6 +31,18 @@
     };
   }
 
+  /* The server places labels for a wide panel; on a narrow one, those that would touch stay out. */
+  function labelsThin(labels, scale) {
+    const kept = [];
+    labels.text.forEach((text, i) => {
+      const near = (j) => Math.abs(labels.x[i] - labels.x[j]) < LABEL_PX.width * scale
+        && Math.abs(labels.y[i] - labels.y[j]) < LABEL_PX.height * scale
+        && labels.align[i] === labels.align[j];
+      if (!kept.some(near)) kept.push(i);
+    });
+    return Object.fromEntries(Object.entries(labels).map(([name, column]) => [name, kept.map((i) => column[i])]));
+  }
+
   /* Shows a view's box whole, in the true shape of the land. */
   function mapFit(chart) {
     const { model, frames } = chart;
@@ -41,7 +54,7 @@
     const [x, y] = [(left + right) / 2, (bottom + top) / 2];
     model.x_range.setv({ start: x - (scale * width) / 2, end: x + (scale * width) / 2 });
     model.y_range.setv({ start: y - (scale * height) / 2, end: y + (scale * height) / 2 });
-    source(chart, "names").data = view.labels;
+    source(chart, "names").data = labelsThin(view.labels, scale);
   }
 
   function heatPaint(chart) {
@@ -102,6 +115,8 @@
       for (const side of ["inner_width", "inner_height"]) chart.model.properties[side].change.connect(() => mapFit(chart));
     }
     if (name === "loading") {
+      // on a phone the chart is wider than its box: begin where the chosen half hour is
+      event.target.scrollLeft = (chosen.t / 48) * event.target.scrollWidth - event.target.clientWidth / 2;
       const cells = source(chart, "cells");
       cells.selected.properties.indices.change.connect(() => {
         const [index] = cells.selected.indices;

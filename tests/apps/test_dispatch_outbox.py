@@ -27,6 +27,7 @@ class Receiver(BaseHTTPRequestHandler):
     """Answers as its path says, and keeps what came."""
 
     seen: ClassVar[list[tuple[str, dict[str, str], bytes]]] = []
+    parts_written: ClassVar[list[int]] = []
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
@@ -56,7 +57,7 @@ class Receiver(BaseHTTPRequestHandler):
         self.end_headers()
         try:
             for _ in range(100_000):
-                self.wfile.write(b"x" * 10_000)
+                self.parts_written.append(self.wfile.write(b"x" * 10_000))
         except OSError:
             return
 
@@ -236,10 +237,11 @@ def test_one_private_address_among_public_ones_spoils_the_name(
 
 
 def test_an_answer_without_end_is_cut(receiver: str) -> None:
-    started = time.monotonic()
+    Receiver.parts_written.clear()
     status = client.post(f"{receiver}/endless", content=b"{}", headers={}, policy=OWN)
     assert status == 200
-    assert time.monotonic() - started < client.TOTAL_S
+    # of the 1 GB offered no more than the buffers on the way hold
+    assert sum(Receiver.parts_written) < 50_000_000
 
 
 @pytest.mark.parametrize("path", ["hang", "drip"])

@@ -179,8 +179,9 @@ def celery_worker_processes(transactional_db: None) -> Iterator[WorkerProcesses]
     they are gone before the database is renewed.
     """
     import redis
+    from django.conf import settings
 
-    redis_url = os.environ["REDIS_URL"]
+    redis_url = settings.REDIS_URL
     with redis.Redis.from_url(redis_url, socket_timeout=5) as client:
         client.flushdb()
     workers = WorkerProcesses(redis_url)

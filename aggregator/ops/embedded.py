@@ -36,6 +36,7 @@ SOCKET_LENGTH_MAX = 100
 START_ATTEMPTS = 24
 START_PAUSE_S = 0.5
 VALKEY_WAIT_S = 15.0
+VALKEY_DATABASES_COUNT = 128
 
 POSTGRES_SETTINGS = {
     "listen_addresses": "",
@@ -57,7 +58,7 @@ VALKEY_SETTINGS = {
     "port": "0",
     "unixsocketperm": "700",
     "daemonize": "yes",
-    "databases": "64",
+    "databases": str(VALKEY_DATABASES_COUNT),
     "save": "",
     "appendonly": "no",
     "maxmemory-policy": "noeviction",
@@ -134,6 +135,24 @@ class Servers:
         with self._locked():
             self._postgres_start()
             self._valkey_start()
+
+    def redis_url_take(self) -> str:
+        """Return an address whose two database numbers are this process's alone until it ends.
+
+        A worker that listened on another run's number would swallow its rings.
+        """
+        home = instance_home(self.instance)
+        home.mkdir(parents=True, exist_ok=True)
+        for number in range(0, VALKEY_DATABASES_COUNT, 2):
+            # never closed: the lock is to last as long as the process
+            lock = os.open(home / f"redis-{number}.lock", os.O_RDWR | os.O_CREAT, 0o600)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                os.close(lock)
+                continue
+            return self.addresses.redis_url.replace("?db=0", f"?db={number}")
+        raise ServersFailed(f"all {VALKEY_DATABASES_COUNT} Redis databases are in use")
 
     def leave(self) -> None:
         """Stop the servers unless another process uses them or :meth:`keep` was asked for."""

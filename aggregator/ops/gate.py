@@ -118,7 +118,9 @@ def _tests(layers: list[str], arguments: list[str], *, whole: bool) -> Counter[s
     if layers and not targets:
         _say(f"no tests in {', '.join(layers)} yet")
         return Counter(failed=1)
-    parallel = ["-n", "2", "--dist", "loadfile"] if whole and (os.cpu_count() or 1) > 1 else []
+    # one external Redis cannot be shared: a worker of one process would take the other's rings
+    may_share = (os.cpu_count() or 1) > 1 and not os.environ.get("REDIS_URL")
+    parallel = ["-n", "2", "--dist", "loadfile"] if whole and may_share else []
     argv = [sys.executable, "-m", "pytest", *parallel, *targets, *arguments]
     leave = _servers_start(layers)
     try:

@@ -7,15 +7,15 @@ from aggregator.ops.embedded import Servers
 from aggregator.ops.secret import secret_key_kept
 
 _embedded = Servers(instance=INSTANCE).addresses
-_redis_url = env.text("REDIS_URL") or _embedded.redis_url
+REDIS_URL = env.text("REDIS_URL") or _embedded.redis_url
 
 DEBUG = env.boolean("DEBUG")
 SECRET_KEY = env.text("SECRET_KEY") or secret_key_kept(instance=INSTANCE)
 ALLOWED_HOSTS = env.words("ALLOWED_HOSTS") or ["127.0.0.1", "localhost", "[::1]", "testserver"]
 CSRF_TRUSTED_ORIGINS = env.words("CSRF_TRUSTED_ORIGINS")
 DATABASES = {"default": database(env.text("DATABASE_URL") or _embedded.database_url)}
-CACHES = {"default": cache(_redis_url)}
-CELERY_BROKER_URL = env.redis_address(_redis_url).broker_url
+CACHES = {"default": cache(REDIS_URL)}
+CELERY_BROKER_URL = env.redis_address(REDIS_URL).broker_url
 MARKET_CLOCK_MAY_SHIFT = True
 
 # straight from the packages: nothing to collect before the first page

@@ -17,6 +17,7 @@ from django.utils.translation import gettext
 from django.views.decorators.http import require_safe
 
 from aggregator.portal import facts, selectors, words
+from aggregator.portal.drawing import drawn
 from aggregator.portal.frame import MarketTime, frame, market_time, sight_in, theme_in
 from aggregator.portal.sight import Sight
 from aggregator.portal.tokens import THEMES, Palette
@@ -226,105 +227,101 @@ def _chart(request: HttpRequest, body: bytes) -> HttpResponse:
 @require_safe
 def need_chart(request: HttpRequest, day: date) -> HttpResponse:
     """One need, and by which means it was served."""
-    from aggregator.portal.charts.day import NeedChart, need_figure
-    from aggregator.portal.charts.item import chart_bytes
-
     chosen = _chosen(request, day)
     result = _need_chosen(request, _needs(chosen))
     if result is None:
         raise Http404(gettext("この必要量は見つかりません。"))
     shares = selectors.contributions(result, chosen.run) if chosen.run else []
-    chart = NeedChart(
-        need_mw=[float(kw) / 1000 for kw in result.quantity_kw],
-        parts=[
-            (share.mechanism, facts.mechanism_word(share.mechanism), facts.mw(share.served_kw))
-            for share in facts.by_merit(shares)
-        ],
-        unserved_mw=facts.mw(result.unserved_kw or [0] * selectors.HALF_HOURS),
-        is_down=result.need.direction == "DOWN",
-        words={"need": gettext("必要量"), "unserved": gettext("未充足")},
-    )
     palette = _palette(request)
-    return _chart(
-        request, chart_bytes(lambda: (need_figure(chart, palette), None), palette=palette)
-    )
+
+    def build() -> tuple[Any, None]:
+        from aggregator.portal.charts.day import NeedChart, need_figure
+
+        chart = NeedChart(
+            need_mw=facts.mw(result.quantity_kw),
+            parts=[
+                (share.mechanism, facts.mechanism_word(share.mechanism), facts.mw(share.served_kw))
+                for share in facts.by_merit(shares)
+            ],
+            unserved_mw=facts.mw(result.unserved_kw or [0] * selectors.HALF_HOURS),
+            is_down=result.need.direction == "DOWN",
+            words={"need": gettext("必要量"), "unserved": gettext("未充足")},
+        )
+        return need_figure(chart, palette), None
+
+    return _chart(request, drawn(build, palette=palette))
 
 
 @require_safe
 def price_chart(request: HttpRequest, day: date) -> HttpResponse:
     """Price of an area and of a place in it."""
-    from aggregator.portal.charts.day import PriceChart, price_figure
-    from aggregator.portal.charts.item import chart_bytes
-
     chosen = _chosen(request, day)
     _, place = _place_chosen(request, chosen)
     if chosen.run is None or place is None:
         raise Http404(gettext("価格はまだ公表されていません。"))
     area, at_place = selectors.prices_of(chosen.run, area=place.area, site_id=place.site_id)
-    chart = PriceChart(
-        area_name=facts.area_word(place.area),
-        place_name=words.local_name(place),
-        area=[None if value is None else float(value) for value in area],
-        place=[None if value is None else float(value) for value in at_place],
-    )
     palette = _palette(request)
-    return _chart(
-        request, chart_bytes(lambda: (price_figure(chart, palette), None), palette=palette)
-    )
+
+    def build() -> tuple[Any, None]:
+        from aggregator.portal.charts.day import PriceChart, price_figure
+
+        chart = PriceChart(
+            area_name=facts.area_word(place.area),
+            place_name=words.local_name(place),
+            area=[None if value is None else float(value) for value in area],
+            place=[None if value is None else float(value) for value in at_place],
+        )
+        return price_figure(chart, palette), None
+
+    return _chart(request, drawn(build, palette=palette))
 
 
 @require_safe
 def loading_chart(request: HttpRequest, day: date) -> HttpResponse:
     """Element by half hour, before and after."""
-    from aggregator.portal.charts.day import LoadingRow, loading_figure
-    from aggregator.portal.charts.item import chart_bytes
-
-    chosen = _chosen(request, day)
-    loadings = _loadings(chosen)
+    loadings = _loadings(_chosen(request, day))
     if not loadings:
         raise Http404(gettext("負荷率はまだ公表されていません。"))
-    rows = [
-        LoadingRow(
-            name=words.local_name(row.point),
-            before_percent=facts.percents(row.before_ratio),
-            after_percent=facts.percents(row.after_ratio) if row.after_ratio else None,
-        )
-        for row in loadings[:LOADING_ROWS_MAX]
-    ]
-    palette = _palette(request)
-    t = _half_hour_chosen(request, loadings)
-    return _chart(
-        request, chart_bytes(lambda: (loading_figure(rows, palette, t=t), None), palette=palette)
-    )
+    palette, t = _palette(request), _half_hour_chosen(request, loadings)
+
+    def build() -> tuple[Any, None]:
+        from aggregator.portal.charts.day import LoadingRow, loading_figure
+
+        rows = [
+            LoadingRow(
+                name=words.local_name(row.point),
+                before_percent=facts.percents(row.before_ratio),
+                after_percent=facts.percents(row.after_ratio) if row.after_ratio else None,
+            )
+            for row in loadings[:LOADING_ROWS_MAX]
+        ]
+        return loading_figure(rows, palette, t=t), None
+
+    return _chart(request, drawn(build, palette=palette))
 
 
 @require_safe
 def network_chart(request: HttpRequest, day: date) -> HttpResponse:
     """Every line where it lies, with all half hours at once."""
-    from aggregator.portal.charts.item import chart_bytes
-    from aggregator.portal.charts.network import network_figure, views_of
-
     chosen = _chosen(request, day)
     loadings = _loadings(chosen)
-    network = selectors.network_of(chosen.auction) if loadings else None
-    if network is None:
+    if not loadings:
         raise Http404(gettext("負荷率はまだ公表されていません。"))
-    nodes, lines = facts.map_of(network, loadings, _needs(chosen))
-    if not nodes:
+    network, results = selectors.network_of(chosen.auction), _needs(chosen)
+    if not network.has_places:
         raise Http404(gettext("この系統モデルには座標がありません。"))
-    area_names = {bus.area_id: words.local_name(bus.area) for bus in network.buses}
-    views = views_of(
-        nodes,
-        lines,
-        area_names,
-        {"around": gettext("{name}の周辺"), "all": gettext("全体")},
-    )
-    palette = _palette(request)
-    t = _half_hour_chosen(request, loadings)
-    return _chart(
-        request,
-        chart_bytes(lambda: network_figure(nodes, lines, views, palette, t=t), palette=palette),
-    )
+    palette, t = _palette(request), _half_hour_chosen(request, loadings)
+
+    def build() -> tuple[Any, Any]:
+        from aggregator.portal.charts.network import network_figure, views_of
+
+        nodes, lines = facts.map_of(network, loadings, results)
+        names = {bus.area_id: words.local_name(bus.area) for bus in network.buses}
+        around = {"around": gettext("{name}の周辺"), "all": gettext("全体")}
+        views = views_of(nodes, lines, names, around)
+        return network_figure(nodes, lines, views, palette, t=t)
+
+    return _chart(request, drawn(build, palette=palette))
 
 
 @require_safe

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -341,6 +341,11 @@ class Network:
     branches: Sequence[Branch]
     links: Sequence[ControllableLink]
 
+    @property
+    def has_places(self) -> bool:
+        """Whether any bus can be drawn on a map."""
+        return any(bus.longitude_deg is not None for bus in self.buses)
+
 
 def network_of(auction: Auction) -> Network:
     """Read the network an auction is cleared on."""
@@ -493,8 +498,3 @@ def _weights(need: Need, run: ClearingRun) -> dict[str, float]:
         * float(place.get("sensitivity_kw_per_kw", {}).get(element, 0.0))
         for place in result.get("places", [])
     }
-
-
-def half_hour_start(auction: Auction, t: int) -> datetime:
-    """Start of half hour t of the auction's day."""
-    return auction.delivery_start + timedelta(minutes=30 * t)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -29,6 +31,7 @@ from aggregator.portal.charts.network import (
     view_box,
     views_of,
 )
+from aggregator.portal.drawing import drawn
 from aggregator.portal.tokens import Palette
 from tests import cast
 from tests.portal.conftest import client_of
@@ -148,7 +151,7 @@ def need_chart(value: float = 1.0, *, is_down: bool = False) -> NeedChart:
 
 
 def test_down_is_drawn_below_zero() -> None:
-    body = chart_bytes(lambda: (need_figure(need_chart(is_down=True), LIGHT), None), palette=LIGHT)
+    body = chart_bytes((need_figure(need_chart(is_down=True), LIGHT), None), palette=LIGHT)
     bars = columns(body, "mw")
     assert min(bars["top"]) == -0.5
     assert max(bars["bottom"]) == 0
@@ -158,7 +161,7 @@ def test_threads_that_draw_at_once_draw_the_same() -> None:
     rows = [LoadingRow(name="線", before_percent=[50.0] * 48, after_percent=None)]
 
     def draw(_: int) -> bytes:
-        return chart_bytes(lambda: (loading_figure(rows, LIGHT, t=3), None), palette=LIGHT)
+        return drawn(lambda: (loading_figure(rows, LIGHT, t=3), None), palette=LIGHT)
 
     with ThreadPoolExecutor(8) as threads:
         bodies = set(threads.map(draw, range(48)))
@@ -166,11 +169,40 @@ def test_threads_that_draw_at_once_draw_the_same() -> None:
     assert b'"value":{"type":"field"' not in bodies.pop()
 
 
+def test_the_first_charts_of_a_process_may_come_together() -> None:
+    # a fresh interpreter: Bokeh is imported by the threads themselves
+    script = """
+from concurrent.futures import ThreadPoolExecutor
+from aggregator.portal.drawing import drawn
+from aggregator.portal.tokens import Palette
+LIGHT = Palette(theme="light")
+def build(name):
+    from aggregator.portal.charts import day, network
+    if name == "map":
+        node = lambda code, x: network.Node(code=code, name=code, longitude_deg=x,
+            latitude_deg=36.0, voltage_kv=66.0, area_code="03")
+        line = network.Line(code="l", name="l", start="a", end="b", voltage_kv=66.0, is_link=False,
+            before_percent=[50.0] * 48, after_percent=None, has_need=False)
+        views = [network.View(key="all", name="all", nodes=frozenset("ab"))]
+        return network.network_figure(
+            [node("a", 140.0), node("b", 140.1)], [line], views, LIGHT, t=0)
+    rows = [day.LoadingRow(name="l", before_percent=[50.0] * 48, after_percent=None)]
+    return day.loading_figure(rows, LIGHT, t=0), None
+with ThreadPoolExecutor(8) as threads:
+    made = list(threads.map(lambda n: drawn(lambda: build(n), palette=LIGHT), ["map", "heat"] * 8))
+print(len(set(made)), sum(b'"value":{"type":"field"' in body for body in made))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=True
+    )
+    assert done.stdout.split() == ["2", "0"]
+
+
 def test_a_price_that_was_not_published_leaves_a_gap_and_not_a_number() -> None:
     chart = PriceChart(
         area_name="東京", place_name="印西", area=[None] * 48, place=[1.0] * 47 + [None]
     )
-    body = chart_bytes(lambda: (price_figure(chart, LIGHT), None), palette=LIGHT)
+    body = chart_bytes((price_figure(chart, LIGHT), None), palette=LIGHT)
     assert columns(body, "place")["area"] == ["—"] * 48
     json.loads(body, parse_constant=lambda word: pytest.fail(f"{word} is no JSON"))
 

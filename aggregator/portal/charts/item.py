@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from bokeh.embed import json_item
@@ -15,10 +14,6 @@ from aggregator.portal.tokens import FONT, Palette
 
 LABEL_SIZE = "11px"
 Drawing = tuple[figure, Mapping[str, Any] | None]
-
-# Bokeh switches its property validation off and on again by a variable of the process. Two
-# threads that draw at once can leave it off, and then colours by field are written as constants.
-_BOKEH = threading.Lock()
 
 
 def bokeh_theme(palette: Palette) -> Theme:
@@ -54,20 +49,14 @@ def bokeh_theme(palette: Palette) -> Theme:
     )
 
 
-def chart_bytes(build: Callable[[], Drawing], *, palette: Palette) -> bytes:
-    """Draw and serialise a chart.
+def chart_bytes(drawing: Drawing, *, palette: Palette) -> bytes:
+    """Serialise a figure, and what our script needs beside it.
 
     Bokeh numbers its objects from a counter of the process, so two equal charts differ; here
     they are numbered again in order of appearance, and equal numbers give equal bytes.
-
-    Parameters
-    ----------
-    build
-        Makes the figure, and what our script needs beside it.
     """
-    with _BOKEH:
-        plot, frames = build()
-        item = json_item(plot, theme=bokeh_theme(palette))
+    plot, frames = drawing
+    item = json_item(plot, theme=bokeh_theme(palette))
     answer = {"item": _renumbered(item, {}), "frames": frames}
     text = json.dumps(answer, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     return text.encode()

@@ -25,3 +25,7 @@ if env.text("REDIS_URL") is None:
     CACHES = {"default": cache(REDIS_URL)}
     CELERY_BROKER_URL = env.redis_address(REDIS_URL).broker_url
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+JOB_LEASE_S = 2  # tests of dead workers wait for it
+FAILPOINTS = dict(
+    entry.split("=", 1) for entry in os.environ.get("FAILPOINTS", "").split(",") if entry
+)

@@ -128,7 +128,7 @@ def _publish(
     """Awards, prices, flows, states and what follows: one transaction under the token."""
     result = json.loads(result_bytes)
     engine_facts = result["engine"]
-    result_write(run, result)
+    # The token is checked before anything is written: the row stays locked until the commit.
     published = ClearingRun.objects.filter(
         id=run.id, state=RunState.RUNNING, token=claim.token
     ).update(
@@ -145,6 +145,7 @@ def _publish(
     )
     if published != 1 or moved != 1:
         raise ClaimLost(f"clearing run {run.id} was taken over or its auction ended")
+    result_write(run, result)
     _follow_up(run.auction)
     entry_append(
         action="market.result.published",

@@ -17,8 +17,8 @@ PAUSE_S = 0.02
 def failpoint(name: str) -> None:
     """Do what the settings say for this place: ``kill9`` or ``hold:DIRECTORY``.
 
-    ``hold`` leaves a file of the point's name, with the process id, in the directory and goes on when a file
-    ``<name>.go`` appears there.
+    ``hold`` leaves a file of the point's name, with the process id in it, in the directory
+    and goes on when a file ``<name>.go`` appears there.
     """
     action = settings.FAILPOINTS.get(name, "")
     if action == "kill9":

@@ -12,9 +12,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid5
 
-from django.db import connection, models
-from psycopg import sql
-
+from accounts.fields.copying import rows_copy
 from market.clearing.models import (
     Award,
     AwardInterval,
@@ -45,20 +43,6 @@ def _exact(value: float, tick: Decimal) -> Decimal:
     return Decimal(repr(float(value))).quantize(tick)
 
 
-def _copy(model: type[models.Model], columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    statement = sql.SQL("COPY {} ({}) FROM STDIN").format(
-        sql.Identifier(model._meta.db_table),  # noqa: SLF001 - Django's documented way
-        sql.SQL(", ").join(map(sql.Identifier, columns)),
-    )
-    with (
-        connection.wrap_database_errors,
-        connection.cursor() as cursor,
-        cursor.copy(statement) as copy,
-    ):
-        for row in rows:
-            copy.write_row(row)
-
-
 def award_id_of(run_id: UUID, award: Mapping[str, Any]) -> UUID:
     """Return the id of an award: same run, same award, same id."""
     return uuid5(run_id, ":".join(award[name] for name in ("bid", "resource", "leg", "direction")))
@@ -78,7 +62,7 @@ def _awards_write(
             "code", "id"
         )
     )
-    _copy(
+    rows_copy(
         Award,
         (
             "id",
@@ -106,7 +90,7 @@ def _awards_write(
             for award in accepted
         ),
     )
-    _copy(
+    rows_copy(
         AwardInterval,
         ("award_id", "t", "start_at", "quantity_kw", "price_jpy_per_kwh"),
         (
@@ -177,7 +161,7 @@ def _prices_write(run: ClearingRun, result: Result, starts_at: Sequence[datetime
                     None,
                 )
 
-    _copy(
+    rows_copy(
         ClearingPrice,
         (
             "run_id",
@@ -201,7 +185,7 @@ def _flows_write(run: ClearingRun, elements: Sequence[Mapping[str, Any]]) -> Non
             grid_model=run.auction.grid_model, code__in=[element["id"] for element in elements]
         ).values_list("code", "id")
     )
-    _copy(
+    rows_copy(
         ElementFlow,
         ("run_id", "congestion_point_id", "t", "before_kw", "after_kw"),
         (

@@ -1,17 +1,17 @@
 """Submit and withdraw bids: all or nothing, exact, and fast enough for the last minute."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
 
 from django.db import connection, transaction
-from psycopg import sql
 
 from accounts.audit.services import entry_append
 from accounts.core.errors import NotFound
+from accounts.fields.copying import rows_copy
 from accounts.parties.models import Organisation
 from market.registry.models import OpticalPath, Resource, WorkloadClass
 from market.registry.selectors import resources_by_code, resources_sellable_by
@@ -73,6 +73,76 @@ class _Draft:
     sha256: str
 
 
+@dataclass(kw_only=True)
+class _Basket:
+    """What one call adds to the book, gathered row by row and stored at once."""
+
+    auction: Auction
+    organisation: Organisation
+    moment: datetime
+    receipts: list[Receipt] = field(default_factory=list)
+    rows: list[tuple[Any, ...]] = field(default_factory=list)
+    contents: list[tuple[UUID, bytes]] = field(default_factory=list)
+    superseded: list[UUID] = field(default_factory=list)
+
+    def put(self, draft: _Draft, before: Bid | None, place: str) -> None:
+        """Add a draft as a new version, unless it repeats the version `before`."""
+        if before is not None and before.auction_id != self.auction.id:
+            raise InvalidBid(
+                field=f"{place}.client_bid_id",
+                value=draft.client_bid_id,
+                rule="already used in another auction",
+            )
+        if before is not None and _is_same(before, draft):
+            self.receipts.append(_receipt(before))
+            return
+        is_alive = before is not None and before.state == BidState.SUBMITTED
+        supersedes_id = before.id if before is not None and is_alive else None
+        if supersedes_id is not None:
+            self.superseded.append(supersedes_id)
+        receipt = Receipt(
+            bid_id=uuid4(),
+            client_bid_id=draft.client_bid_id,
+            version=1 if before is None else before.version + 1,
+            received_at=self.moment,
+            content_sha256=draft.sha256,
+            is_new=True,
+        )
+        self.rows.append(
+            (
+                receipt.bid_id,
+                receipt.client_bid_id,
+                receipt.version,
+                self.auction.id,
+                self.organisation.id,
+                draft.resource.id,
+                draft.workload_class_id,
+                draft.form,
+                draft.mechanism,
+                BidState.SUBMITTED.value,
+                supersedes_id,
+                self.moment,
+                draft.sha256,
+            )
+        )
+        self.contents.append((receipt.bid_id, draft.canonical))
+        self.receipts.append(receipt)
+
+    def store(self) -> None:
+        """Write what is new, and say so in the audit trail."""
+        if not self.rows:
+            return
+        Bid.objects.filter(id__in=self.superseded).update(state=BidState.SUPERSEDED)
+        rows_copy(Bid, BID_COLUMNS, self.rows)
+        contents_seal(self.contents)
+        entry_append(
+            action="market.bid.submitted",
+            subject=self.auction,
+            organisation_id=self.organisation.id,
+            detail={"bids": len(self.rows), "superseded": len(self.superseded)},
+        )
+
+
 @transaction.atomic
 def bids_submit(
     *, auction_id: UUID, organisation: Organisation, bids: Sequence[Mapping[str, Any]]
@@ -115,65 +185,11 @@ def bids_submit(
         )
         .order_by("client_bid_id", "version")
     }
-    receipts: list[Receipt] = []
-    rows: list[tuple[Any, ...]] = []
-    contents: list[tuple[UUID, bytes]] = []
-    superseded: list[UUID] = []
+    basket = _Basket(auction=auction, organisation=organisation, moment=moment)
     for i, draft in enumerate(drafts):
-        before = current.get(draft.client_bid_id)
-        if before is not None and before.auction_id != auction.id:
-            raise InvalidBid(
-                field=f"bids[{i}].client_bid_id",
-                value=draft.client_bid_id,
-                rule="already used in another auction",
-            )
-        if before is not None and _is_same(before, draft):
-            receipts.append(_receipt(before))
-            continue
-        version = 1 if before is None else before.version + 1
-        alive = before is not None and before.state == BidState.SUBMITTED
-        bid_id = uuid4()
-        if before is not None and alive:
-            superseded.append(before.id)
-        rows.append(
-            (
-                bid_id,
-                draft.client_bid_id,
-                version,
-                auction.id,
-                organisation.id,
-                draft.resource.id,
-                draft.workload_class_id,
-                draft.form,
-                draft.mechanism,
-                BidState.SUBMITTED.value,
-                before.id if before is not None and alive else None,
-                moment,
-                draft.sha256,
-            )
-        )
-        contents.append((bid_id, draft.canonical))
-        receipts.append(
-            Receipt(
-                bid_id=bid_id,
-                client_bid_id=draft.client_bid_id,
-                version=version,
-                received_at=moment,
-                content_sha256=draft.sha256,
-                is_new=True,
-            )
-        )
-    if superseded:
-        Bid.objects.filter(id__in=superseded).update(state=BidState.SUPERSEDED)
-    if rows:
-        _store(rows, contents)
-        entry_append(
-            action="market.bid.submitted",
-            subject=auction,
-            organisation_id=organisation.id,
-            detail={"bids": len(rows), "superseded": len(superseded)},
-        )
-    return receipts
+        basket.put(draft, current.get(draft.client_bid_id), f"bids[{i}]")
+    basket.store()
+    return basket.receipts
 
 
 def bid_submit(*, auction_id: UUID, organisation: Organisation, bid: Mapping[str, Any]) -> Receipt:
@@ -240,7 +256,7 @@ def _receipt(bid: Bid) -> Receipt:
     )
 
 
-def _drafts(organisation: Organisation, bids: Sequence[Mapping[str, Any]]) -> list[_Draft]:
+def _drafts(organisation: Organisation, bids: Sequence[Any]) -> list[_Draft]:
     codes = {str(bid.get("resource")) for bid in bids if isinstance(bid, Mapping)}
     resources = resources_by_code(codes)
     classes = {
@@ -262,7 +278,7 @@ def _drafts(organisation: Organisation, bids: Sequence[Mapping[str, Any]]) -> li
 
 
 def _draft(
-    bid: Mapping[str, Any],
+    bid: object,
     field: str,
     resources: Mapping[str, Resource],
     classes: Mapping[tuple[Any, str], int],
@@ -378,18 +394,3 @@ def _refuse_unsellable(
             raise NotFound(
                 field=f"bids[{i}].resource", value=draft.resource.code, rule="a known resource"
             )
-
-
-def _store(rows: Sequence[tuple[Any, ...]], contents: Sequence[tuple[UUID, bytes]]) -> None:
-    statement = sql.SQL("COPY {} ({}) FROM STDIN").format(
-        sql.Identifier(Bid._meta.db_table),  # noqa: SLF001 - Django's documented way
-        sql.SQL(", ").join(map(sql.Identifier, BID_COLUMNS)),
-    )
-    with (
-        connection.wrap_database_errors,
-        connection.cursor() as cursor,
-        cursor.copy(statement) as copy,
-    ):
-        for row in rows:
-            copy.write_row(row)
-    contents_seal(contents)

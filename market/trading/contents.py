@@ -138,7 +138,7 @@ def _steps(content: Mapping[str, Any], field: str) -> Content:
     row = _only(content, field, {"direction", "curves"}, set())
     if row["direction"] not in ("UP", "DOWN"):
         raise InvalidBid(field=f"{field}.direction", value=row["direction"], rule="UP or DOWN")
-    curves = []
+    curves: list[Content] = []
     for i, raw in enumerate(_items(row["curves"], f"{field}.curves", CURVES_MAX)):
         place = f"{field}.curves[{i}]"
         curve = _only(raw, place, {"first_t", "last_t", "steps"}, set())
@@ -296,8 +296,8 @@ def _destinations(value: object, field: str) -> list[dict[str, str]]:
     return sorted(read, key=lambda row: row["resource"])
 
 
-def _shift_offers(value: object, field: str) -> list[dict[str, Any]]:
-    read = []
+def _shift_offers(value: object, field: str) -> list[Content]:
+    read: list[Content] = []
     for i, raw in enumerate(_items(value, f"{field}.offers", CURVES_MAX)):
         at = f"{field}.offers[{i}]"
         row = _only(raw, at, {"first_t", "last_t", "quantity_kw", "ask_jpy_per_kwh"}, set())

@@ -10,23 +10,17 @@ from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
 
-from django.db import connection
-from psycopg import sql
-
+from accounts.fields.copying import rows_copy
 from market.trading.models import BidContent
 
 
 def contents_seal(contents: Iterable[tuple[UUID, bytes]]) -> None:
     """Store the canonical bytes of new bids' offers, inside the caller's transaction."""
-    table = sql.Identifier(BidContent._meta.db_table)  # noqa: SLF001 - Django's documented way
-    statement = sql.SQL("COPY {} (bid_id, content) FROM STDIN").format(table)
-    with (
-        connection.wrap_database_errors,
-        connection.cursor() as cursor,
-        cursor.copy(statement) as copy,
-    ):
-        for bid_id, canonical in contents:
-            copy.write_row((bid_id, canonical.decode()))
+    rows_copy(
+        BidContent,
+        ("bid_id", "content"),
+        ((bid_id, canonical.decode()) for bid_id, canonical in contents),
+    )
 
 
 def contents_open(bid_ids: Iterable[UUID]) -> dict[UUID, dict[str, Any]]:

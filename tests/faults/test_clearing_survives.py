@@ -82,7 +82,7 @@ def test_a_worker_that_sleeps_past_its_lease_publishes_nothing(
     before = assert_published_once(auction)
     (tmp_path / f"{point}.go").touch()
     os.killpg(sleeper.process.pid, signal.SIGCONT)
-    wait_for("the sleeper finds its claim lost", lambda: "taken over" in sleeper.log.read_text(), seconds=20)
+    wait_for("it finds its claim lost", lambda: "taken over" in sleeper.log.read_text())
     after = assert_published_once(auction)
     assert (after.token, after.published_at) == (before.token, before.published_at)
 

@@ -10,10 +10,10 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
 
-from django.db import connection, transaction
-from psycopg import sql
+from django.db import transaction
 
 from accounts.clock.services import clock_set
+from accounts.fields.copying import rows_copy
 from accounts.parties.models import Organisation
 from aggregator.ops.bench import alternately, summary
 from aggregator.ops.demo.register import register
@@ -96,21 +96,12 @@ def _copier(
     ready = [
         _rows(auction, organisation, resources, size, number) for number in range(ROUNDS_COUNT + 1)
     ]
-    bids_sql = sql.SQL("COPY {} ({}) FROM STDIN").format(
-        sql.Identifier(Bid._meta.db_table),  # noqa: SLF001 - Django's documented way
-        sql.SQL(", ").join(map(sql.Identifier, BID_COLUMNS)),
-    )
-    contents_sql = sql.SQL("COPY {} (bid_id, content) FROM STDIN").format(
-        sql.Identifier(BidContent._meta.db_table)  # noqa: SLF001 - Django's documented way
-    )
 
     def copy_rows(number: int) -> None:
         bids, contents = ready[number]
-        with transaction.atomic(), connection.cursor() as cursor:
-            for statement, rows in ((bids_sql, bids), (contents_sql, contents)):
-                with connection.wrap_database_errors, cursor.copy(statement) as copy:
-                    for row in rows:
-                        copy.write_row(row)
+        with transaction.atomic():
+            rows_copy(Bid, BID_COLUMNS, bids)
+            rows_copy(BidContent, ("bid_id", "content"), contents)
 
     return copy_rows
 

@@ -7,12 +7,12 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from django.db.models import Count, Sum
+from django.db.models import Count, QuerySet, Sum
 
-from accounts.ledger.models import Transfer
-from accounts.ledger.selectors import trial_balance_at
+from accounts.ledger.selectors import transfers_of, trial_balance_at
 from accounts.ledger.statements import statement_csv, statement_of
 from accounts.parties.models import Organisation
+from accounts.parties.selectors import aggregator
 from aggregator.dispatch.models import DispatchInstruction
 from aggregator.metering.models import Delivery
 from aggregator.settlement.models import RunKind, SettlementLine, SettlementRun
@@ -33,6 +33,7 @@ def facts_of(auction: Auction, directory: Path) -> Facts:
         raise LookupError(f"{auction.code} has no published result")
     needs = [_need(need, run) for need in _needs(auction)]
     trial = trial_balance_at()
+    transfers = transfers_of(seen_by=aggregator())
     return {
         "auction": auction.code,
         "delivery_on": auction.delivery_on.isoformat(),
@@ -48,8 +49,8 @@ def facts_of(auction: Auction, directory: Path) -> Facts:
         "instructions": _instructions(auction),
         "shortfalls": _shortfalls(auction),
         "statements": _statements(directory),
-        "transfers_count": Transfer.objects.count(),
-        "example_transfer": _example_transfer(),
+        "transfers_count": transfers.count(),
+        "example_transfer": _example_transfer(transfers),
         "trial_balance_jpy": trial.difference_jpy,
         "clearing_house_jpy": trial.clearing_jpy,
         "result_sha256": run.result_sha256,
@@ -168,12 +169,10 @@ def _statements(directory: Path) -> list[Facts]:
     return rows
 
 
-def _example_transfer() -> str | None:
+def _example_transfer(transfers: QuerySet[Any]) -> str | None:
     """Return a transfer worth tracing: the largest that pays a seller for energy."""
-    transfer = (
-        Transfer.objects.filter(code="SELLER_ENERGY").order_by("-amount_jpy", "id").first()
-        or Transfer.objects.order_by("-amount_jpy", "id").first()
-    )
+    largest = transfers.order_by("-amount_jpy", "id")
+    transfer = largest.filter(code="SELLER_ENERGY").first() or largest.first()
     return str(transfer.id) if transfer else None
 
 

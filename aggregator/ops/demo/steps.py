@@ -153,13 +153,12 @@ def history_step(*, claim: Claim) -> None:
         starts_at = interval_starts_at(row["on"])
         months |= {(moment.year, moment.month) for moment in (starts_at[0], starts_at[-1])}
         readings += [
-            (
-                numbers[row["resource"]],
-                start_at,
-                Decimal(str(energy_kwh)),
-                Quality.OK,
-                Stage.FINAL,
-                None,
+            ReadingRow(
+                point_number=numbers[row["resource"]],
+                start_at=start_at,
+                energy_kwh=Decimal(str(energy_kwh)),
+                quality=Quality.OK,
+                stage=Stage.FINAL,
             )
             for start_at, energy_kwh in zip(starts_at, row["energy_kwh"].tolist(), strict=True)
         ]

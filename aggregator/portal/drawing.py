@@ -14,9 +14,9 @@ _BOKEH = threading.Lock()
 def drawn(build: Callable[[], tuple[Any, Any]], *, palette: Palette) -> bytes:
     """Return the JSON of the chart that `build` makes.
 
-    Bokeh switches the validation of its properties off and on again by a variable of the
-    process, at import as well as at work. Two threads inside it at once can leave it off, and
-    then a colour by field is written as a constant that no browser understands. So `build`
+    While it is imported, Bokeh switches the validation of its properties off and on again by a
+    variable of the process. Threads that import parts of it at once can leave it off for good,
+    and then a colour by field is written as a constant that no browser understands. So `build`
     imports the charts it draws with, and only one thread at a time is in there.
 
     Parameters

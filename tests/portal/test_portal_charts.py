@@ -169,33 +169,25 @@ def test_threads_that_draw_at_once_draw_the_same() -> None:
     assert b'"value":{"type":"field"' not in bodies.pop()
 
 
-def test_the_first_charts_of_a_process_may_come_together() -> None:
-    # a fresh interpreter: Bokeh is imported by the threads themselves
-    script = """
-from concurrent.futures import ThreadPoolExecutor
-from aggregator.portal.drawing import drawn
-from aggregator.portal.tokens import Palette
-LIGHT = Palette(theme="light")
-def build(name):
-    from aggregator.portal.charts import day, network
-    if name == "map":
-        node = lambda code, x: network.Node(code=code, name=code, longitude_deg=x,
-            latitude_deg=36.0, voltage_kv=66.0, area_code="03")
-        line = network.Line(code="l", name="l", start="a", end="b", voltage_kv=66.0, is_link=False,
-            before_percent=[50.0] * 48, after_percent=None, has_need=False)
-        views = [network.View(key="all", name="all", nodes=frozenset("ab"))]
-        return network.network_figure(
-            [node("a", 140.0), node("b", 140.1)], [line], views, LIGHT, t=0)
-    rows = [day.LoadingRow(name="l", before_percent=[50.0] * 48, after_percent=None)]
-    return day.loading_figure(rows, LIGHT, t=0), None
-with ThreadPoolExecutor(8) as threads:
-    made = list(threads.map(lambda n: drawn(lambda: build(n), palette=LIGHT), ["map", "heat"] * 8))
-print(len(set(made)), sum(b'"value":{"type":"field"' in body for body in made))
-"""
+def test_bokeh_is_loaded_behind_the_door_only() -> None:
+    # a fresh process that knows every address of the platform has not met Bokeh
+    script = (
+        "import sys, django; django.setup(); import aggregator.config.urls; "
+        "print(sorted(name for name in sys.modules if name.startswith('bokeh')))"
+    )
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=True
     )
-    assert done.stdout.split() == ["2", "0"]
+    assert done.stdout.strip() == "[]"
+
+
+def test_a_validation_that_was_left_off_is_put_right(monkeypatch: pytest.MonkeyPatch) -> None:
+    from bokeh.core.property.bases import Property
+
+    monkeypatch.setattr(Property, "_should_validate", False)
+    rows = [LoadingRow(name="線", before_percent=[50.0] * 48, after_percent=None)]
+    body = drawn(lambda: (loading_figure(rows, LIGHT, t=3), None), palette=LIGHT)
+    assert b'"value":{"type":"field"' not in body
 
 
 def test_a_price_that_was_not_published_leaves_a_gap_and_not_a_number() -> None:

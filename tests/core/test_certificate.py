@@ -1,0 +1,297 @@
+"""The independent check: passes on what was computed, fails on what was touched."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from market.core.certificate import verify_document, verify_result
+from market.core.errors import InvalidSnapshot, ResultUnverified
+from market.core.snapshot import snapshot_bytes, snapshot_from_json, snapshot_sha256
+from tests.books import Result, balance_need, book, local_need, path, resource, shift, steps, store
+
+Json = dict[str, Any]
+
+
+def _document() -> Json:
+    """Return a book in which every kind of row is at work."""
+    return book(
+        2,
+        bids=[
+            steps("pocket", "a", "UP", (40, 20), (200, 60), window=(0, 1)),
+            steps("supply", "b", "UP", (300, 10), window=(0, 1)),
+            steps("soak", "b", "DOWN", (50, -4), window=(0, 0)),
+            store("battery", "a", 1, wear_jpy_per_kwh=1.0, cycles_max=1.0),
+            shift("move", 1, change_cost_jpy_per_kw=1.0, gb_per_kw=1.0, gb_per_kwh=1.0),
+        ],
+        paths=[path(price_jpy_per_gb=0.5, capacity_gb=90.0)],
+        resources=[resource("a", "A", 150.0), resource("b", "B")],
+        elements=[
+            {"id": "line", "branch": "line", "rating_kw": 1000.0, "base_flow_kw": 1200.0},
+            {"id": "other", "sensitivity": {"B": 1.0}, "rating_kw": 100.0, "base_flow_kw": -20.0},
+        ],
+        local_needs=[local_need([0, 180], cap=90.0)],
+        balance_needs=[balance_need([60, 80], cap=70.0)],
+    )
+
+
+@pytest.fixture(scope="module")
+def cleared() -> tuple[Json, Json, str]:
+    snapshot = snapshot_from_json(_document())
+    result = Result(_document()).json
+    return json.loads(snapshot_bytes(snapshot)), result, snapshot_sha256(snapshot)
+
+
+def test_an_untouched_result_passes(cleared: tuple[Json, Json, str]) -> None:
+    certificate = verify_document(*cleared)
+    assert certificate.passed
+    assert certificate.failures == ()
+
+
+def test_every_kind_of_row_is_at_work(cleared: tuple[Json, Json, str]) -> None:
+    _, result, _ = cleared
+    duals = result["raw"]["duals"]
+    assert all(duals[name] for name in ("area_jpy_per_kwh", "sold_up_jpy_per_kwh"))
+    assert duals["relief_jpy_per_kwh"]["1"]["line"][1] > 0
+    assert duals["path_jpy_per_gb"]["ab"]
+    legs = {award["leg"] for award in result["awards"]}
+    assert legs == {"STEPS", "CHARGE", "DISCHARGE", "SHIFT_OUT", "SHIFT_IN"}
+
+
+def _award(result: Json, leg: str) -> Json:
+    return next(award for award in result["awards"] if award["leg"] == leg)
+
+
+def _bump(series: list[float], t: int, amount: float) -> None:
+    series[t] += amount
+
+
+def _act_both_ways(found: Json) -> None:
+    _bump(found["charge_kw"], 1, 10.0)
+    _bump(found["discharge_kw"], 1, 10.0)
+
+
+TOUCHES: dict[str, tuple[Callable[[Json], None], str]] = {
+    "area price": (
+        lambda r: _bump(r["raw"]["duals"]["area_jpy_per_kwh"]["03"], 0, 0.5),
+        "raw: gap",
+    ),
+    "relief price": (
+        lambda r: _bump(r["raw"]["duals"]["relief_jpy_per_kwh"]["1"]["line"], 1, -0.5),
+        "raw: gap",
+    ),
+    "price of relief that nobody asked": (
+        lambda r: _bump(r["raw"]["duals"]["relief_jpy_per_kwh"]["1"]["line"], 0, 1.0),
+        "raw: dual signs",
+    ),
+    "negative rent": (
+        lambda r: r["raw"]["duals"]["rent_up_jpy_per_kwh"].update({"other": [-1.0, 0.0]}),
+        "raw: dual signs",
+    ),
+    "idle rent": (
+        lambda r: r["raw"]["duals"]["rent_down_jpy_per_kwh"].update({"other": [1.0, 0.0]}),
+        "raw: gap",
+    ),
+    "path rent": (
+        lambda r: _bump(r["raw"]["duals"]["path_jpy_per_gb"]["ab"], 1, 0.1),
+        "raw: gap",
+    ),
+    "stored value": (
+        lambda r: _bump(r["raw"]["storage"]["battery"]["energy_jpy_per_kwh"], 0, 0.5),
+        "raw: gap",
+    ),
+    "raw award": (
+        lambda r: _bump(r["raw"]["steps"]["supply"][0], 0, 1.0),
+        "raw: balance",
+    ),
+    "raw award beyond the bid": (
+        lambda r: _bump(r["raw"]["steps"]["supply"][0], 1, 500.0),
+        "raw: award within bid",
+    ),
+    "flow beyond the headroom": (
+        lambda r: _bump(r["raw"]["steps"]["supply"][0], 1, 200.0),
+        "raw: headroom",
+    ),
+    "resource sold twice": (
+        lambda r: _bump(r["raw"]["storage"]["battery"]["discharge_kw"], 1, 200.0),
+        "raw: resources and paths",
+    ),
+    "money that does not add up": (
+        lambda r: _bump(r["raw"]["served_kw"]["BALANCE"]["balance-UP"], 1, -5.0),
+        "raw: money identity",
+    ),
+    "bid below its ask": (
+        lambda r: _bump(r["raw"]["duals"]["area_jpy_per_kwh"]["03"], 0, -9.0),
+        "raw: individual rationality",
+    ),
+    "negative raw award": (
+        lambda r: _bump(r["raw"]["steps"]["supply"][0], 0, -500.0),
+        "raw: award within bid",
+    ),
+    "stored energy": (
+        lambda r: _bump(r["raw"]["storage"]["battery"]["energy_kwh"], 0, 1.0),
+        "raw: stored energy",
+    ),
+    "both sides of a store": (
+        lambda r: _act_both_ways(r["raw"]["storage"]["battery"]),
+        "raw: one side at a time",
+    ),
+    "work that arrives nowhere": (
+        lambda r: _bump(r["raw"]["shifts"]["move"]["places"][0]["placed_kw"], 1, -1.0),
+        "raw: moved out = moved in",
+    ),
+    "free change of placement": (
+        lambda r: _bump(r["raw"]["shifts"]["move"]["places"][0]["increase_kw"], 1, -1.0),
+        "raw: change of placement",
+    ),
+    "served more than needed": (
+        lambda r: _bump(r["raw"]["served_kw"]["BALANCE"]["balance-UP"], 0, 1000.0),
+        "raw: needs",
+    ),
+    "served without relief": (
+        lambda r: _bump(r["raw"]["served_kw"]["LOCAL"]["local"], 1, 1.0),
+        "raw: local needs",
+    ),
+    "deviation": (
+        lambda r: r["raw"]["shortage_kw"].update({"03": [1.0, 0.0]}),
+        "raw: deviations",
+    ),
+    "objective": (
+        lambda r: r.update({"objective_jpy": r["objective_jpy"] + 1.0}),
+        "raw: objective",
+    ),
+    "bound": (lambda r: r.update({"bound_jpy": r["bound_jpy"] + 1.0}), "raw: bound"),
+    "gap": (lambda r: r.update({"gap_ratio": 0.5}), "gap over bid cost"),
+    "snapshot": (lambda r: r.update({"snapshot_sha256": "0" * 64}), "snapshot"),
+    "auction": (lambda r: r.update({"auction": "another"}), "snapshot"),
+    "published award": (
+        lambda r: _bump(_award(r, "STEPS")["quantity_kw"], 0, 0.3),
+        "published: awards within a tick of the optimum [kW]",
+    ),
+    "award left out": (
+        lambda r: r["awards"].remove(_award(r, "SHIFT_IN")),
+        "published: awards within a tick of the optimum [kW]",
+    ),
+    "award twice": (
+        lambda r: r["awards"].append(copy.deepcopy(_award(r, "STEPS"))),
+        "published: every award once, of a bid",
+    ),
+    "award of nobody": (
+        lambda r: _award(r, "STEPS").update({"bid": "ghost"}),
+        "published: every award once, of a bid",
+    ),
+    "award elsewhere": (
+        lambda r: _award(r, "STEPS").update({"resource": "a-neighbour"}),
+        "published: every award once, of a bid",
+    ),
+    "price of a place": (
+        lambda r: _bump(r["places"][0]["price_jpy_per_kwh"], 0, 0.01),
+        "published: prices within half a tick [JPY/kWh]",
+    ),
+    "price of a need": (
+        lambda r: _bump(r["needs"][0]["price_jpy_per_kwh"], 1, -0.01),
+        "published: prices within half a tick [JPY/kWh]",
+    ),
+    "price of an award": (
+        lambda r: _bump(_award(r, "DISCHARGE")["price_jpy_per_kwh"], 1, -0.02),
+        "published: prices not against the seller [JPY/kWh]",
+    ),
+    "price of an award far above its place": (
+        lambda r: _bump(_award(r, "DISCHARGE")["price_jpy_per_kwh"], 1, 50.0),
+        "published: money identity [JPY]",
+    ),
+    "price of a path": (
+        lambda r: _bump(r["paths"][0]["price_jpy_per_gb"], 1, 0.01),
+        "published: path prices [JPY/GB]",
+    ),
+    "use of a path": (
+        lambda r: _bump(r["paths"][0]["used_gb"], 1, 5.0),
+        "published: paths are paid what bids owe [JPY]",
+    ),
+    "cost of a step award": (
+        lambda r: _award(r, "STEPS").update({"cost_jpy": 0.0}),
+        "published: costs as bid [JPY]",
+    ),
+    "cost of a store": (
+        lambda r: _award(r, "DISCHARGE").update({"cost_jpy": 0.0}),
+        "published: costs as bid [JPY]",
+    ),
+    "cost above receipts": (
+        lambda r: _award(r, "SHIFT_OUT").update({"cost_jpy": 1e6}),
+        "published: nobody is paid below ask [JPY]",
+    ),
+    "served": (
+        lambda r: _bump(r["needs"][0]["served_kw"], 0, 0.5),
+        "published: quantities within a tick [kW]",
+    ),
+    "need left out": (
+        lambda r: r["needs"].pop(),
+        "published: prices within half a tick [JPY/kWh]",
+    ),
+    "flow": (
+        lambda r: _bump(r["elements"][0]["after_kw"], 0, 0.5),
+        "published: quantities within a tick [kW]",
+    ),
+    "headroom": (
+        lambda r: _bump(r["elements"][0]["headroom_down_kw"], 0, 1.0),
+        "published: headroom as computed [kW]",
+    ),
+    "money": (
+        lambda r: r["money"].update({"sellers_jpy": r["money"]["sellers_jpy"] - 1.0}),
+        "published: money as listed [JPY]",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", TOUCHES)
+def test_a_touched_result_fails_the_check_that_guards_it(
+    cleared: tuple[Json, Json, str], name: str
+) -> None:
+    snapshot, result, digest = cleared
+    touch, guard = TOUCHES[name]
+    touched = copy.deepcopy(result)
+    touch(touched)
+    assert touched != result
+    certificate = verify_document(snapshot, touched, digest)
+    failed = {check.name for check in certificate.checks if not check.is_passed}
+    assert guard in failed
+    assert not certificate.passed
+    assert any(sentence.startswith(guard) for sentence in certificate.failures)
+
+
+def test_a_number_that_is_none_fails(cleared: tuple[Json, Json, str]) -> None:
+    snapshot, result, digest = cleared
+    touched = copy.deepcopy(result)
+    touched["raw"]["duals"]["area_jpy_per_kwh"]["03"][0] = float("nan")
+    assert not verify_document(snapshot, touched, digest).passed
+
+
+@pytest.mark.parametrize("missing", ["raw", "awards", "needs", "money", "objective_jpy"])
+def test_half_a_result_is_refused(cleared: tuple[Json, Json, str], missing: str) -> None:
+    snapshot, result, digest = cleared
+    touched = {name: value for name, value in result.items() if name != missing}
+    with pytest.raises(ResultUnverified, match=missing):
+        verify_document(snapshot, touched, digest)
+
+
+def test_a_series_of_another_length_is_refused(cleared: tuple[Json, Json, str]) -> None:
+    snapshot, result, digest = cleared
+    touched = copy.deepcopy(result)
+    touched["places"][0]["price_jpy_per_kwh"].append(0.0)
+    with pytest.raises(ResultUnverified, match="2 numbers"):
+        verify_document(snapshot, touched, digest)
+
+
+def test_bytes_are_checked_as_published() -> None:
+    snapshot = snapshot_bytes(snapshot_from_json(_document()))
+    content = Result(_document()).content
+    assert verify_result(snapshot, content).passed
+    with pytest.raises(InvalidSnapshot):
+        verify_result(snapshot, content[:-10])
+    other = snapshot_bytes(snapshot_from_json(_document() | {"auction": "other"}))
+    failed = [c.name for c in verify_result(other, content).checks if not c.is_passed]
+    assert failed == ["snapshot"]

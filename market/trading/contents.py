@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from decimal import Decimal
+from decimal import ROUND_FLOOR, Decimal
 from functools import lru_cache
 from itertools import pairwise
 from typing import Any
@@ -28,6 +28,7 @@ KWH_HIGH = Decimal(1_000_000_000)
 PRICE_HIGH = Decimal(9_999)
 STEP_FIELDS = {"quantity_kw", "ask_jpy_per_kwh"}
 ONE = Decimal(1)
+TENTH = Decimal("0.1")
 ZERO = Decimal(0)
 
 
@@ -235,13 +236,13 @@ def _refuse_unkept(read: Content, field: str) -> None:
     """
     hours = (read["last_t"] - read["first_t"] + 1) * INTERVAL_H
     kept = (ONE - Decimal(read["standing_loss_ratio"])) ** Decimal(str(hours))
-    left_kwh = Decimal(read["start_kwh"]) * kept
+    left_kwh = (Decimal(read["start_kwh"]) * kept).quantize(TENTH, ROUND_FLOOR)
     for name in ("reserve_kwh", "end_min_kwh"):
         if left_kwh < Decimal(read[name]):
             raise InvalidBid(
                 field=f"{field}.{name}",
                 value=read[name],
-                rule=f"at most {left_kwh:.1f} kWh, what standing losses leave of the start",
+                rule=f"at most {left_kwh} kWh, what standing losses leave of the start",
             )
 
 

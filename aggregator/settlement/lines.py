@@ -15,6 +15,7 @@ from django.db import connection
 
 from aggregator.core.settlement import House, Line, SettlementRules, Share
 
+# Sen per kWh times Wh has five places: the column holds it as it is.
 ENERGY_SQL = """
 INSERT INTO settlement_settlementline (
     run_id, item, payer_id, payee_id, award_id, t, start_at,
@@ -25,7 +26,7 @@ SELECT s.id, 'SELLER_ENERGY',
        CASE WHEN (i.price_jpy_per_kwh > 0) = (a.direction = 'UP') THEN seller.account_id
             ELSE %(clearing)s END,
        d.award_id, d.t, d.start_at, d.ordered_kwh, i.price_jpy_per_kwh,
-       round(abs(i.price_jpy_per_kwh) * d.ordered_kwh, 6)
+       abs(i.price_jpy_per_kwh) * d.ordered_kwh
 FROM settlement_settlementrun s
 JOIN metering_delivery d ON d.verification_id = s.verification_id
 JOIN clearing_awardinterval i ON i.award_id = d.award_id AND i.t = d.t
@@ -34,7 +35,7 @@ JOIN unnest(%(organisations)s::uuid[], %(accounts)s::bigint[])
     AS seller (organisation_id, account_id) ON seller.organisation_id = a.organisation_id
 WHERE s.id = ANY(%(runs)s)
   AND seller.account_id <> %(clearing)s
-  AND round(i.price_jpy_per_kwh * d.ordered_kwh, 6) <> 0
+  AND i.price_jpy_per_kwh <> 0 AND d.ordered_kwh > 0
 """
 
 SHORTFALL_SQL = """

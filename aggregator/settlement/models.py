@@ -173,23 +173,25 @@ class SettlementLine(models.Model):
         verbose_name = "精算明細"
         verbose_name_plural = "精算明細"
         constraints = [
+            # One constraint, because every one of a million lines is held against each.
             models.CheckConstraint(
-                condition=models.Q(amount_exact_jpy__gt=0, amount_exact_jpy__lte=JPY_MAX),
-                name="settlementline_amount",
+                condition=~models.Q(payer=models.F("payee"))
+                & models.Q(
+                    amount_exact_jpy__gt=0,
+                    amount_exact_jpy__lte=JPY_MAX,
+                    quantity_kwh__gte=-KWH_MAX,
+                    quantity_kwh__lte=KWH_MAX,
+                    quantity_gb__gte=0,
+                    quantity_gb__lte=KWH_MAX,
+                    price_jpy_per_kwh__gte=-PRICE_MAX_JPY_PER_KWH,
+                    price_jpy_per_kwh__lte=PRICE_MAX_JPY_PER_KWH,
+                    price_jpy_per_gb__gte=0,
+                    price_jpy_per_gb__lte=PRICE_MAX_JPY_PER_KWH,
+                    t__gte=0,
+                    t__lte=47,
+                ),
+                name="settlementline_bounds",
             ),
-            models.CheckConstraint(
-                condition=~models.Q(payer=models.F("payee")), name="settlementline_two_parties"
-            ),
-            bounded("quantity_kwh", -KWH_MAX, KWH_MAX, name="settlementline"),
-            bounded("quantity_gb", 0, KWH_MAX, name="settlementline"),
-            bounded(
-                "price_jpy_per_kwh",
-                -PRICE_MAX_JPY_PER_KWH,
-                PRICE_MAX_JPY_PER_KWH,
-                name="settlementline",
-            ),
-            bounded("price_jpy_per_gb", 0, PRICE_MAX_JPY_PER_KWH, name="settlementline"),
-            bounded("t", 0, 47, name="settlementline"),
         ]
         indexes = [
             # A run's lines lie together: a few pages of index find them, and a million more

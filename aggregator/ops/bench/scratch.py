@@ -52,21 +52,19 @@ def table_copy(copy: str, table: str) -> None:
 
 
 def emptied_alternately(
-    rounds_count: int,
-    ours: tuple[str, Callable[[], None]],
-    floor: tuple[str, Callable[[], None]],
-) -> tuple[list[float], list[float]]:
-    """Time two pieces of work in turn, each into its table, emptied beforehand; seconds each."""
-    times: tuple[list[float], list[float]] = ([], [])
+    rounds_count: int, *works: tuple[str, Callable[[], None]]
+) -> list[list[float]]:
+    """Time pieces of work in turn, each into its table, emptied beforehand; seconds each."""
+    times: list[list[float]] = [[] for _ in works]
     for _ in range(rounds_count + 1):  # one more warms up
-        for (table, work), seconds in zip((ours, floor), times, strict=True):
+        for (table, work), seconds in zip(works, times, strict=True):
             with connection.cursor() as cursor:
                 cursor.execute(f"TRUNCATE {table}")
                 cursor.execute("CHECKPOINT")
             began = time.perf_counter()
             work()
             seconds.append(time.perf_counter() - began)
-    return times[0][1:], times[1][1:]
+    return [seconds[1:] for seconds in times]
 
 
 def copy_in(statement: str, content: bytes) -> None:

@@ -1,8 +1,9 @@
 """A month of a large market: our settlement against the bare SQL of the same join and write.
 
 1,000 sites, 48 half hours, 31 days. Ours writes energy, refunds, penalties and fees into the lines
-table with its key, index and checks; the floor writes one bare row per half hour of the same join
-into a table with neither.
+table with its key, index and checks. The floor is one INSERT … SELECT of the same join that writes
+the energy rows alone into a table with the same columns and a key; ``ratio_without_key`` is against
+the same into a table without any.
 """
 
 from __future__ import annotations
@@ -17,12 +18,12 @@ from django.db import connection, transaction
 from aggregator.core.settlement import House, SettlementRules
 from aggregator.ops.bench import summary
 from aggregator.ops.bench.scratch import cpu_s, emptied_alternately, scratch_schema
-from aggregator.settlement.lines import ENERGY_SQL, award_lines_insert
+from aggregator.settlement.lines import award_lines_insert
 from market.core.timegrid import INTERVALS_PER_DAY
 
 ROUNDS_COUNT = 3
 SCHEMA = "bench_settlement"
-LINES, BARE = "settlement_settlementline", "bare_line"
+LINES, KEYED, BARE = "settlement_settlementline", "keyed_line", "bare_line"
 DAYS_COUNT = 31
 SELLERS_COUNT = 50
 # One half hour in twenty falls short, by a fifth.
@@ -38,11 +39,26 @@ TABLES = (
 RULES = SettlementRules(fee_ratio=Decimal("0.02"))
 HOUSE = House(clearing="1", fee="2", rounding="3")
 
+COLUMNS = (
+    "run_id, item, payer_id, payee_id, award_id, t, start_at, quantity_kwh, price_jpy_per_kwh,"
+    " amount_exact_jpy"
+)
 BARE_SQL = """
 CREATE TABLE bare_line (
-    run_id bigint, item text, payer_id bigint, payee_id bigint, award_id uuid, t smallint,
-    start_at timestamptz, quantity_kwh numeric, price_jpy_per_kwh numeric,
-    amount_exact_jpy numeric)
+    id bigint GENERATED ALWAYS AS IDENTITY, run_id bigint, item text, payer_id bigint,
+    payee_id bigint, award_id uuid, t smallint, start_at timestamptz, quantity_kwh numeric,
+    price_jpy_per_kwh numeric, amount_exact_jpy numeric)
+"""
+FLOOR_SQL = """
+INSERT INTO bare_line (%s)
+SELECT s.id, 'SELLER_ENERGY', 1, seller.account_id, d.award_id, d.t, d.start_at, d.ordered_kwh,
+       i.price_jpy_per_kwh,
+       CASE a.direction WHEN 'UP' THEN 1 ELSE -1 END * i.price_jpy_per_kwh * d.ordered_kwh
+FROM settlement_settlementrun s
+JOIN metering_delivery d ON d.verification_id = s.verification_id
+JOIN clearing_awardinterval i ON i.award_id = d.award_id AND i.t = d.t
+JOIN clearing_award a ON a.id = d.award_id
+JOIN bare_seller seller ON seller.organisation_id = a.organisation_id
 """
 
 FILL_SQL = (
@@ -105,7 +121,7 @@ def run(*, size: int = 1_488_000) -> dict[str, Any]:
     written: list[int] = []
     began_s = cpu_s()
     with scratch_schema(SCHEMA, TABLES):
-        _fill(sites_count, list(sellers))
+        _fill(sites_count, sellers)
 
         def ours() -> None:
             with transaction.atomic():
@@ -115,45 +131,51 @@ def run(*, size: int = 1_488_000) -> dict[str, Any]:
                     )
                 )
 
-        def floor() -> None:
+        def floor(table: str) -> None:
             with transaction.atomic(), connection.cursor() as cursor:
-                cursor.execute(
-                    ENERGY_SQL.replace(LINES, BARE),
-                    {
-                        "runs": runs,
-                        "clearing": int(HOUSE.clearing),
-                        "organisations": list(sellers),
-                        "accounts": [int(account) for account in sellers.values()],
-                    },
-                )
+                cursor.execute((FLOOR_SQL % COLUMNS).replace(BARE, table))
                 if cursor.rowcount != rows_count:
                     raise RuntimeError(f"the floor wrote {cursor.rowcount} of {rows_count} rows")
 
-        ours_s, floor_s = emptied_alternately(ROUNDS_COUNT, (LINES, ours), (BARE, floor))
+        ours_s, floor_s, keyless_s = emptied_alternately(
+            ROUNDS_COUNT,
+            (LINES, ours),
+            (KEYED, lambda: floor(KEYED)),
+            (BARE, lambda: floor(BARE)),
+        )
     found = summary(ours_s, floor_s)
     return {
         "size": rows_count,
         "sites": sites_count,
         "lines": written[-1],
         **found,
+        "ratio_without_key": summary(ours_s, keyless_s)["ratio"],
         "rows_per_s": round(rows_count / found["ours_s"]),
         "floor_rows_per_s": round(rows_count / found["floor_s"]),
         "client_cpu_s": round(cpu_s() - began_s, 3),
     }
 
 
-def _fill(sites_count: int, sellers: list[uuid.UUID]) -> None:
+def _fill(sites_count: int, sellers: dict[uuid.UUID, str]) -> None:
     """Make a market's month in SQL, outside every clock."""
     parameters = {
         "days": DAYS_COUNT,
         "sites": sites_count,
         "half_hours": INTERVALS_PER_DAY,
-        "sellers": sellers,
+        "sellers": list(sellers),
+        "accounts": [int(account) for account in sellers.values()],
         "short_every": SHORT_EVERY,
         "start_at": datetime(2026, 9, 30, 15, tzinfo=UTC) - timedelta(days=1),
     }
     with connection.cursor() as cursor:
         cursor.execute(BARE_SQL)
+        cursor.execute(f"CREATE TABLE {KEYED} (LIKE {BARE} INCLUDING ALL, PRIMARY KEY (id))")
+        cursor.execute(
+            "CREATE TABLE bare_seller AS SELECT * FROM"
+            " unnest(%(sellers)s::uuid[], %(accounts)s::bigint[])"
+            " AS seller (organisation_id, account_id)",
+            parameters,
+        )
         for statement in FILL_SQL:
             cursor.execute(statement, parameters)
         cursor.execute("ANALYZE " + ", ".join(TABLES[:-1]))

@@ -25,6 +25,7 @@ UNITS: Final = MappingProxyType(
         "_kw": "kilowatt: power",
         "_kwh": "kilowatt-hour: energy",
         "_mw": "megawatt: labels and official files, at the edge only",
+        "_mva": "megavolt-ampere: the base of per-unit values",
         "_kv": "kilovolt: nominal voltage",
         "_jpy": "yen",
         "_jpy_per_kwh": "yen per kilowatt-hour",

@@ -112,6 +112,12 @@ def jst(moment: datetime | None, *, seconds: bool = False) -> str:
     return f"{moment.astimezone(JST):{'%H:%M:%S' if seconds else '%H:%M'}}"
 
 
+def jst_until(moment: datetime | None) -> str:
+    """Hour and minute at which something ends; midnight is 24:00."""
+    text = jst(moment)
+    return "24:00" if text == "00:00" else text
+
+
 def jst_day(moment: datetime) -> str:
     """Day, hour and minute of an instant in Japan."""
     return f"{day_short(moment.astimezone(JST).date())} {jst(moment)}"

@@ -11,6 +11,7 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
+from market.trading.models import Need
 from tests import cast
 from tests.portal.conftest import client_of
 
@@ -195,12 +196,23 @@ def test_the_page_asks_the_database_a_bounded_number_of_times(
         connection,
     ) as few:
         client.get(DAY)
+    more = cast.published_day(day.places, delivery_on=cast.DAY.replace(day=27))
     for number in range(5):
-        cast.organisation(f"more-{number}", "DC_OPERATOR", f"その他{number}", f"More {number}")
-    more = cast.published_day(cast.places(), delivery_on=cast.DAY.replace(day=27))
+        Need.objects.create(
+            auction=more.auction,
+            organisation=day.places.people.grid_t,
+            available_at=more.auction.opens_at.replace(day=20),
+            kind="BALANCE",
+            code=f"more-{number}",
+            area=day.places.area,
+            direction="UP",
+            quantity_kw=cast.during(cast.EVENING, 1_000),
+            cap_jpy_per_kwh=cast.half_hours(60),
+        )
+    cast.market_time(more.auction.delivery_start)
     address = f"/day/{more.auction.delivery_on}/"
     with CaptureQueriesContext(connection) as again:
-        assert client.get(address).status_code == 200
+        assert "more-4" in client.get(address).content.decode()
     assert len(few) <= 26
     assert len(again) <= len(few)
 

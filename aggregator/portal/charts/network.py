@@ -17,7 +17,7 @@ from aggregator.portal.tokens import FONT, Palette
 KM_PER_DEGREE_LATITUDE = 110.57
 KM_PER_DEGREE_LONGITUDE = 111.32
 VIEW_WIDTH_PX, VIEW_HEIGHT_PX = 640.0, 350.0
-VIEW_PADDING_RATIO = 0.28
+SURROUNDINGS_PADDING_RATIO, AREA_PADDING_RATIO = 0.28, 0.1
 VIEW_SIZE_MIN_KM = 6.0
 PARALLEL_GAP_RATIO = 0.03
 LABEL_HEIGHT_PX, WIDE_CHARACTER_PX, NARROW_CHARACTER_PX = 15.0, 12.0, 7.0
@@ -80,11 +80,11 @@ def projection(nodes: Sequence[Node]) -> dict[str, Point]:
     }
 
 
-def view_box(points: Iterable[Point]) -> Box:
+def view_box(points: Iterable[Point], *, padding_ratio: float = SURROUNDINGS_PADDING_RATIO) -> Box:
     """Return left, right, bottom, top around `points`, padded, in the shape of the panel."""
     xs, ys = zip(*points, strict=True)
-    width = max(max(xs) - min(xs), VIEW_SIZE_MIN_KM) * (1 + 2 * VIEW_PADDING_RATIO)
-    height = max(max(ys) - min(ys), VIEW_SIZE_MIN_KM / 2) * (1 + 2 * VIEW_PADDING_RATIO)
+    width = max(max(xs) - min(xs), VIEW_SIZE_MIN_KM) * (1 + 2 * padding_ratio)
+    height = max(max(ys) - min(ys), VIEW_SIZE_MIN_KM / 2) * (1 + 2 * padding_ratio)
     width = max(width, height * VIEW_WIDTH_PX / VIEW_HEIGHT_PX)
     height = width * VIEW_HEIGHT_PX / VIEW_WIDTH_PX
     x, y = (max(xs) + min(xs)) / 2, (max(ys) + min(ys)) / 2
@@ -365,7 +365,12 @@ def _views(
     taken = list(zip(middles["x"], middles["y"], strict=True))
     made = []
     for view in views:
-        box = view_box([at[code] for code in sorted(view.nodes)])
+        box = view_box(
+            [at[code] for code in sorted(view.nodes)],
+            padding_ratio=(
+                SURROUNDINGS_PADDING_RATIO if view.key.startswith("line:") else AREA_PADDING_RATIO
+            ),
+        )
         labels = place_labels(box, [(node.name, at[node.code]) for node in first], taken)
         made.append({"key": view.key, "name": view.name, "box": box, "labels": labels})
     return made

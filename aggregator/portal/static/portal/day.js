@@ -6,6 +6,7 @@
   const FULL_PERCENT = 100;
   const STEP_MS = 280;
   const LABEL_PX = { width: 64, height: 15 };
+  const TOLD_PX = { width: 130, height: 16 };
   const charts = new Map();
   const chosen = { t: 0, when: "before", view: 0 };
   let playing = null;
@@ -16,6 +17,17 @@
   const source = (chart, name) => chart.document.get_model_by_name(name);
   const clock = (t) => `${String(Math.floor(t / 2)).padStart(2, "0")}:${t % 2 ? "30" : "00"}`;
 
+  /* Lines whose loading is written: from 80 %, the worst first, none on top of another. */
+  function toldOf(loading, { x, y }, scale) {
+    const told = new Set();
+    const worst = loading.map((_, i) => i).sort((a, b) => loading[b] - loading[a]);
+    for (const i of worst) {
+      const near = (j) => Math.abs(x[i] - x[j]) < TOLD_PX.width * scale && Math.abs(y[i] - y[j]) < TOLD_PX.height * scale;
+      if (loading[i] >= LABELLED_PERCENT && ![...told].some(near)) told.add(i);
+    }
+    return told;
+  }
+
   function mapPaint(chart) {
     const { frames } = chart;
     const loading = frames[chosen.when].map((row) => row[chosen.t]);
@@ -23,9 +35,10 @@
     lines.data = { ...lines.data, shown: loading };
     const words = source(chart, "loadings");
     const over = loading.map((value) => Math.round(value) > FULL_PERCENT);
+    const told = toldOf(loading, words.data, chart.scale ?? 0);
     words.data = {
       ...words.data,
-      text: loading.map((value, i) => (value >= LABELLED_PERCENT ? `${frames.names[i]} ${Math.round(value)}%` : "")),
+      text: loading.map((value, i) => (told.has(i) ? `${frames.names[i]} ${Math.round(value)}%` : "")),
       colour: over.map((is) => (is ? frames.colours.over : frames.colours.quiet)),
       style: over.map((is) => (is ? "bold" : "normal")),
     };
@@ -55,6 +68,8 @@
     model.x_range.setv({ start: x - (scale * width) / 2, end: x + (scale * width) / 2 });
     model.y_range.setv({ start: y - (scale * height) / 2, end: y + (scale * height) / 2 });
     source(chart, "names").data = labelsThin(view.labels, scale);
+    chart.scale = scale;
+    mapPaint(chart);
   }
 
   function heatPaint(chart) {

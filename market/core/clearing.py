@@ -247,6 +247,11 @@ def _linear(current: Programme, upper_kw: FloatArray) -> tuple[Linear, dict[str,
     )
 
 
+def linear_of(clearing: Clearing) -> Linear:
+    """Return the last linear problem of a clearing, in MW and thousands of yen."""
+    return _linear(clearing.programme, clearing.upper_kw)[0]
+
+
 def _price_weight(row_slices: dict[str, slice], count: int) -> FloatArray:
     weight = np.zeros(count)
     for name in PRICED_ROWS:

@@ -5,28 +5,22 @@ Both commit; both write the same two tables with their keys, checks and triggers
 
 from __future__ import annotations
 
-from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
 
 from django.db import transaction
 
-from accounts.clock.services import clock_set
 from accounts.fields.copying import rows_copy
 from accounts.parties.models import Organisation
 from aggregator.ops.bench import alternately, summary
-from aggregator.ops.demo.register import register
-from aggregator.ops.demo.shapes import grid_load, grid_model_rows
-from aggregator.ops.demo.steps import jst
-from market.registry.models import GridModel, Resource
+from aggregator.ops.bench.book import opened_auction
+from market.registry.models import Resource
 from market.trading.bids import BID_COLUMNS, bids_submit
 from market.trading.contents import content_bytes, content_canonical, content_sha256
-from market.trading.models import Auction, AuctionState, Bid, BidContent
-from market.trading.services import auction_schedule
+from market.trading.models import Auction, Bid, BidContent
 
 ROUNDS_COUNT = 5
-DELIVERY_ON = date(2026, 8, 5)
 STEPS_COUNT = 5
 SPANS = ((16, 23), (32, 43))
 
@@ -44,18 +38,7 @@ def run(*, size: int = 1_000) -> dict[str, Any]:
 
 
 def _market() -> tuple[Auction, Organisation, list[Resource]]:
-    clock_set(market_at=jst(DELIVERY_ON - timedelta(days=1), 8))
-    grid = grid_load()
-    register(grid=grid, rows=grid_model_rows(grid), from_on=DELIVERY_ON - timedelta(days=30))
-    auction = auction_schedule(
-        code="BENCH",
-        name="bench",
-        delivery_on=DELIVERY_ON,
-        opens_at=jst(DELIVERY_ON - timedelta(days=1), 8),
-        gate_closure_at=jst(DELIVERY_ON, 0),
-        grid_model=GridModel.objects.get(),
-    )
-    Auction.objects.filter(id=auction.id).update(state=AuctionState.OPEN)
+    auction = opened_auction()
     organisation = Organisation.objects.get(code="shiroi")
     resources = list(
         Resource.objects.filter(site__organisation=organisation, kind="DC_LOAD").order_by("code")

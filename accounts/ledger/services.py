@@ -225,7 +225,7 @@ def transfer_settle(*, transfer_id: uuid.UUID, state: str) -> Transfer:
 
 
 def _check(draft: TransferDraft, field_name: str) -> None:
-    amount = draft.amount_jpy
+    amount: object = draft.amount_jpy  # callers without types may hand in anything
     if isinstance(amount, bool) or not isinstance(amount, int) or not 1 <= amount <= JPY_MAX:
         raise Refused(
             field=f"{field_name}.amount_jpy", value=amount, rule=f"whole yen, 1 to {JPY_MAX}"

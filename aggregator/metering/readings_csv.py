@@ -1,5 +1,6 @@
 """The CSV door to readings: one strict layout, refused whole or taken whole."""
 
+import contextlib
 import csv
 import io
 from datetime import datetime
@@ -77,10 +78,9 @@ def _row(n: int, values: list[str]) -> ReadingRow:
 
 
 def _time(n: int, text: str) -> datetime:
-    try:
+    moment: datetime | None = None
+    with contextlib.suppress(ValueError):
         moment = datetime.fromisoformat(text)
-    except ValueError:
-        moment = None  # type: ignore[assignment]
     if moment is None or moment.utcoffset() is None:
         raise ReadingRefused(
             field=f"line {n}.start_at", value=text, rule="a date-time with its UTC offset"

@@ -19,7 +19,7 @@ from accounts.jobs.models import Job
 from accounts.jobs.services import Claim, job_create, job_finish
 from aggregator.core import baselines as core
 from aggregator.core.delivery import Delivered, Direction, Ordered, deliver
-from aggregator.core.settlement import rules_from_mapping
+from aggregator.core.terms import rules_from_mapping
 from aggregator.metering import selectors
 from aggregator.metering.limits import bulk_limits_set
 from aggregator.metering.models import (

@@ -13,7 +13,7 @@ from accounts.jobs.models import Job
 from accounts.jobs.services import Claim, job_create, job_finish, job_postpone
 from accounts.ledger.selectors import trial_balance_at
 from accounts.ledger.services import TransferDraft, transfers_post
-from aggregator.core.settlement import rules_from_mapping
+from aggregator.core.terms import rules_from_mapping
 from aggregator.metering.limits import bulk_limits_set
 from aggregator.metering.models import VerificationStage
 from aggregator.metering.verifications import verification_execute

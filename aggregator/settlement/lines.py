@@ -13,7 +13,8 @@ from uuid import UUID
 
 from django.db import connection
 
-from aggregator.core.settlement import House, Line, SettlementRules, Share
+from aggregator.core.settlement import House, Line, Share
+from aggregator.core.terms import SettlementRules
 
 # Sen per kWh times Wh has five places: the column holds it as it is.
 ENERGY_SQL = """
@@ -134,7 +135,7 @@ def award_lines_insert(
         How many lines were written.
     """
     parts = [(site, share) for site, shares in splits.items() for share in shares]
-    parameters = {
+    parameters: dict[str, Any] = {
         "runs": list(run_ids),
         "clearing": int(house.clearing),
         "organisations": list(sellers.keys()),

@@ -16,15 +16,14 @@ from aggregator.core.settlement import (
     AwardPosition,
     Item,
     Line,
-    SettlementRules,
     award_lines,
     credit_lines,
     need_lines,
     path_lines,
     rent_lines,
     residual_lines,
-    rules_from_mapping,
 )
+from aggregator.core.terms import SettlementRules, rules_from_mapping
 from aggregator.metering.limits import bulk_limits_set
 from aggregator.metering.models import DeliveryVerification, VerificationStage
 from aggregator.metering.selectors import verification_latest

@@ -181,19 +181,19 @@ def _line_step(line: SettlementLine) -> TraceStep:
 def _cause_steps(line: SettlementLine) -> list[TraceStep]:
     steps = []
     if line.award_id is not None:
-        steps += _award_steps(line)
+        steps += _award_steps(line, line.award_id)
     if line.need_id is not None:
         steps += _need_steps([line.need_id])
     elif line.award_id is not None:
-        steps += _need_steps(_needs_served(line))
+        steps += _need_steps(_needs_served(line, line.award_id))
     return steps
 
 
-def _award_steps(line: SettlementLine) -> list[TraceStep]:
-    award = Award.objects.select_related("bid", "resource", "organisation").get(id=line.award_id)
+def _award_steps(line: SettlementLine, award_id: UUID) -> list[TraceStep]:
+    award = Award.objects.select_related("bid", "resource", "organisation").get(id=award_id)
     steps = []
     deliveries = Delivery.objects.filter(
-        verification_id=line.run.verification_id, award_id=line.award_id
+        verification_id=line.run.verification_id, award_id=award_id
     )
     delivery = (
         deliveries.filter(t=line.t).first()
@@ -246,11 +246,9 @@ def _award_steps(line: SettlementLine) -> list[TraceStep]:
     return steps
 
 
-def _needs_served(line: SettlementLine) -> list[UUID]:
+def _needs_served(line: SettlementLine, award_id: UUID) -> list[UUID]:
     """Return the needs behind the price of an award's half hour, heaviest first."""
-    award = Award.objects.select_related("resource__site", "auction__grid_model").get(
-        id=line.award_id
-    )
+    award = Award.objects.select_related("resource__site", "auction__grid_model").get(id=award_id)
     published = run_published_of(award.auction)
     if published is None:
         return []

@@ -14,11 +14,11 @@ from aggregator.core.settlement import (
     AwardPosition,
     House,
     Line,
-    SettlementRules,
     Share,
     award_lines,
     share_lines,
 )
+from aggregator.core.terms import SettlementRules
 from aggregator.metering.models import Delivery, DeliveryVerification
 from aggregator.settlement.lines import award_lines_insert
 from aggregator.settlement.models import SettlementLine, SettlementRun
@@ -150,10 +150,7 @@ def _account(site: cast.Site) -> str:
     return {"inzai-dc-1": "101", "shiroi-dc-1": "102"}[site.code]
 
 
-def _day_of(
-    day: cast.MarketDay, drawn: list[tuple[str, str, list[Piece]]], weight: Decimal
-) -> tuple[SettlementRun, list[list[AwardPosition]]]:
-    """Store the drawn awards with their deliveries; return their run and positions."""
+def _run_of(day: cast.MarketDay) -> SettlementRun:
     verification = DeliveryVerification.objects.create(
         auction=day.auction,
         revision=1,
@@ -162,7 +159,7 @@ def _day_of(
         ruleset=day.auction.ruleset,
         input_sha256="",
     )
-    run = SettlementRun.objects.create(
+    return SettlementRun.objects.create(
         auction=day.auction,
         verification=verification,
         kind="FINAL",
@@ -171,57 +168,64 @@ def _day_of(
         ruleset_version="x",
         executed_at=day.auction.delivery_start,
     )
-    bid = next(iter(day.bids.values()))
+
+
+def _day_of(
+    day: cast.MarketDay, drawn: list[tuple[str, str, list[Piece]]], weight: Decimal
+) -> tuple[SettlementRun, list[list[AwardPosition]]]:
+    """Store the drawn awards with their deliveries; return their run and positions."""
+    run = _run_of(day)
     positions = []
     # An award is one of a bid, a leg and a direction: the leg sets the drawn ones apart.
-    for leg, (direction, where, intervals) in zip(Leg, drawn, strict=False):
+    for leg, (direction, where, intervals) in zip(list(Leg)[1:], drawn, strict=False):
         site = day.places.sites[where]
         award = Award.objects.create(
             id=uuid.uuid4(),
             run=day.run,
             auction=day.auction,
-            bid=bid,
+            bid=next(iter(day.bids.values())),
             organisation=site.organisation,
             resource=day.places.resources[f"{where}-load"],
-            leg=Leg.SHIFT_IN if leg == Leg.STEPS else leg,
+            leg=leg,
             direction=direction,
         )
-        of_award = []
-        for piece in intervals:
-            ordered_kwh = piece.quantity_kw / 2
-            shortfall_kwh = (ordered_kwh * piece.missing).quantize(Decimal("0.001"), "ROUND_DOWN")
-            start_at = settled_day.half_hour(day, piece.t)
-            AwardInterval.objects.create(
-                award=award,
-                t=piece.t,
-                start_at=start_at,
-                quantity_kw=piece.quantity_kw,
-                price_jpy_per_kwh=piece.price,
-            )
-            Delivery.objects.create(
-                verification=verification,
-                award=award,
-                t=piece.t,
-                start_at=start_at,
-                ordered_kwh=ordered_kwh,
-                delivered_kwh=ordered_kwh - shortfall_kwh,
-                shortfall_kwh=shortfall_kwh,
-                over_kwh=0,
-            )
-            of_award.append(
-                AwardPosition(
-                    award=str(award.id),
-                    t=piece.t,
-                    direction=Direction(direction),
-                    price_jpy_per_kwh=piece.price,
-                    ordered_kwh=ordered_kwh,
-                    shortfall_kwh=shortfall_kwh,
-                    seller=_account(site),
-                    splits=(Share(account=OWNER, weight=weight),) if where == "inzai" else (),
-                )
-            )
-        positions.append(of_award)
+        splits = (Share(account=OWNER, weight=weight),) if where == "inzai" else ()
+        positions.append([_stored(day, run, award, piece, splits) for piece in intervals])
     return run, positions
+
+
+def _stored(
+    day: cast.MarketDay,
+    run: SettlementRun,
+    award: Award,
+    piece: Piece,
+    splits: tuple[Share, ...],
+) -> AwardPosition:
+    """Store one half hour of an award and its delivery; return its position."""
+    ordered_kwh = piece.quantity_kw / 2
+    shortfall_kwh = (ordered_kwh * piece.missing).quantize(Decimal("0.001"), "ROUND_DOWN")
+    common = {"award": award, "t": piece.t, "start_at": settled_day.half_hour(day, piece.t)}
+    AwardInterval.objects.create(
+        **common, quantity_kw=piece.quantity_kw, price_jpy_per_kwh=piece.price
+    )
+    Delivery.objects.create(
+        **common,
+        verification=run.verification,
+        ordered_kwh=ordered_kwh,
+        delivered_kwh=ordered_kwh - shortfall_kwh,
+        shortfall_kwh=shortfall_kwh,
+        over_kwh=0,
+    )
+    return AwardPosition(
+        award=str(award.id),
+        t=piece.t,
+        direction=Direction(award.direction),
+        price_jpy_per_kwh=piece.price,
+        ordered_kwh=ordered_kwh,
+        shortfall_kwh=shortfall_kwh,
+        seller=_account(award.resource.site),
+        splits=splits,
+    )
 
 
 def test_the_statement_settles_several_runs_at_once(day: cast.MarketDay) -> None:

@@ -15,17 +15,16 @@ from aggregator.core.settlement import (
     NeedPosition,
     PathCharge,
     RentPosition,
-    SettlementRules,
     Share,
     award_lines,
     need_lines,
     path_lines,
     rent_lines,
-    rules_from_mapping,
     settle,
     share_lines,
     totals_by_account,
 )
+from aggregator.core.terms import SettlementRules, rules_from_mapping
 
 HOUSE = House(clearing="house", fee="house fee", rounding="house rounding")
 RULES = SettlementRules(

@@ -12,12 +12,12 @@ from aggregator.core.settlement import (
     House,
     Item,
     NeedPosition,
-    SettlementRules,
     Share,
     net_by_t,
     settle,
     totals_by_account,
 )
+from aggregator.core.terms import SettlementRules
 
 HOUSE = House(clearing="house", fee="fee", rounding="rounding")
 kwh = st.decimals(min_value=0, max_value=10**6, places=3)

@@ -15,7 +15,8 @@ from typing import Any
 
 from django.db import connection, transaction
 
-from aggregator.core.settlement import House, SettlementRules
+from aggregator.core.settlement import House
+from aggregator.core.terms import SettlementRules
 from aggregator.ops.bench import summary
 from aggregator.ops.bench.scratch import cpu_s, emptied_alternately, scratch_schema
 from aggregator.settlement.lines import award_lines_insert
@@ -158,7 +159,7 @@ def run(*, size: int = 1_488_000) -> dict[str, Any]:
 
 def _fill(sites_count: int, sellers: dict[uuid.UUID, str]) -> None:
     """Make a market's month in SQL, outside every clock."""
-    parameters = {
+    parameters: dict[str, Any] = {
         "days": DAYS_COUNT,
         "sites": sites_count,
         "half_hours": INTERVALS_PER_DAY,

@@ -213,7 +213,7 @@ def _loading_kpi(loadings: Sequence[Loading]) -> Kpi:
     if not loadings:
         return Kpi(name=name, figure=words.UNKNOWN, unit="", hint=gettext("潮流は未公表"))
     worst = loadings[0]
-    place = f"{words.local_name(worst.point)}・{words.koma(worst.worst_t)}"
+    place = words.local_name(worst.point) + gettext("・") + words.koma(worst.worst_t)
     if worst.worst_after_ratio is None:
         return Kpi(
             name=name,
@@ -359,6 +359,15 @@ def place_word(need: Need) -> str:
     if need.congestion_point is not None:
         return words.local_name(need.congestion_point)
     return area_word(need.area) if need.area is not None else need.code
+
+
+def need_word(need: Need) -> str:
+    """Name a need so that it can be chosen from a list."""
+    return gettext("%(place)s・%(direction)s（%(code)s）") % {
+        "place": place_word(need),
+        "direction": gettext("上げ") if need.direction == "UP" else gettext("下げ"),
+        "code": need.code,
+    }
 
 
 def place_code(need: Need) -> str:

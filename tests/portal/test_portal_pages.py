@@ -155,8 +155,7 @@ def test_the_day_says_how_it_went(day: cast.MarketDay) -> None:
 def test_english_is_whole(day: cast.MarketDay) -> None:
     text = client_of(None, "en").get(DAY).content.decode()
     body = re.sub(r"<svg.*?</svg>|<button[^>]*lang=.*?</button>", "", text, flags=re.DOTALL)
-    left = set(re.findall(r"[぀-ヿ一-鿿]+", body)) - {"・"}
-    assert left == set()
+    assert set(re.findall(r"[぀-ヿ一-鿿、-〟（）]+", body)) == set()
 
 
 def test_panels_come_alone_when_htmx_asks(day: cast.MarketDay) -> None:

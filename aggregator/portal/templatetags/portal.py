@@ -28,6 +28,7 @@ register.filter("koma", words.koma)
 register.filter("until_jst", words.jst_until)
 register.filter("koma_full", words.koma_full)
 register.filter("need_place", facts.place_word)
+register.filter("need_word", facts.need_word)
 register.filter("mechanism", facts.mechanism_word)
 register.filter("leg", facts.leg_word)
 

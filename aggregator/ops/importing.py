@@ -9,6 +9,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from accounts.core.errors import Refused
 from aggregator.forecasting.services import Imported
+from aggregator.ops.stack import servers_for_command
 
 
 def add_file_arguments(parser: CommandParser) -> None:
@@ -21,6 +22,7 @@ def add_file_arguments(parser: CommandParser) -> None:
     )
 
 
+@servers_for_command()
 def import_each(
     command: BaseCommand, options: Mapping[str, Any], service: Callable[..., Imported]
 ) -> None:

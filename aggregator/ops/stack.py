@@ -31,7 +31,7 @@ from types import FrameType, TracebackType
 from typing import Self, TextIO
 
 from django.conf import settings
-from django.db import connections
+from django.db import OperationalError, connections
 
 from aggregator.ops import databases
 from aggregator.ops.embedded import (
@@ -145,14 +145,19 @@ class Stack:
             If another stack of this instance is running.
         """
         self._only_one_take()
-        if not (self._external_database and self._external_redis):
-            self._servers.start()
-            self._uses_servers = True
+        self.share_servers()
+        if self._uses_servers:
             self._tell(f"servers {self.instance}")
         if self._external_database:
             databases.postgres_check(self._external_database)
         if self._external_redis:
             databases.redis_check(self._external_redis)
+
+    def share_servers(self) -> None:
+        """Start the embedded servers if need be, beside whoever has the instance."""
+        if not (self._external_database and self._external_redis):
+            self._servers.start()
+            self._uses_servers = True
 
     def _only_one_take(self) -> None:
         """Hold the instance: two demos would empty each other's market."""
@@ -377,19 +382,36 @@ class Stack:
 
 @contextlib.contextmanager
 def servers_for_command() -> Iterator[None]:
-    """Let a command read an instance's database, whether its servers run already or not."""
+    """Give a command an instance's database, whether its servers run already or not.
+
+    The instance is not taken, so that a command can look into a demo that serves.
+    """
     with Stack(instance=os.environ.get("WATTBIT_INSTANCE", "demo")) as stack:
-        stack.start_servers()
+        stack.share_servers()
+        if not _database_has_tables():
+            stack.migrate()
         try:
             yield
         finally:
             _database_leave()
 
 
+def _database_has_tables() -> bool:
+    try:
+        return bool(connections["default"].introspection.table_names())
+    except OperationalError:
+        return False
+
+
 def _database_leave() -> None:
-    """Close this process's own connections: the database under them is about to go."""
+    """Close this process's own connections: the database under them is about to go.
+
+    A transaction of the caller's keeps its connection.
+    """
     if settings.configured:
-        connections.close_all()
+        for connection in connections.all(initialized_only=True):
+            if not connection.in_atomic_block:
+                connection.close()
 
 
 def _leave(number: int, frame: FrameType | None) -> None:

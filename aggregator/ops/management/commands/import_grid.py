@@ -6,6 +6,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from accounts.core.errors import Refused
+from aggregator.ops.stack import servers_for_command
 from market.registry.matpower import grid_model_import
 from market.registry.models import SusceptanceConvention
 
@@ -26,6 +27,7 @@ class Command(BaseCommand):
             "--area", help="area code 01 to 10 of all buses; the file's area numbers if omitted"
         )
 
+    @servers_for_command()
     def handle(self, *_args: Any, **options: Any) -> None:
         try:
             grid_model = grid_model_import(

@@ -24,6 +24,7 @@ from aggregator.dispatch import replacements, services
 from aggregator.dispatch.models import DispatchInstruction
 from aggregator.metering.models import Meter
 from aggregator.protocols.openadr3 import services as openadr3_services
+from aggregator.protocols.openadr3.models import Event
 from tests import cast
 
 BASE = "/openadr3/3.1.0"
@@ -151,3 +152,48 @@ class Ven:
             }
             assert self.post("resources", body).status_code == 201
         return self
+
+
+def event_of(day: cast.MarketDay, name: str) -> Event:
+    """Return the event of an award's instruction."""
+    return Event.objects.get(instruction=instruction(day, name))
+
+
+def ack_report(event: Event, *, name: str = "inzai-dc-1-load") -> dict[str, Any]:
+    payloads = [{"type": "ACK", "values": [True]}]
+    return {
+        "eventID": str(event.id),
+        "clientName": "v",
+        "resources": [{"resourceName": name, "intervals": [{"id": 0, "payloads": payloads}]}],
+    }
+
+
+def usage_report(
+    event: Event, *values: Any, name: str = "inzai-dc-1-load", start: str = ""
+) -> dict[str, Any]:
+    return {
+        "eventID": str(event.id),
+        "clientName": "v",
+        "resources": [
+            {
+                "resourceName": name,
+                "intervalPeriod": {
+                    "start": start or "2026-11-24T15:00:00Z",
+                    "duration": "PT30M",
+                },
+                "intervals": [
+                    {"id": i, "payloads": [{"type": "USAGE", "values": [value]}]}
+                    for i, value in enumerate(values)
+                ],
+            }
+        ],
+    }
+
+
+def is_problem(response: Any, status: int) -> dict[str, Any]:
+    assert response.status_code == status, response.content
+    assert response["Content-Type"] == "application/problem+json"
+    body: dict[str, Any] = json.loads(response.content)
+    assert body["status"] == status
+    assert body.keys() == {"type", "title", "status", "detail", "instance"}
+    return body

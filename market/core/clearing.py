@@ -36,7 +36,7 @@ from market.core.solver import solve_linear
 ENGINE_VERSION: Final = "1"
 KW_PER_MW: Final = 1000.0
 ROUND_COUNT_MAX: Final = 100
-HEADROOM_TOLERANCE_KW: Final = 1e-6
+HEADROOM_TOLERANCE_KW: Final = 1e-8
 BOTH_TOLERANCE_KW: Final = 1e-6
 PRICED_ROWS: Final = ("balance", "relief", "headroom_up", "headroom_down", "carried")
 """Row families whose duals are somebody's price; they decide between degenerate duals."""

@@ -15,6 +15,7 @@ import numpy as np
 from market.core.clearing import Clearing
 from market.core.offers.terms import FloatArray, IntArray
 from market.core.pricing import (
+    SNAP_TICKS,
     Prices,
     path_price_jpy_per_gb,
     rounded,
@@ -66,8 +67,8 @@ class Leg:
 def legs(clearing: Clearing, found: Prices) -> list[Leg]:
     """Return the legs of all accepted bids, ordered by bid, kind and resource.
 
-    Prices are the nearest tick. A bid that this would leave below what it asked gets the ticks
-    on its side, and whole ticks more if quantities of a tick demand it: nobody is paid below ask.
+    Prices are the nearest tick, save where that would leave a bid below what it asked: then some
+    of its prices are a tick or more in its favour, as few as it takes.
     """
     raw = _raw_price_jpy_per_kwh(clearing, found)
     drafts = [*_step_legs(clearing), *_storage_legs(clearing), *_shift_legs(clearing, found)]
@@ -98,30 +99,36 @@ def _priced(drafts: list[Leg], raw: dict[str, FloatArray], tick: float) -> list[
     nearest = [replace(leg, price_jpy_per_kwh=rounded(raw[leg.resource], tick)) for leg in drafts]
     if _short_jpy(nearest) <= SHORT_JPY:
         return nearest
-    kindly = [
-        replace(
-            leg,
-            price_jpy_per_kwh=(rounded_up if leg.direction == UP else rounded_down)(
-                raw[leg.resource], tick
-            ),
-        )
-        for leg in drafts
+    return _favoured(nearest, raw, tick)
+
+
+def _favoured(nearest: list[Leg], raw: dict[str, FloatArray], tick: float) -> list[Leg]:
+    """Move as few prices as it takes by a tick in the bid's favour, so that it is not short.
+
+    Prices that rounding moved against the bid come first, the dearest tick first; what is still
+    missing then is made good on the half hour with the most energy.
+    """
+    short_jpy = _short_jpy(nearest)
+    kindest = [
+        (rounded_up if leg.direction == UP else rounded_down)(raw[leg.resource], tick)
+        for leg in nearest
     ]
-    short_jpy = _short_jpy(kindly)
-    if short_jpy <= SHORT_JPY:
-        return kindly
-    direction = UP if any(leg.direction == UP for leg in kindly) else DOWN
-    energy_kwh = sum(
-        leg.interval_h * float(leg.quantity_kw.sum())
-        for leg in kindly
-        if leg.direction == direction
-    )
-    more = DIRECTION_SIGN[direction] * math.ceil(short_jpy / energy_kwh / tick) * tick
+    prices = np.stack([leg.price_jpy_per_kwh for leg in nearest])
+    sign = np.array([[DIRECTION_SIGN[leg.direction]] for leg in nearest])
+    energy_kwh = np.stack([leg.interval_h * leg.quantity_kw for leg in nearest])
+    gain_jpy = (sign * (np.stack(kindest) - prices) * energy_kwh).ravel()
+    for place in np.argsort(-gain_jpy, kind="stable"):
+        if short_jpy <= SHORT_JPY or gain_jpy[place] <= SHORT_JPY:
+            break
+        prices.ravel()[place] = np.stack(kindest).ravel()[place]
+        short_jpy -= gain_jpy[place]
+    if short_jpy > SHORT_JPY:
+        leg, t = np.unravel_index(np.argmax(energy_kwh), energy_kwh.shape)
+        ticks = math.ceil(short_jpy / (energy_kwh[leg, t] * tick) - SNAP_TICKS)
+        prices[leg, t] += sign[leg, 0] * ticks * tick
     return [
-        replace(leg, price_jpy_per_kwh=rounded(leg.price_jpy_per_kwh + more, tick))
-        if leg.direction == direction
-        else leg
-        for leg in kindly
+        replace(leg, price_jpy_per_kwh=rounded(price, tick))
+        for leg, price in zip(nearest, prices, strict=True)
     ]
 
 

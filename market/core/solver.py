@@ -24,7 +24,7 @@ from market.core.rules import ClearingRules
 
 SOLVER_NAME: Final = "HiGHS"
 COUNT_MAX: Final = 2**31 - 1  # the solver's counters are 32-bit
-FEASIBILITY_TOLERANCE: Final = 1e-9
+FEASIBILITY_TOLERANCE: Final = 1e-10  # the least the solver takes
 QUADRATIC_TOLERANCE: Final = 1e-10
 QUADRATIC_TOLERANCE_REDUCED: Final = 1e-7
 STATIC_REGULARISATION: Final = 1e-12
@@ -35,6 +35,7 @@ FAILURES: Final[dict[str, type[SolverFailed]]] = {
     cp.UNBOUNDED: SolverUnbounded,
     cp.USER_LIMIT: SolverLimit,
 }
+GAP_TOLERANCE_KJPY: Final = 1e-9
 SOLVED: Final = (cp.OPTIMAL,)
 
 
@@ -79,7 +80,7 @@ def solve_linear(problem: cp.Problem, rules: ClearingRules) -> Outcome:
         options |= {
             "mip_max_nodes": min(rules.node_limit, COUNT_MAX),
             "mip_rel_gap": 0.0,
-            "mip_abs_gap": FEASIBILITY_TOLERANCE,
+            "mip_abs_gap": GAP_TOLERANCE_KJPY,
             "mip_feasibility_tolerance": FEASIBILITY_TOLERANCE,
         }
     _run(problem, solver=cp.HIGHS, options=options)

@@ -113,18 +113,16 @@ def test_a_day_of_calling_is_skipped() -> None:
     assert result.baseline_kwh[20] == Decimal("100.000")
 
 
-def test_a_day_under_a_quarter_of_the_mean_gives_way_to_an_older_one() -> None:
-    # Candidates 100 ×4 and 20: mean 84, a quarter is 21, so 20 is skipped and 60 comes in:
-    # mean 92, a quarter 23; 60 is the lowest and dropped. 22 would have stayed (and dropped).
-    days = _weekdays_before(FRIDAY, 6)
-    load = _flat(dict(zip(days, ["100", "20", "100", "100", "100", "60"], strict=True)))
-    result = baseline_high_4_of_5(load, day=FRIDAY, event=EVENT, rules=High4Of5(window=None))
-    assert days[1] not in result.days_used
-    assert result.baseline_kwh[20] == Decimal("100.000")
-    load[days[1]] = _day(22)
-    load[days[2]] = _day(101)
-    kept = baseline_high_4_of_5(load, day=FRIDAY, event=EVENT, rules=High4Of5(window=None))
-    assert days[5] not in kept.days_used
+def test_days_under_a_quarter_of_the_mean_give_way_to_older_ones() -> None:
+    # Candidates 100, 1, 100, 1, 100: mean 60.4, a quarter 15.1, so both 1 are skipped and 90 and
+    # 80 come in: (100 + 100 + 100 + 90) / 4 = 97.5. With 20 for 1 the mean is 68, a quarter 17:
+    # nothing is skipped and (100 + 100 + 100 + 20) / 4 = 80.
+    days = _weekdays_before(FRIDAY, 7)
+    for low, expected in (("1", "97.500"), ("20", "80.000")):
+        values = ["100", low, "100", low, "100", "90", "80"]
+        load = _flat(dict(zip(days, values, strict=True)))
+        result = baseline_high_4_of_5(load, day=FRIDAY, event=EVENT, rules=High4Of5(window=None))
+        assert result.baseline_kwh[20] == Decimal(expected)
 
 
 def test_four_valid_days_suffice() -> None:
@@ -152,8 +150,10 @@ def test_too_few_days_are_refused_by_name() -> None:
 
 def test_a_gap_of_more_than_thirty_days_ends_the_walk() -> None:
     old = [d for d in _weekdays_before(FRIDAY, 40) if (FRIDAY - d).days > 30]
-    with pytest.raises(BaselineNotComputable):
-        baseline_high_4_of_5(_flat(dict.fromkeys(old, "100")), day=FRIDAY, event=EVENT)
+    load = _flat(dict.fromkeys(old, "100"))
+    rules = High4Of5(window=None)
+    with pytest.raises(BaselineNotComputable, match="at least 4"):
+        baseline_high_4_of_5(load, day=FRIDAY, event=EVENT, rules=rules)
 
 
 def test_the_adjustment_may_be_negative_but_the_baseline_is_not() -> None:

@@ -42,6 +42,12 @@ def test_a_named_method_treats_a_payment_like_a_receipt(
     assert round_jpy(Decimal("-2.5"), method) == minus
 
 
+@pytest.mark.parametrize("value", [Decimal("NaN"), Decimal("-Infinity")])
+def test_what_is_not_finite_is_told_so(value: Decimal) -> None:
+    with pytest.raises(MoneyInvalid, match="a finite number"):
+        exact_jpy(value)
+
+
 def test_yen_are_cut_off_unless_agreed_otherwise() -> None:
     assert round_jpy(Decimal("333.999999")) == 333
 

@@ -45,8 +45,10 @@ def test_every_posting_has_a_positive_amount_and_the_clearing_account_on_one_sid
 
 
 def test_a_repeated_close_posts_nothing() -> None:
-    items = _items(buyer_need="-100.9", x_energy="60.6", y_energy="40.3")
+    # 100 - 60 - 38 = 2 are left to the rounding account, and stay there.
+    items = _items(buyer_need="-100.0", x_energy="60.6", y_energy="38.7", z_energy="0.7")
     first = close_items(items, clearing="house", rounding="rounding")
+    assert _posted(first)["rounding", ROUNDING_ITEM] == 2
     again = close_items(items, clearing="house", rounding="rounding", posted_jpy=_posted(first))
     assert again.postings == ()
 

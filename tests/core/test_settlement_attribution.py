@@ -1,5 +1,6 @@
 """Whom an award served."""
 
+from dataclasses import replace
 from decimal import Decimal
 
 from aggregator.core.attribution import ServedNeed, need_weights
@@ -75,6 +76,13 @@ def test_a_need_that_is_paid_for_its_surplus_is_let_down_all_the_same() -> None:
     assert _weights(KYUSHU, direction=Direction.DOWN, area="09", area_price="3") == {
         "kyushu": Decimal(300)
     }
+
+
+def test_at_a_negative_area_price_the_taker_of_surplus_serves_who_pays_for_it() -> None:
+    # At -5 the taker of surplus receives 5, and the need pays them.
+    paying = replace(KYUSHU, price_jpy_per_kwh=Decimal(5))
+    weights = _weights(paying, direction=Direction.DOWN, area="09", area_price="-5")
+    assert weights == {"kyushu": Decimal(5)}
 
 
 def test_a_leg_without_a_component_serves_what_the_pair_served() -> None:

@@ -19,7 +19,7 @@ NAMES: Final = {
 
 
 def alternately(
-    rounds_count: int, ours: Callable[[int], None], floor: Callable[[int], None]
+    rounds_count: int, ours: Callable[[int], object], floor: Callable[[int], object]
 ) -> tuple[list[float], list[float]]:
     """Time two pieces of work in turn, so that both meet the same machine; seconds each.
 

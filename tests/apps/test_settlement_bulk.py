@@ -241,15 +241,25 @@ def test_the_statement_settles_several_runs_at_once(day: cast.MarketDay) -> None
         executed_at=day.auction.delivery_start,
     )
     inzai = day.places.sites["inzai"]
-    written = award_lines_insert(
-        run_ids=[run.pk, later.pk],
-        rules=SettlementRules(),
-        house=HOUSE,
-        sellers={inzai.organisation_id: "101"},
-        splits={},
-    )
-    # 5 kWh at 20 yen in each run, no fee, no split.
-    assert written == 2
+    terms = SettlementRules(fee_ratio=Decimal("0.02"))
+    written = [
+        award_lines_insert(
+            run_ids=run_ids,
+            rules=terms,
+            house=HOUSE,
+            sellers={inzai.organisation_id: "101"},
+            splits={},
+        )
+        for run_ids in ([run.pk, later.pk], [run.pk + 1_000_000])
+    ]
+    # 5 kWh at 20 yen in each run and 2 % of them; a run that is not there settles nothing, and
+    # takes no second fee from those that are.
+    assert written == [4, 0]
     with connection.cursor() as cursor:
         cursor.execute("SELECT run_id, amount_exact_jpy FROM settlement_settlementline")
-        assert sorted(cursor.fetchall()) == [(run.pk, 100), (later.pk, 100)]
+        assert sorted(cursor.fetchall()) == [
+            (run.pk, 2),
+            (run.pk, 100),
+            (later.pk, 2),
+            (later.pk, 100),
+        ]

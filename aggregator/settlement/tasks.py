@@ -5,7 +5,7 @@ from accounts.jobs.tasks import job_task
 from aggregator.settlement import closes
 
 # A close verifies and settles every auction of a month before it posts.
-CLOSE_LEASE_S = 1800
+CLOSE_LEASE_S = 300
 
 
 @job_task(closes.RUN_JOB_KIND)

@@ -102,8 +102,8 @@ def test_the_books_balance_and_the_result_is_proved_and_replays(day: dict[str, A
 def test_a_yen_is_walked_back_to_the_need_that_caused_it(day: dict[str, Any]) -> None:
     traced = _manage("trace", day["example_transfer"])
     assert traced.returncode == 0, traced.stderr
-    for word in ("transfer", "line", "award", "bid", "need"):
-        assert word in traced.stdout
+    for noun in ("Transfer", "SettlementLine", "Delivery", "Award", "Bid", "Need"):
+        assert any(line.startswith(f"{noun} ") for line in traced.stdout.splitlines()), noun
 
 
 def test_the_statement_file_ends_with_the_statements_total(day: dict[str, Any]) -> None:

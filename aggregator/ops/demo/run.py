@@ -137,7 +137,8 @@ class DemoRun:
     def _start(self) -> None:
         self.stack.start_servers()
         self.stack.migrate(fresh=True)
-        self.stack.start_worker(wait=False)
+        # one pool process: the steps follow each other, and each further one warms a solver too
+        self.stack.start_worker(concurrency=1, wait=False)
         self.stack.start_beat(wait=False)
         self.port = self.stack.start_web(self.port, wait=False)
         clock_set(market_at=jst(self._day_before, 8))

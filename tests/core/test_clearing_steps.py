@@ -266,6 +266,21 @@ def test_needs_on_one_element_add_up_and_the_higher_cap_is_served_first() -> Non
     assert result.price("needs", "high") == result.price("needs", "low") == [30.0]
 
 
+def test_a_need_outbid_on_its_element_shows_its_own_cap() -> None:
+    result = Result(
+        book(
+            bids=[steps("near", "a", "UP", (50, 5)), steps("in", "b", "DOWN", (100, 0))],
+            local_needs=[
+                local_need(80, cap=30, id="low"),
+                local_need(80, cap=60, id="high"),
+            ],
+        )
+    )
+    # The element's relief is worth 60 to the one that gets it; the other would never pay that.
+    assert (result.served_kw("high"), result.served_kw("low")) == ([50.0], [0.0])
+    assert (result.price("needs", "high"), result.price("needs", "low")) == ([60.0], [30.0])
+
+
 def test_a_down_need_pays_for_more_load() -> None:
     result = Result(
         book(

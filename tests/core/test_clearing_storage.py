@@ -6,7 +6,7 @@ import pytest
 
 from market.core.errors import InvalidSnapshot
 from market.core.snapshot import snapshot_from_json
-from tests.books import Result, balance_need, book, steps, store
+from tests.books import Result, balance_need, book, resource, steps, store
 
 
 def test_energy_bought_in_one_half_hour_is_sold_in_the_next_less_losses() -> None:
@@ -133,6 +133,27 @@ def test_a_full_store_stays_idle_at_a_negative_price() -> None:
     )
     assert result.json["awards"] == []
     assert result.served_kw("balance-DOWN") == [0.0]
+
+
+@pytest.mark.parametrize(
+    ("direction", "leg", "limits"),
+    [
+        ("UP", "DISCHARGE", {"limit_up_kw": 30.0}),
+        ("DOWN", "CHARGE", {"limit_down_kw": 30.0}),
+    ],
+)
+def test_a_store_acts_within_the_limits_of_its_resource(
+    direction: str, leg: str, limits: dict[str, float]
+) -> None:
+    result = Result(
+        book(
+            bids=[store("battery", "a", 0, start_kwh=50.0)],
+            resources=[resource("a", "A", 1000.0, **limits)],
+            balance_needs=[balance_need(100, direction)],
+            elements=[],
+        )
+    )
+    assert result.award_kw("battery", leg) == [30.0]
 
 
 def test_a_window_bounds_when_a_store_acts() -> None:

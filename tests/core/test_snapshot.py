@@ -146,6 +146,13 @@ REFUSALS: list[tuple[Callable[[Json], None], str, str]] = [
     (_set("bids", 0, "curves", 0, "last_t", to=3), "bids[0].curves[0].last_t", "at most 2"),
     (_set("bids", 0, "curves", 0, "first_t", to=-1), "bids[0].curves[0].first_t", "at least 0"),
     (_again("bids", 0, "curves"), "bids[0].curves", "one curve per half hour"),
+    (
+        lambda d: _at(d, "bids", 0, "curves").append(
+            {"first_t": 2, "last_t": 2, "steps": [{"quantity_kw": 1, "ask_jpy_per_kwh": 1}]}
+        ),
+        "bids[0].curves",
+        "one curve per half hour",
+    ),
     (_set(*STEP, to=[]), "bids[0].curves[0].steps", "1 to 20"),
     (
         _set(*STEP, to=[{"quantity_kw": 1, "ask_jpy_per_kwh": 1}] * 21),

@@ -35,15 +35,35 @@ def clock_set(*, market_at: datetime, speed_ratio: Decimal = Decimal(1)) -> None
         If `market_at` has no zone, or lies before the present market time: stamps
         already given must stay in the past.
     """
+    real_at, market_was_at = _moments(market_at)
+    shifted = MarketClock.objects.filter(id=1).exists()
+    if shifted and market_at < market_was_at - timedelta(milliseconds=1):
+        raise Refused(field="market_at", value=market_at, rule="market time never runs backwards")
+    _write(real_at, market_at, speed_ratio)
+
+
+@transaction.atomic
+def clock_advance(*, market_at: datetime, speed_ratio: Decimal = Decimal(1)) -> None:
+    """Do as :func:`clock_set`, but go on from where the clock is if `market_at` has passed.
+
+    For stopping a fast clock: whoever asks cannot know by how much it has run on meanwhile.
+    """
+    real_at, market_was_at = _moments(market_at)
+    _write(real_at, max(market_at, market_was_at), speed_ratio)
+
+
+def _moments(market_at: datetime) -> tuple[datetime, datetime]:
+    """Return the database's clock and market time at one moment."""
     _refuse_unless_allowed()
     if market_at.tzinfo is None:
         raise Refused(field="market_at", value=market_at, rule="must carry a UTC offset")
     with connection.cursor() as cursor:
         cursor.execute("SELECT clock_timestamp(), market_now()")
         real_at, market_was_at = cursor.fetchone()
-    shifted = MarketClock.objects.filter(id=1).exists()
-    if shifted and market_at < market_was_at - timedelta(milliseconds=1):
-        raise Refused(field="market_at", value=market_at, rule="market time never runs backwards")
+    return real_at, market_was_at
+
+
+def _write(real_at: datetime, market_at: datetime, speed_ratio: Decimal) -> None:
     MarketClock.objects.update_or_create(
         id=1,
         defaults={

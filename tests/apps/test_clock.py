@@ -11,7 +11,7 @@ from django.db import connection, transaction
 
 from accounts.clock.models import MarketClock
 from accounts.clock.selectors import market_now
-from accounts.clock.services import ClockFixed, clock_reset, clock_set
+from accounts.clock.services import ClockFixed, clock_advance, clock_reset, clock_set
 from accounts.core.errors import Refused
 
 pytestmark = pytest.mark.django_db
@@ -50,6 +50,22 @@ def test_market_time_never_runs_backwards_once_set() -> None:
     clock_set(market_at=THEN)
     with pytest.raises(Refused, match="never runs backwards"):
         clock_set(market_at=THEN - timedelta(hours=1))
+
+
+def test_a_fast_clock_is_stopped_where_it_is_when_the_hour_has_passed() -> None:
+    clock_set(market_at=THEN, speed_ratio=Decimal(21_600))
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_sleep(0.1)")  # 36 minutes of the market
+    clock_advance(market_at=THEN + timedelta(minutes=30))
+    stopped = market_now()
+    assert stopped >= THEN + timedelta(minutes=36)
+    assert market_now() - stopped < timedelta(seconds=30)
+
+
+def test_a_clock_is_advanced_to_an_hour_that_is_still_to_come() -> None:
+    clock_set(market_at=THEN)
+    clock_advance(market_at=THEN + timedelta(hours=1))
+    assert timedelta(hours=1) <= market_now() - THEN < timedelta(hours=1, seconds=30)
 
 
 def test_a_moment_without_zone_is_refused() -> None:

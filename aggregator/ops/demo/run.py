@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from accounts.clock.selectors import market_now
-from accounts.clock.services import clock_set
+from accounts.clock.services import clock_advance, clock_set
 from accounts.jobs.models import Job, JobState
 from accounts.jobs.services import job_create
 from accounts.jobs.tasks import jobs_ring
@@ -41,7 +41,7 @@ WAIT_S = 120.0
 POLL_S = 0.05
 RING_S = 0.25
 HISTORY_FIRST, HISTORY_LAST = 2, 31
-DAY_SPEED_RATIO = Decimal(21_600)  # a day in four seconds
+DAY_SPEED_RATIO = Decimal(43_200)  # a day in two seconds
 NEXT_DAY_HOUR = 1  # when the day's first values are assessed
 FINAL_DAYS = 20  # confirmed values come between the 20th and 25th of the next month
 CLOSE_HOUR = 11
@@ -207,10 +207,10 @@ class DemoRun:
         clock_set(market_at=jst(self.day.delivery_on, 0, 30), speed_ratio=DAY_SPEED_RATIO)
         end_at = jst(self.day.delivery_on + timedelta(days=1), 0)
         self._wait("the delivery day passes", lambda: market_now() >= end_at)
-        clock_set(market_at=jst(self.day.delivery_on + timedelta(days=1), 0, 30))
+        clock_advance(market_at=jst(self.day.delivery_on + timedelta(days=1), 0, 30))
         expected_count = Resource.objects.count() * INTERVALS_PER_DAY
         self._wait("every half hour is metered", lambda: self._readings_count() >= expected_count)
-        clock_set(market_at=jst(self.day.delivery_on + timedelta(days=1), NEXT_DAY_HOUR))
+        clock_advance(market_at=jst(self.day.delivery_on + timedelta(days=1), NEXT_DAY_HOUR))
 
     def _readings_count(self) -> int:
         start_at = self._auction().delivery_start
@@ -220,10 +220,10 @@ class DemoRun:
 
     def _settle(self) -> None:
         self._wait("a provisional settlement", lambda: self._is_settled(RunKind.PROVISIONAL))
-        clock_set(market_at=jst(self.day.delivery_on + timedelta(days=FINAL_DAYS), 9))
+        clock_advance(market_at=jst(self.day.delivery_on + timedelta(days=FINAL_DAYS), 9))
         self._job("final")
         self._wait("the final settlement", lambda: self._is_settled(RunKind.FINAL))
-        clock_set(market_at=jst(self.day.delivery_on + timedelta(days=FINAL_DAYS), CLOSE_HOUR))
+        clock_advance(market_at=jst(self.day.delivery_on + timedelta(days=FINAL_DAYS), CLOSE_HOUR))
         self._wait(
             "the period is closed",
             lambda: SettlementPeriod.objects.filter(state=PeriodState.CLOSED).exists(),

@@ -95,6 +95,8 @@ def test_a_later_reading_makes_the_next_revision_on_the_locked_baseline(
     second = _verified(day)
     assert second.revision == first.revision + 1
     # The window value of t = 25 rose too, but the baseline is locked.
+    of_load = Delivery.objects.filter(verification=second, award=day.awards["inzai-defer"])
+    assert set(of_load.values_list("baseline_kwh", flat=True)) == {Decimal(10_000)}
     assert not Delivery.objects.filter(verification=second, shortfall_kwh__gt=0).exists()
     assert Baseline.objects.count() == 3
 

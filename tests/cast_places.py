@@ -19,6 +19,7 @@ from market.registry.models import (
     ResourceKind,
     Ruleset,
     Site,
+    StorageUnit,
 )
 
 PASSWORD = "correct-horse-battery"
@@ -236,6 +237,15 @@ def places(cast: People | None = None) -> Places:
         "inzai-battery": resource(inzai, "battery", ResourceKind.BATTERY, 8_000, 8_000),
         "shiroi-load": resource(shiroi, "load", ResourceKind.DC_LOAD, 10_000, 4_000),
     }
+    StorageUnit.objects.create(
+        resource=resources["inzai-battery"],
+        energy_kwh=32_000,
+        reserve_kwh=2_000,
+        charge_kw=8_000,
+        discharge_kw=8_000,
+        charge_efficiency_ratio=Decimal("0.95"),
+        discharge_efficiency_ratio=Decimal("0.95"),
+    )
     return Places(
         people=cast,
         area=tokyo,

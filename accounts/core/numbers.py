@@ -49,6 +49,19 @@ def index_of(value: object, *, field: str, count: int) -> int:
     return value
 
 
+def name_of(value: object, *, field: str, length_max: int) -> str:
+    """Return `value` as a short printable text: no control characters, no lone surrogates.
+
+    Raises
+    ------
+    Refused
+        Naming `field`, the value and the rule; a database would answer with an error of its own.
+    """
+    if not isinstance(value, str) or not 1 <= len(value) <= length_max or not value.isprintable():
+        raise Refused(field=field, value=value, rule=f"1 to {length_max} printable characters")
+    return value
+
+
 def zoned(value: object, *, field: str) -> datetime:
     """Return `value` if it is a datetime that knows its offset."""
     if not isinstance(value, datetime) or value.utcoffset() is None:

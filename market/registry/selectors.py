@@ -42,5 +42,7 @@ def resources_by_code(codes: Iterable[str]) -> dict[str, Resource]:
     """Resources with the given codes; absent codes are absent."""
     return {
         resource.code: resource
-        for resource in Resource.objects.filter(code__in=set(codes)).select_related("site")
+        for resource in Resource.objects.filter(code__in=set(codes)).select_related(
+            "site", "storage"
+        )
     }

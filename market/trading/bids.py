@@ -11,9 +11,17 @@ from django.db import connection, transaction
 
 from accounts.audit.services import entry_append
 from accounts.core.errors import NotFound
+from accounts.core.numbers import name_of
 from accounts.fields.copying import rows_copy
 from accounts.parties.models import Organisation
-from market.registry.models import OpticalPath, Resource, WorkloadClass
+from market.registry.models import (
+    STORAGE_KINDS,
+    Bus,
+    OpticalPath,
+    Resource,
+    ResourceKind,
+    WorkloadClass,
+)
 from market.registry.selectors import resources_by_code, resources_sellable_by
 from market.trading.contents import (
     Content,
@@ -28,7 +36,22 @@ from market.trading.models import Auction, Bid, BidForm, BidState, Mechanism
 from market.trading.sealing import contents_seal
 
 BIDS_MAX = 5_000
+BOOK_MAX = 20_000  # bids of one organisation in one auction
 CLIENT_ID_LENGTH_MAX = 64
+_Fits = Mapping[str, tuple[str, ...]]
+_LOAD: _Fits = {
+    "STEPS": (Mechanism.DEFERRAL, Mechanism.POWER_CAP, Mechanism.STOP),
+    "SHIFT": (Mechanism.SPATIAL,),
+}
+_STORE: _Fits = {"STEPS": (Mechanism.BATTERY,), "STORAGE": (Mechanism.BATTERY,)}
+_GENERATION: _Fits = {"STEPS": (Mechanism.RENEWABLE,)}
+# What each kind of resource can be bid as: form, then mechanisms.
+FITS: dict[str, _Fits] = {
+    ResourceKind.DC_LOAD: _LOAD,
+    ResourceKind.PV: _GENERATION,
+    ResourceKind.WIND: _GENERATION,
+    **dict.fromkeys(map(str, STORAGE_KINDS), _STORE),
+}
 # Advisory locks of bidders; taken after the gate's, before rows. Numbers are never reused.
 BIDDER_LOCK_CLASS = 2602
 ENVELOPE_FIELDS = frozenset({"client_bid_id", "resource", "form", "mechanism"})
@@ -169,13 +192,14 @@ def bids_submit(
     InvalidBid, NotFound
         Naming the path (``bids[3].curves[0]…``), the value and the rule; none is stored.
     """
-    if not 1 <= len(bids) <= BIDS_MAX:
-        raise InvalidBid(field="bids", value=len(bids), rule=f"1 to {BIDS_MAX} in one basket")
+    if not isinstance(bids, list | tuple) or not 1 <= len(bids) <= BIDS_MAX:
+        raise InvalidBid(field="bids", value=bids, rule=f"a list of 1 to {BIDS_MAX}")
     # Reading the basket needs no lock: the gate is held for the writing only.
     drafts = _drafts(organisation, bids)
     auction, moment = gate_enter(auction_id)
     _take_turn(organisation)
     _refuse_unsellable(auction, organisation, drafts)
+    _refuse_overfull(auction, organisation, len(drafts))
     current = {
         bid.client_bid_id: bid
         for bid in Bid.objects.select_for_update()
@@ -208,6 +232,7 @@ def bid_withdraw(*, auction_id: UUID, organisation: Organisation, client_bid_id:
     NotFound
         If the organisation has no such bid in the book.
     """
+    name_of(client_bid_id, field="client_bid_id", length_max=CLIENT_ID_LENGTH_MAX)
     auction, _ = gate_enter(auction_id)
     bid = (
         Bid.objects.select_for_update()
@@ -257,7 +282,8 @@ def _receipt(bid: Bid) -> Receipt:
 
 
 def _drafts(organisation: Organisation, bids: Sequence[Any]) -> list[_Draft]:
-    codes = {str(bid.get("resource")) for bid in bids if isinstance(bid, Mapping)}
+    named = (bid.get("resource") for bid in bids if isinstance(bid, Mapping))
+    codes = {code for code in named if isinstance(code, str) and code.isprintable()}
     resources = resources_by_code(codes)
     classes = {
         (row.resource_id, row.kind): row.id
@@ -287,24 +313,14 @@ def _draft(
         raise InvalidBid(field=field, value=bid, rule="an object")
     for name in sorted(ENVELOPE_FIELDS - bid.keys()):
         raise InvalidBid(field=f"{field}.{name}", value=None, rule="required")
-    client_bid_id = bid["client_bid_id"]
-    if (
-        not isinstance(client_bid_id, str)
-        or not 1 <= len(client_bid_id) <= CLIENT_ID_LENGTH_MAX
-        or not client_bid_id.isprintable()
-    ):
-        raise InvalidBid(
-            field=f"{field}.client_bid_id", value=client_bid_id, rule="1 to 64 printable characters"
-        )
-    resource = resources.get(str(bid["resource"]))
+    client_bid_id = name_of(
+        bid["client_bid_id"], field=f"{field}.client_bid_id", length_max=CLIENT_ID_LENGTH_MAX
+    )
+    resource = resources.get(bid["resource"]) if isinstance(bid["resource"], str) else None
     if resource is None:
         raise NotFound(field=f"{field}.resource", value=bid["resource"], rule="a known resource")
-    if bid["mechanism"] not in Mechanism.values:
-        raise InvalidBid(
-            field=f"{field}.mechanism",
-            value=bid["mechanism"],
-            rule=f"one of {', '.join(Mechanism.values)}",
-        )
+    form, mechanism = bid["form"], bid["mechanism"]
+    _refuse_unfit(resource, form, mechanism, field)
     kind = bid.get("workload_class")
     workload_class_id = None if kind is None else classes.get((resource.id, str(kind)))
     if kind is not None and workload_class_id is None:
@@ -316,7 +332,6 @@ def _draft(
         for name, value in bid.items()
         if name not in ENVELOPE_FIELDS and name != "workload_class"
     }
-    form = str(bid["form"])
     content = content_canonical(form, offer, field=field)
     _refuse_over_limits(resource, form, content, field)
     canonical = content_bytes(content)
@@ -325,11 +340,29 @@ def _draft(
         resource=resource,
         workload_class_id=workload_class_id,
         form=form,
-        mechanism=str(bid["mechanism"]),
+        mechanism=mechanism,
         content=content,
         canonical=canonical,
         sha256=content_sha256(canonical),
     )
+
+
+def _refuse_unfit(resource: Resource, form: object, mechanism: object, field: str) -> None:
+    """Refuse forms and mechanisms that the kind of resource cannot have."""
+    fits = FITS.get(resource.kind, {})
+    if not isinstance(form, str) or form not in fits:
+        raise InvalidBid(
+            field=f"{field}.form",
+            value=form,
+            rule=f"for {resource.kind} one of {', '.join(fits)}",
+        )
+    mechanisms = fits[form]
+    if mechanism not in mechanisms:
+        raise InvalidBid(
+            field=f"{field}.mechanism",
+            value=mechanism,
+            rule=f"for {form} of {resource.kind} one of {', '.join(mechanisms)}",
+        )
 
 
 def _refuse_over_limits(resource: Resource, form: str, content: Content, field: str) -> None:
@@ -340,6 +373,38 @@ def _refuse_over_limits(resource: Resource, form: str, content: Content, field: 
                 field=f"{field}.quantity_kw",
                 value=str(peak_kw),
                 rule=f"at most {limits[direction]} kW {direction} of resource {resource.code}",
+            )
+    if form == BidForm.STORAGE:
+        _refuse_beyond_store(resource, content, field)
+
+
+def _refuse_beyond_store(resource: Resource, content: Content, field: str) -> None:
+    """Refuse to sell more than the registered store holds, or any of its reserve."""
+    store = getattr(resource, "storage", None)
+    if store is None:
+        raise InvalidBid(
+            field=f"{field}.resource",
+            value=resource.code,
+            rule="a resource with a registered store",
+        )
+    if Decimal(content["reserve_kwh"]) < store.reserve_kwh:
+        raise InvalidBid(
+            field=f"{field}.reserve_kwh",
+            value=content["reserve_kwh"],
+            rule=f"at least the {store.reserve_kwh} kWh that are never sold",
+        )
+    for name, high in (
+        ("energy_limit_kwh", store.energy_kwh),
+        ("charge_limit_kw", store.charge_kw),
+        ("discharge_limit_kw", store.discharge_kw),
+        ("charge_efficiency_ratio", store.charge_efficiency_ratio),
+        ("discharge_efficiency_ratio", store.discharge_efficiency_ratio),
+    ):
+        if Decimal(content[name]) > high:
+            raise InvalidBid(
+                field=f"{field}.{name}",
+                value=content[name],
+                rule=f"at most the registered {high} of {resource.code}",
             )
 
 
@@ -359,11 +424,15 @@ def _check_movements(organisation: Organisation, drafts: Sequence[_Draft]) -> No
             field = f"bids[{i}].destinations[{j}]"
             there = resources.get(row["resource"])
             path = paths.get(row["path"])
-            if there is None or there.site.organisation_id != organisation.id:
+            if (
+                there is None
+                or there.site.organisation_id != organisation.id
+                or there.kind != ResourceKind.DC_LOAD
+            ):
                 raise NotFound(
                     field=f"{field}.resource",
                     value=row["resource"],
-                    rule="a resource of the bidder",
+                    rule="a computing load of the bidder",
                 )
             if there.id == draft.resource.id:
                 raise InvalidBid(
@@ -383,14 +452,46 @@ def _check_movements(organisation: Organisation, drafts: Sequence[_Draft]) -> No
 def _refuse_unsellable(
     auction: Auction, organisation: Organisation, drafts: Sequence[_Draft]
 ) -> None:
-    sellable = set(
+    """Refuse what the organisation may not sell, or what the auction's network does not know."""
+    destinations = {
+        row["resource"]
+        for draft in drafts
+        if draft.form == BidForm.SHIFT
+        for row in draft.content["destinations"]
+    }
+    codes = destinations | {draft.resource.code for draft in drafts}
+    sellable = dict(
         resources_sellable_by(organisation, on=auction.delivery_on)
-        .filter(id__in={draft.resource.id for draft in drafts})
-        .values_list("id", flat=True)
+        .filter(code__in=codes)
+        .values_list("code", "site__bus_code")
+    )
+    buses = set(
+        Bus.objects.filter(
+            grid_model=auction.grid_model_id, code__in=set(sellable.values())
+        ).values_list("code", flat=True)
     )
     for i, draft in enumerate(drafts):
-        if draft.resource.id not in sellable:
-            # The same answer for another's resource as for none: existence is no oracle.
-            raise NotFound(
-                field=f"bids[{i}].resource", value=draft.resource.code, rule="a known resource"
-            )
+        own = [(draft.resource.code, f"bids[{i}].resource")]
+        if draft.form == BidForm.SHIFT:
+            own += [
+                (row["resource"], f"bids[{i}].destinations[{j}].resource")
+                for j, row in enumerate(draft.content["destinations"])
+            ]
+        for code, field_path in own:
+            if code not in sellable:
+                # The same answer for another's resource as for none: existence is no oracle.
+                raise NotFound(field=field_path, value=code, rule="a known resource")
+            if sellable[code] not in buses:
+                raise NotFound(
+                    field=field_path, value=code, rule="at a bus of the auction's grid model"
+                )
+
+
+def _refuse_overfull(auction: Auction, organisation: Organisation, count: int) -> None:
+    held = Bid.objects.filter(
+        auction=auction, organisation=organisation, state=BidState.SUBMITTED
+    ).count()
+    if held + count > BOOK_MAX:
+        raise InvalidBid(
+            field="bids", value=held + count, rule=f"at most {BOOK_MAX} bids in one auction"
+        )

@@ -16,13 +16,17 @@ from itertools import pairwise
 from typing import Any
 
 from accounts.core.errors import Refused
-from accounts.core.numbers import decimal_of, index_of
+from accounts.core.numbers import decimal_of, index_of, name_of
 from accounts.fields import HALF_HOURS_COUNT
 from market.core.timegrid import INTERVAL_H
 
 STEPS_MAX = 20
 CURVES_MAX = HALF_HOURS_COUNT
 DESTINATIONS_MAX = 50
+LABELS_MAX = 20
+CODE_LENGTH_MAX = 40
+# The same work takes between half and twice the power elsewhere; beyond that is a typing error.
+RATIO_LOW, RATIO_HIGH = Decimal("0.5"), Decimal(2)
 KW_HIGH = Decimal(100_000_000)
 KWH_HIGH = Decimal(1_000_000_000)
 PRICE_HIGH = Decimal(9_999)
@@ -75,9 +79,9 @@ def _only(content: object, field: str, required: set[str], optional: set[str]) -
         raise InvalidBid(field=field, value=content, rule="an object")
     for name in sorted(required - content.keys()):
         raise InvalidBid(field=f"{field}.{name}", value=None, rule="required")
-    for name in sorted(content.keys() - required - optional):
+    for name in sorted(content.keys() - required - optional, key=repr):
         raise InvalidBid(
-            field=f"{field}.{name}", value=content[name], rule="not a field of this form"
+            field=f"{field}.{name}"[:80], value=content[name], rule="not a field of this form"
         )
     return content
 
@@ -224,6 +228,10 @@ def _storage(content: Mapping[str, Any], field: str) -> Content:
                 value=read[name],
                 rule=f"between the reserve {reserve} and the limit {limit}",
             )
+    if read["charge_limit_kw"] == read["discharge_limit_kw"] == "0":
+        raise InvalidBid(
+            field=f"{field}.charge_limit_kw", value="0", rule="above 0, or the discharge limit is"
+        )
     _refuse_unkept(read, field)
     return read
 
@@ -260,14 +268,16 @@ def _shift(content: Mapping[str, Any], field: str) -> Content:
         "change_cost_jpy_per_kw": _price(
             row["change_cost_jpy_per_kw"], f"{field}.change_cost_jpy_per_kw", low=ZERO
         ),
-        "labels_required": sorted({str(label) for label in row.get("labels_required", ())}),
+        "labels_required": _labels(row.get("labels_required", []), f"{field}.labels_required"),
     }
     for name in ("gb_per_kw", "gb_per_kwh"):
         read[name] = _text(
             decimal_of(row[name], field=f"{field}.{name}", low=ZERO, high=gb_high, places=6)
         )
     if row.get("hardware") is not None:
-        read["hardware"] = str(row["hardware"])
+        read["hardware"] = name_of(
+            row["hardware"], field=f"{field}.hardware", length_max=CODE_LENGTH_MAX
+        )
     if row.get("latency_max_ms") is not None:
         read["latency_max_ms"] = _text(
             decimal_of(
@@ -281,16 +291,34 @@ def _shift(content: Mapping[str, Any], field: str) -> Content:
     return read
 
 
+def _labels(value: object, field: str) -> list[str]:
+    if not isinstance(value, list | tuple) or len(value) > LABELS_MAX:
+        raise InvalidBid(field=field, value=value, rule=f"a list of at most {LABELS_MAX} labels")
+    labels = [
+        name_of(label, field=f"{field}[{i}]", length_max=CODE_LENGTH_MAX)
+        for i, label in enumerate(value)
+    ]
+    if len(set(labels)) != len(labels):
+        raise InvalidBid(field=field, value=value, rule="each label once")
+    return sorted(labels)
+
+
 def _destinations(value: object, field: str) -> list[dict[str, str]]:
     read = []
     for i, raw in enumerate(_items(value, f"{field}.destinations", DESTINATIONS_MAX)):
         at = f"{field}.destinations[{i}]"
         row = _only(raw, at, {"resource", "path", "ratio"}, set())
         ratio = decimal_of(
-            row["ratio"], field=f"{at}.ratio", low=Decimal("0.01"), high=Decimal(100), places=4
+            row["ratio"], field=f"{at}.ratio", low=RATIO_LOW, high=RATIO_HIGH, places=4
         )
         read.append(
-            {"resource": str(row["resource"]), "path": str(row["path"]), "ratio": _text(ratio)}
+            {
+                "resource": name_of(
+                    row["resource"], field=f"{at}.resource", length_max=CODE_LENGTH_MAX
+                ),
+                "path": name_of(row["path"], field=f"{at}.path", length_max=CODE_LENGTH_MAX),
+                "ratio": _text(ratio),
+            }
         )
     if len({row["resource"] for row in read}) != len(read):
         raise InvalidBid(field=f"{field}.destinations", value=len(read), rule="each resource once")

@@ -1,5 +1,6 @@
 """Auctions and needs: scheduling, publishing, revising, closing."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -17,7 +18,7 @@ from accounts.fields import HALF_HOURS_COUNT, KW_MAX, PRICE_MAX_JPY_PER_KWH
 from accounts.jobs.services import Claim, job_create, job_finish
 from accounts.parties.models import Organisation, OrganisationKind
 from market.core.timegrid import day_start_at
-from market.registry.models import Area, CongestionPoint, ControllableLink, GridModel
+from market.registry.models import Area, Bus, CongestionPoint, ControllableLink, GridModel
 from market.registry.selectors import ruleset_on
 from market.trading.gates import gate_enter, gate_shut
 from market.trading.models import (
@@ -33,6 +34,7 @@ from market.trading.models import (
 
 KW_HIGH = Decimal(KW_MAX)
 PRICE_HIGH = Decimal(PRICE_MAX_JPY_PER_KWH)
+CODE = re.compile(r"[A-Za-z0-9._-]{1,60}", re.ASCII)
 
 
 class InvalidNeed(Refused):
@@ -170,6 +172,10 @@ def need_publish(*, auction_id: UUID, organisation: Organisation, details: NeedD
     auction, moment = gate_enter(auction_id)
     if organisation.kind != OrganisationKind.TSO:
         raise InvalidNeed(field="organisation", value=organisation.code, rule="a grid operator")
+    if type(details.code) is not str or not CODE.fullmatch(details.code):
+        raise InvalidNeed(
+            field="code", value=details.code, rule="1 to 60 letters, digits, dots, dashes"
+        )
     place = _need_place(auction, organisation, details)
     quantity_kw = decimals_of(
         details.quantity_kw,
@@ -249,8 +255,18 @@ def _need_place(
                 value=details.congestion_point,
                 rule="an element of this grid operator",
             )
-        if details.flow_sign not in (-1, 1) or details.area_code is not None:
+        if (
+            type(details.flow_sign) is not int
+            or details.flow_sign not in (-1, 1)
+            or details.area_code is not None
+        ):
             raise InvalidNeed(field="flow_sign", value=details.flow_sign, rule="+1 or -1, no area")
+        if not BaseFlow.objects.filter(auction=auction, congestion_point=point).exists():
+            raise InvalidNeed(
+                field="congestion_point",
+                value=details.congestion_point,
+                rule="an element whose forecast flow is published for this auction",
+            )
         return {"congestion_point": point, "flow_sign": details.flow_sign}
     if details.kind != NeedKind.BALANCE:
         raise InvalidNeed(field="kind", value=details.kind, rule="LOCAL or BALANCE")
@@ -261,7 +277,15 @@ def _need_place(
         raise InvalidNeed(
             field="area_code", value=details.area_code, rule="the operator's own area"
         )
+    _refuse_without_bus(auction, area.code, "area_code")
     return {"area": area}
+
+
+def _refuse_without_bus(auction: Auction, area_code: str, field: str) -> None:
+    if not Bus.objects.filter(grid_model=auction.grid_model_id, area=area_code).exists():
+        raise InvalidNeed(
+            field=field, value=area_code, rule="an area with buses in the auction's grid model"
+        )
 
 
 @transaction.atomic
@@ -329,28 +353,48 @@ def base_flows_publish(
 
 @transaction.atomic
 def transfer_limit_publish(
-    *, auction_id: UUID, from_area: str, to_area: str, limit_kw: Any, link_code: str | None = None
+    *,
+    auction_id: UUID,
+    organisation: Organisation,
+    from_area: str,
+    to_area: str,
+    limit_kw: Any,
+    link_code: str | None = None,
 ) -> TransferLimit:
-    """Allow the market to move power between two areas, over a link or by AC transfer."""
+    """Let the market move power between two areas, over a link or by AC transfer.
+
+    The limit holds in both directions; one of the two areas' operators publishes it.
+
+    Raises
+    ------
+    GateClosed
+        At or after the gate.
+    InvalidNeed, NotFound
+        Naming field, value and rule; nothing is stored.
+    """
     auction, moment = gate_enter(auction_id)
     values = decimals_of(
         limit_kw, field="limit_kw", count=HALF_HOURS_COUNT, low=Decimal(0), high=KW_HIGH, places=1
     )
-    areas = {area.code: area for area in Area.objects.filter(code__in=[from_area, to_area])}
-    for field, code in (("from_area", from_area), ("to_area", to_area)):
-        if code not in areas:
-            raise NotFound(field=field, value=code, rule="a known area code")
-    link = None
-    if link_code is not None:
-        link = ControllableLink.objects.filter(
-            grid_model=auction.grid_model, code=link_code
-        ).first()
-        if link is None:
-            raise NotFound(field="link", value=link_code, rule="a link of the grid model")
+    areas = _transfer_areas(auction, organisation, from_area, to_area)
+    link = None if link_code is None else _transfer_link(auction, areas, link_code)
+    if link is None:
+        _refuse_across_islands(auction, areas)
+    pair = {from_area, to_area}
+    known = TransferLimit.objects.filter(auction=auction).values_list(
+        "from_area", "to_area", "link__code"
+    )
+    for one, other, used in known:
+        if {one, other} == pair and (used is None) == (link is None):
+            raise InvalidNeed(
+                field="to_area", value=to_area, rule="one limit between two areas in an auction"
+            )
+        if link is not None and used == link.code:
+            raise InvalidNeed(field="link", value=link.code, rule="each link once in an auction")
     limit = TransferLimit.objects.create(
         auction=auction,
-        from_area=areas[from_area],
-        to_area=areas[to_area],
+        from_area=areas[0],
+        to_area=areas[1],
         link=link,
         limit_kw=values,
         available_at=moment,
@@ -358,6 +402,52 @@ def transfer_limit_publish(
     entry_append(
         action="market.transfer_limit.published",
         subject=limit,
+        organisation_id=organisation.id,
         detail={"from": from_area, "to": to_area},
     )
     return limit
+
+
+def _transfer_areas(
+    auction: Auction, organisation: Organisation, from_area: str, to_area: str
+) -> tuple[Area, Area]:
+    known = {area.code: area for area in Area.objects.filter(code__in=[from_area, to_area])}
+    for field, code in (("from_area", from_area), ("to_area", to_area)):
+        if code not in known:
+            raise NotFound(field=field, value=code, rule="a known area code")
+        _refuse_without_bus(auction, code, field)
+    if from_area == to_area:
+        raise InvalidNeed(field="to_area", value=to_area, rule="another area than from_area")
+    if organisation.id not in {area.tso_id for area in known.values()}:
+        raise InvalidNeed(
+            field="organisation", value=organisation.code, rule="the operator of one of the areas"
+        )
+    return known[from_area], known[to_area]
+
+
+def _transfer_link(auction: Auction, areas: tuple[Area, Area], link_code: str) -> ControllableLink:
+    link = (
+        ControllableLink.objects.filter(grid_model=auction.grid_model, code=link_code)
+        .select_related("from_bus", "to_bus")
+        .first()
+    )
+    if link is None:
+        raise NotFound(field="link", value=link_code, rule="a link of the grid model")
+    if {link.from_bus.area_id, link.to_bus.area_id} != {area.code for area in areas}:
+        raise InvalidNeed(field="link", value=link_code, rule="a link between the two areas")
+    return link
+
+
+def _refuse_across_islands(auction: Auction, areas: tuple[Area, Area]) -> None:
+    islands = [
+        set(
+            Bus.objects.filter(grid_model=auction.grid_model_id, area=area).values_list(
+                "island", flat=True
+            )
+        )
+        for area in areas
+    ]
+    if islands[0] != islands[1]:
+        raise InvalidNeed(
+            field="to_area", value=areas[1].code, rule="in the same island, or over a link"
+        )

@@ -139,11 +139,11 @@ def test_a_withdrawn_bid_leaves_the_book_and_may_come_back_as_the_next_version(
 
 
 def test_one_bad_bid_refuses_the_whole_basket(day: cast.MarketDay) -> None:
-    bad = _changed(STORAGE, reserve_kwh="33000")
+    bad = _changed(STORAGE, start_kwh="33000")
     with pytest.raises(InvalidBid) as refused:
         _submit(day, STEPS, bad)
     assert refused.value.field == "bids[1].start_kwh"
-    assert refused.value.rule == "between the reserve 33000 and the limit 32000"
+    assert refused.value.rule == "between the reserve 2000 and the limit 32000"
     assert not Bid.objects.exists()
 
 
@@ -265,17 +265,7 @@ def test_a_shift_needs_a_path_between_its_two_sites(day: cast.MarketDay) -> None
     there = day.places.sites["shiroi"]
     there.organisation = there.facility_owner = inzai.organisation
     there.save(update_fields=["organisation", "facility_owner"])
-    shift = {
-        "client_bid_id": "move",
-        "resource": "inzai-dc-1-load",
-        "form": "SHIFT",
-        "mechanism": "SPATIAL",
-        "destinations": [{"resource": "shiroi-dc-1-load", "path": "apn", "ratio": "1.02"}],
-        "offers": [{"first_t": 34, "last_t": 39, "quantity_kw": "3000", "ask_jpy_per_kwh": "3"}],
-        "change_cost_jpy_per_kw": "1",
-        "gb_per_kw": "0.4",
-        "gb_per_kwh": "0.01",
-    }
+    shift = SHIFT
     with pytest.raises(NotFound, match="a path from the bid's site"):
         _submit(day, shift)
     OpticalPath.objects.create(
@@ -300,9 +290,102 @@ def test_a_store_must_keep_its_promise_when_nobody_uses_it(day: cast.MarketDay) 
     assert len(_submit(day, _changed(lossy, end_min_kwh="12570"))) == 1
 
 
+@pytest.mark.parametrize(
+    ("field", "changes"),
+    [
+        ("reserve_kwh", {"reserve_kwh": "1999"}),
+        ("energy_limit_kwh", {"energy_limit_kwh": "32001"}),
+        ("charge_efficiency_ratio", {"charge_efficiency_ratio": "0.96"}),
+        ("charge_limit_kw", {"charge_limit_kw": "0", "discharge_limit_kw": "0"}),
+        ("resource", {"resource": "inzai-dc-1-load"}),
+        ("mechanism", {"mechanism": "SPATIAL"}),
+        ("form", {"form": "SHIFT"}),
+        ("form", {"form": ["STORAGE"]}),
+        ("client_bid_id", {"client_bid_id": "a\0"}),
+        ("client_bid_id", {"client_bid_id": "\udfff"}),
+        ("client_bid_id", {"client_bid_id": None}),
+        ("resource", {"resource": "a\0"}),
+        ("resource", {"resource": ["inzai-dc-1-battery"]}),
+        ("extra", {"extra": 1}),
+        ("z", {5: 1, "z": 2}),
+    ],
+)
+def test_more_than_the_registered_store_or_another_kind_is_refused(
+    day: cast.MarketDay, field: str, changes: dict[Any, Any]
+) -> None:
+    with pytest.raises(Refused) as refused:
+        _submit(day, {**STORAGE, **changes})
+    expected = "form" if field == "resource" and "load" in str(changes) else field
+    assert refused.value.field == f"bids[0].{expected}"
+    assert not Bid.objects.exists()
+
+
+SHIFT: dict[str, Any] = {
+    "client_bid_id": "move",
+    "resource": "inzai-dc-1-load",
+    "form": "SHIFT",
+    "mechanism": "SPATIAL",
+    "destinations": [{"resource": "shiroi-dc-1-load", "path": "apn", "ratio": "1.02"}],
+    "offers": [{"first_t": 34, "last_t": 39, "quantity_kw": "3000", "ask_jpy_per_kwh": "3"}],
+    "change_cost_jpy_per_kw": "1",
+    "gb_per_kw": "0.4",
+    "gb_per_kwh": "0.01",
+}
+
+
+@pytest.mark.parametrize(
+    ("field", "changes"),
+    [
+        ("labels_required[0]", {"labels_required": [""]}),
+        ("labels_required[0]", {"labels_required": ["a\n"]}),
+        ("labels_required[0]", {"labels_required": ["x" * 41]}),
+        ("labels_required[0]", {"labels_required": [None]}),
+        ("labels_required", {"labels_required": "abc"}),
+        ("labels_required", {"labels_required": None}),
+        ("labels_required", {"labels_required": ["a", "a"]}),
+        ("hardware", {"hardware": ""}),
+        ("hardware", {"hardware": ["GPU"]}),
+        ("hardware", {"hardware": 5}),
+        (
+            "destinations[0].ratio",
+            {"destinations": [{"resource": "shiroi-dc-1-load", "path": "apn", "ratio": "100"}]},
+        ),
+        (
+            "destinations[0].resource",
+            {"destinations": [{"resource": "a\0", "path": "apn", "ratio": "1"}]},
+        ),
+        (
+            "destinations[0].path",
+            {"destinations": [{"resource": "shiroi-dc-1-load", "path": 7, "ratio": "1"}]},
+        ),
+    ],
+)
+def test_a_movement_that_the_snapshot_would_refuse_is_refused_at_the_door(
+    day: cast.MarketDay, field: str, changes: dict[str, Any]
+) -> None:
+    with pytest.raises(InvalidBid) as refused:
+        _submit(day, {**SHIFT, **changes})
+    assert refused.value.field == f"bids[0].{field}"
+    assert not Bid.objects.exists()
+
+
+def test_a_site_outside_the_auctions_network_cannot_bid(day: cast.MarketDay) -> None:
+    site = day.places.sites["inzai"]
+    site.bus_code = "nowhere"
+    site.save(update_fields=["bus_code"])
+    with pytest.raises(NotFound, match="at a bus of the auction's grid model"):
+        _submit(day, STEPS)
+
+
 def test_a_basket_is_bounded(day: cast.MarketDay) -> None:
-    with pytest.raises(InvalidBid, match="1 to 5000"):
+    with pytest.raises(InvalidBid, match="a list of 1 to 5000"):
         _submit(day)
+    with pytest.raises(InvalidBid, match="a list of 1 to 5000"):
+        bids_submit(
+            auction_id=day.auction.id,
+            organisation=day.places.people.inzai_dc,
+            bids=None,  # type: ignore[arg-type]
+        )
     with pytest.raises(InvalidBid, match="an object"):
         _submit(day, "bid")
 

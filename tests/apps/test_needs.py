@@ -11,6 +11,7 @@ import pytest
 
 from accounts.clock.services import clock_set
 from accounts.core.errors import NotFound, Refused
+from market.registry.models import Bus, ControllableLink
 from market.trading.gates import GateClosed
 from market.trading.models import Auction, AuctionState, BaseFlow, Need, NeedState, TransferLimit
 from market.trading.selectors import needs_of
@@ -52,6 +53,7 @@ def day() -> cast.MarketDay:
     """Return an open auction on the triangle, an hour before its gate."""
     where = cast.places()
     auction = cast.auction(where)
+    cast.base_flows(where, auction)
     clock_set(market_at=auction.gate_closure_at - timedelta(hours=1))
     return cast.MarketDay(places=where, auction=auction)
 
@@ -100,6 +102,11 @@ def test_a_withdrawn_need_leaves_the_auction(day: cast.MarketDay) -> None:
         ("flow_sign", {"flow_sign": 0}),
         ("kind", {"kind": "WISH"}),
         ("flow_sign", {"area_code": "03"}),
+        ("flow_sign", {"flow_sign": True}),
+        ("code", {"code": ""}),
+        ("code", {"code": "a\n"}),
+        ("code", {"code": None, "kind": "BALANCE"}),
+        ("code", {"code": "x" * 61}),
     ],
 )
 def test_a_need_that_breaks_a_rule_is_refused_whole(
@@ -141,32 +148,89 @@ def test_after_the_gate_nothing_is_published(day: cast.MarketDay) -> None:
             base_flow_kw_of={"inzai-line": ["1"] * 48},
         )
     assert not Need.objects.exists()
-    assert not BaseFlow.objects.exists()
+    assert set(BaseFlow.objects.values_list("revision", flat=True)) == {1}
 
 
 def test_forecast_flows_may_be_negative_and_are_versioned(day: cast.MarketDay) -> None:
     grid_t = day.places.people.grid_t
-    for value in ("-1500.5", "900"):
-        base_flows_publish(
-            auction_id=day.auction.id,
-            organisation=grid_t,
-            base_flow_kw_of={"inzai-line": [value] * 48},
-        )
-    assert [
-        (row.revision, row.base_flow_kw[0]) for row in BaseFlow.objects.order_by("revision")
-    ] == [(1, Decimal("-1500.5")), (2, Decimal(900))]
+    base_flows_publish(
+        auction_id=day.auction.id,
+        organisation=grid_t,
+        base_flow_kw_of={"inzai-line": ["-1500.5"] * 48},
+    )
+    rows = BaseFlow.objects.filter(congestion_point__code="inzai-line").order_by("revision")
+    assert [(row.revision, row.base_flow_kw[0]) for row in rows] == [
+        (1, Decimal(140_000)),
+        (2, Decimal("-1500.5")),
+    ]
     with pytest.raises(NotFound, match="a monitored element"):
         base_flows_publish(
             auction_id=day.auction.id, organisation=grid_t, base_flow_kw_of={"x": ["1"] * 48}
         )
 
 
-def test_a_transfer_limit_names_two_known_areas(day: cast.MarketDay) -> None:
-    with pytest.raises(NotFound, match="a known area code"):
-        transfer_limit_publish(
-            auction_id=day.auction.id, from_area="03", to_area="11", limit_kw=["1"] * 48
+def test_a_local_need_wants_the_forecast_it_is_about(day: cast.MarketDay) -> None:
+    other = cast.auction(day.places, code="DA-2")
+    with pytest.raises(InvalidNeed, match="whose forecast flow is published"):
+        need_publish(auction_id=other.id, organisation=day.places.people.grid_t, details=LOCAL)
+
+
+def test_a_transfer_limit_joins_two_areas_that_the_network_joins(day: cast.MarketDay) -> None:
+    grid_t = day.places.people.grid_t
+    cast.area("02", "東北", "Tohoku", tso=grid_t)
+
+    def publish(from_area: str, to_area: str, **more: Any) -> TransferLimit:
+        return transfer_limit_publish(
+            auction_id=day.auction.id,
+            organisation=more.pop("organisation", grid_t),
+            from_area=from_area,
+            to_area=to_area,
+            limit_kw=["1"] * 48,
+            **more,
         )
-    assert not TransferLimit.objects.exists()
+
+    for areas, rule in (
+        (("03", "11"), "a known area code"),
+        (("03", "03"), "another area"),
+        (("03", "02"), "with buses in the auction's grid model"),
+    ):
+        with pytest.raises(Refused, match=rule):
+            publish(*areas)
+    bus = Bus.objects.get(code="shiroi")
+    Bus.objects.create(
+        grid_model=bus.grid_model, code="sendai", area_id="02", island="50Hz", voltage_kv=275
+    )
+    stranger = day.places.people.inzai_dc
+    with pytest.raises(InvalidNeed, match="the operator of one of the areas"):
+        publish("03", "02", organisation=stranger)
+    with pytest.raises(NotFound, match="a link of the grid model"):
+        publish("03", "02", link_code="no-such")
+    assert publish("03", "02").limit_kw[0] == 1
+    with pytest.raises(InvalidNeed, match="one limit between two areas"):
+        publish("02", "03")
+    assert TransferLimit.objects.count() == 1
+
+
+def test_areas_of_two_islands_are_joined_by_a_link_only(day: cast.MarketDay) -> None:
+    grid_t = day.places.people.grid_t
+    cast.area("09", "九州", "Kyushu", tso=grid_t)
+    shiroi = Bus.objects.get(code="shiroi")
+    far = Bus.objects.create(
+        grid_model=shiroi.grid_model, code="kyushu", area_id="09", island="60Hz", voltage_kv=275
+    )
+    common = {
+        "auction_id": day.auction.id,
+        "organisation": grid_t,
+        "from_area": "03",
+        "to_area": "09",
+        "limit_kw": ["1"] * 48,
+    }
+    with pytest.raises(InvalidNeed, match="in the same island, or over a link"):
+        transfer_limit_publish(**common)
+    ControllableLink.objects.create(
+        grid_model=shiroi.grid_model, code="fc", from_bus=shiroi, to_bus=far, rating_kw=1
+    )
+    assert transfer_limit_publish(**common, link_code="fc").link is not None
 
 
 def test_an_auction_needs_zoned_and_ordered_times(day: cast.MarketDay) -> None:

@@ -198,6 +198,7 @@ def publish_step(*, claim: Claim) -> None:
         if row["from_area"] < row["to_area"]:
             transfer_limit_publish(
                 auction_id=auction.id,
+                organisation=_tso(tso_of, row["from_area"]),
                 from_area=row["from_area"],
                 to_area=row["to_area"],
                 limit_kw=_exact([row["limit_kw"]] * 48, 1),
@@ -206,6 +207,7 @@ def publish_step(*, claim: Claim) -> None:
     for link in inputs.grid["network"]["links"]:
         transfer_limit_publish(
             auction_id=auction.id,
+            organisation=_tso(tso_of, area_of[link["from"]]),
             from_area=area_of[link["from"]],
             to_area=area_of[link["to"]],
             limit_kw=_exact([link["limit_kw"]] * 48, 1),

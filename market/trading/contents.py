@@ -41,6 +41,7 @@ class InvalidBid(Refused):
 
 
 Content = dict[str, Any]
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
 
 
 def content_canonical(form: str, content: Mapping[str, Any], *, field: str) -> Content:
@@ -64,7 +65,7 @@ def content_canonical(form: str, content: Mapping[str, Any], *, field: str) -> C
 
 def content_bytes(content: Mapping[str, Any]) -> bytes:
     """Canonical bytes: sorted keys, no white space."""
-    return json.dumps(content, sort_keys=True, separators=(",", ":")).encode()
+    return _ENCODER.encode(content).encode()
 
 
 def content_sha256(canonical: bytes) -> str:

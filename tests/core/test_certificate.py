@@ -75,6 +75,15 @@ def _act_both_ways(found: Json) -> None:
     _bump(found["discharge_kw"], 1, 10.0)
 
 
+def _pay_out_of_the_residual(result: Json, leg: str, amount_jpy_per_kwh: float) -> None:
+    award = _award(result, leg)
+    t = max(range(2), key=lambda each: award["quantity_kw"][each])
+    award["price_jpy_per_kwh"][t] += amount_jpy_per_kwh
+    taken_jpy = 0.5 * award["quantity_kw"][t] * abs(amount_jpy_per_kwh)
+    result["money"]["sellers_jpy"] += taken_jpy
+    result["money"]["residual_jpy"] -= taken_jpy
+
+
 TOUCHES: dict[str, tuple[Callable[[Json], None], str]] = {
     "area price": (
         lambda r: _bump(r["raw"]["duals"]["area_jpy_per_kwh"]["03"], 0, 0.5),
@@ -203,6 +212,22 @@ TOUCHES: dict[str, tuple[Callable[[Json], None], str]] = {
     "price of an award far above its place": (
         lambda r: _bump(_award(r, "DISCHARGE")["price_jpy_per_kwh"], 1, 50.0),
         "published: money identity [JPY]",
+    ),
+    "price of an award above its place, out of the residual": (
+        lambda r: _pay_out_of_the_residual(r, "DISCHARGE", 0.02),
+        "published: favour to short bids only [JPY]",
+    ),
+    "price of a purchase below its place, out of the residual": (
+        lambda r: _pay_out_of_the_residual(r, "CHARGE", -0.02),
+        "published: favour to short bids only [JPY]",
+    ),
+    "price of an award by two ticks where less energy is sold": (
+        lambda r: _bump(_award(r, "SHIFT_IN")["price_jpy_per_kwh"], 0, -0.02),
+        "published: prices not beyond the tick rule [JPY/kWh]",
+    ),
+    "price between ticks": (
+        lambda r: _bump(_award(r, "DISCHARGE")["price_jpy_per_kwh"], 1, 0.004),
+        "published: prices not beyond the tick rule [JPY/kWh]",
     ),
     "price of a path": (
         lambda r: _bump(r["paths"][0]["price_jpy_per_gb"], 1, 0.01),

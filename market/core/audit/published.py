@@ -8,6 +8,7 @@ from typing import Any, Final
 import numpy as np
 
 from market.core.audit.bids import BidAudit, Market
+from market.core.audit.fairness import PriceAudit, PricedLeg, audit_prices, priced_leg
 from market.core.audit.ledger import Array, of_length
 from market.core.audit.whole import Whole
 
@@ -58,30 +59,34 @@ def _awards(
     known = {audit.bid["id"]: _raw_legs(audit) for audit in audits}
     stray = sum(key not in known.get(bid, {}) for bid, mine in awards.items() for key in mine)
     yield "every award once, of a bid", float(twice + stray), 0.0
-    off_kw, unkind, short_jpy, over_kw = [0.0], [0.0], [0.0], [0.0]
+    off_kw, short_jpy, over_kw = [0.0], [0.0], [0.0]
+    priced: list[PriceAudit] = []
     for audit in audits:
         mine = awards.get(audit.bid["id"], {})
-        receipt_jpy = charged_jpy = 0.0
+        charged_jpy = 0.0
+        sold: list[PricedLeg] = []
         for key, raw_kw in known[audit.bid["id"]].items():
             award = mine.get(key)
             if award is None:
                 off_kw.append(_worst(np.abs(raw_kw)))
                 continue
             published_kw = of_length(award["quantity_kw"], market.count)
-            price = of_length(award["price_jpy_per_kwh"], market.count)
-            sign = 1.0 if key[2] == "UP" else -1.0
             off_kw.append(_worst(np.abs(published_kw - raw_kw)))
-            fair = sign * (market.price_jpy_per_kwh[key[1]] - price)
-            unkind.append(_worst(np.where(published_kw > 0, fair, 0.0)))
             over_kw.append(_worst(-published_kw))
-            receipt_jpy += sign * market.h * float(price @ published_kw)
+            sold.append(priced_leg(award, key[2], market.price_jpy_per_kwh[key[1]], market.h))
             charged_jpy += award["cost_jpy"] + award["path_jpy"]
-        short_jpy.append(charged_jpy - receipt_jpy)
+        short_jpy.append(charged_jpy - sum(leg.receipt_jpy for leg in sold))
+        priced.append(audit_prices(sold, charged_jpy, tick_jpy))
         if audit.bid["form"] == "STEPS":
             over_kw.append(_over_offer_kw(audit, mine, market))
     yield "awards within a tick of the optimum [kW]", _worst(off_kw), tick_kw * (1 + NOISE)
     yield "awards within bids [kW]", _worst(over_kw), tick_kw * NOISE
-    yield "prices not against the seller [JPY/kWh]", _worst(unkind), tick_jpy * (0.5 + NOISE)
+    against = _worst(*(found.against_jpy_per_kwh for found in priced))
+    yield "prices not against the seller [JPY/kWh]", against, tick_jpy * (0.5 + NOISE)
+    beyond = _worst(*(found.beyond_jpy_per_kwh for found in priced))
+    yield "prices not beyond the tick rule [JPY/kWh]", beyond, tick_jpy * NOISE
+    unearned_jpy = _worst(*(found.unearned_jpy for found in priced))
+    yield "favour to short bids only [JPY]", unearned_jpy, MONEY_NOISE_JPY
     yield "nobody is paid below ask [JPY]", _worst(short_jpy), MONEY_NOISE_JPY
     costs = [
         abs(_published_cost_jpy(audit, awards.get(audit.bid["id"], {}), market)) for audit in audits

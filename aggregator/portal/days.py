@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -26,6 +27,7 @@ from market.trading.models import Auction
 
 PANELS = ("need", "price", "lines")
 LOADING_ROWS_MAX = 14
+KOMA = re.compile(r"[0-9]{1,2}", re.ASCII)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -203,7 +205,7 @@ def _lines_panel(request: HttpRequest, loadings: list[selectors.Loading]) -> dic
 
 def _half_hour_chosen(request: HttpRequest, loadings: list[selectors.Loading]) -> int:
     wish = request.GET.get("koma", "")
-    if wish.isascii() and wish.isdigit() and 1 <= int(wish) <= selectors.HALF_HOURS:
+    if KOMA.fullmatch(wish) and 1 <= int(wish) <= selectors.HALF_HOURS:
         return int(wish) - 1
     return loadings[0].worst_t if loadings else 0
 

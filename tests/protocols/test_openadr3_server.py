@@ -392,3 +392,52 @@ def test_an_event_is_published_once_per_instruction() -> None:
     assert again.body["intervalPeriod"] == {"start": "2026-11-25T08:00:00Z", "duration": "PT30M"}
     assert [i["payloads"][0]["values"] for i in again.body["intervals"]] == [[-9000]] * 6
     assert again.ends_at - again.starts_at == timedelta(hours=3)
+
+
+@pytest.mark.parametrize("text", ["%00", "%0A", "a%1Bb", "%C2%85"])
+def test_control_characters_in_an_address_are_refused_with_a_problem(text: str) -> None:
+    sent_day()
+    ven = Ven(cast.people().inzai_dc).enrol(LOAD)
+    for query in (
+        "reports?clientName=",
+        "reports?eventID=",
+        "reports?programID=",
+        "vens?venName=",
+        "resources?resourceName=",
+        "resources?venID=",
+        "events?targets=",
+        "events?active=",
+        "programs?targets=",
+        "programs?limit=",
+        "programs?anything=",
+        "programs?",
+        "missing?x=",
+    ):
+        is_problem(ven.get(query + text), 400)
+    for path in ("programs", "events", "vens", "resources", "reports", "nothing"):
+        is_problem(ven.get(f"{path}/{text}"), 400)
+
+
+def test_a_name_with_a_control_character_is_refused() -> None:
+    ven = Ven(cast.people().inzai_dc)
+    body = {"objectType": "VEN_VEN_REQUEST", "venName": "a\nb"}
+    assert "control characters" in is_problem(ven.post("vens", body), 400)["detail"]
+    assert not VenRow.objects.exists()
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        "client_id=%5Cud800&client_secret=x",
+        "client_id=x&client_secret=%5Cud800",
+        "client_id=a%0Ab&client_secret=x",
+    ],
+)
+def test_credentials_that_no_database_holds_are_refused_by_name(form: str) -> None:
+    # the sender may name an encoding that yields lone surrogates
+    answer = Client().post(
+        f"{BASE}/auth/token",
+        f"grant_type=client_credentials&{form}",
+        content_type="application/x-www-form-urlencoded; charset=unicode_escape",
+    )
+    assert (answer.status_code, answer.json()) == (400, {"error": "invalid_request"})

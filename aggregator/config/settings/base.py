@@ -44,6 +44,7 @@ MIDDLEWARE = [
     "aggregator.ops.health.HealthMiddleware",  # probes come to an address, not to a host name
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "aggregator.config.addresses.PlainAddressMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",

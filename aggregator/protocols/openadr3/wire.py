@@ -14,6 +14,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+from accounts.core.text import RULE as PLAIN_RULE
+from accounts.core.text import is_plain
+
 BODY_BYTES_MAX: Final = 1_000_000
 DEPTH_MAX: Final = 20
 NODES_MAX: Final = 100_000
@@ -189,9 +192,11 @@ def a_list(value: object, field: str) -> list[Any]:
 
 
 def a_name(value: object, field: str) -> str:
-    """Return `value` if it is text of 1 to 128 characters."""
+    """Return `value` if it is plain text of 1 to 128 characters."""
     if not isinstance(value, str) or not 1 <= len(value) <= NAME_LENGTH_MAX:
         raise Malformed(field, f"text of 1 to {NAME_LENGTH_MAX} characters")
+    if not is_plain(value):
+        raise Malformed(field, PLAIN_RULE)
     return value
 
 

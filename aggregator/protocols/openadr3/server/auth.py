@@ -11,6 +11,7 @@ from rest_framework.parsers import FormParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from accounts.core.text import is_plain
 from accounts.parties.services import api_client_authenticate
 from aggregator.protocols.openadr3.server.base import ObjectView
 from aggregator.protocols.openadr3.tokens import LIFETIME_S, scopes_allowed, token_issue
@@ -47,7 +48,7 @@ class TokenView(ObjectView):
         client_id = basic[0] if basic else form.get("client_id", "")
         secret = basic[1] if basic else form.get("client_secret", "")
         scope = form.get("scope", "")
-        if not client_id or not secret or "\0" in client_id + secret:
+        if not client_id or not secret or not is_plain(client_id + secret):
             return _refusal("invalid_request")
         if len(client_id) > CLIENT_ID_LENGTH_MAX or len(secret) > CREDENTIAL_LENGTH_MAX:
             return _refusal("invalid_client")

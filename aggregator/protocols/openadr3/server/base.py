@@ -15,6 +15,8 @@ from rest_framework.views import APIView
 
 from accounts.clock.selectors import market_now
 from accounts.core.errors import NotFound
+from accounts.core.text import RULE as PLAIN_RULE
+from aggregator.config.addresses import address_is_plain
 from aggregator.protocols.openadr3 import wire
 from aggregator.protocols.openadr3.selectors import Caller
 from aggregator.protocols.openadr3.server.problem import problem_of
@@ -96,6 +98,11 @@ class ObjectView(APIView):
         with translation.override("en"):
             return super().dispatch(request, *args, **kwargs)
 
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """Refuse an address that cannot be; else as usual: who calls, and may they."""
+        refuse_unreadable(request)
+        super().initial(request, *args, **kwargs)
+
     def finalize_response(
         self, request: HttpRequest, response: Any, *args: Any, **kwargs: Any
     ) -> Any:
@@ -114,7 +121,14 @@ class MissingView(ObjectView):
 
     def initial(self, request: Request, *_args: Any, **_kwargs: Any) -> None:
         """Answer 404 to every method, before any is looked for."""
+        refuse_unreadable(request)
         raise exceptions.NotFound(f"no such path: {request.path}")
+
+
+def refuse_unreadable(request: Request) -> None:
+    """Raise :class:`wire.Malformed` on an address with control characters."""
+    if not address_is_plain(request._request):  # noqa: SLF001 - no public name for it
+        raise wire.Malformed("address", PLAIN_RULE)
 
 
 def caller_from(request: Request) -> Caller:

@@ -18,7 +18,9 @@ from typing import Any, Final
 import numpy as np
 
 from market.core.audit.bids import audit_bid, market_of
+from market.core.audit.fields import field_figures
 from market.core.audit.grid import grid_of
+from market.core.audit.layout import check_layout, is_of_this_engine
 from market.core.audit.ledger import Ledger
 from market.core.audit.published import published_figures
 from market.core.audit.whole import Whole, check_whole, element_worth
@@ -105,12 +107,13 @@ def verify_document(
     try:
         return _verified(snapshot, result, snapshot_sha256)
     except (KeyError, IndexError, TypeError, ValueError, AttributeError) as found:
-        raise ResultUnverified(f"the result is not complete: {found!r}") from found
+        raise ResultUnverified(f"the result is not whole: {found!r}") from found
 
 
 def _verified(
     snapshot: Mapping[str, Any], result: Mapping[str, Any], snapshot_sha256: str
 ) -> Certificate:
+    check_layout(snapshot, result)
     ledger, raw, grid = Ledger(), result["raw"], grid_of(snapshot)
     duals = raw["duals"]
     worth = element_worth(snapshot, duals)
@@ -122,13 +125,19 @@ def _verified(
     matches = (
         result["snapshot_sha256"] == snapshot_sha256 and result["auction"] == snapshot["auction"]
     )
-    checks = [Check("snapshot", 0.0 if matches else 1.0, 0.0)]
+    checks = [
+        Check("snapshot", 0.0 if matches else 1.0, 0.0),
+        Check("schema and engine", 0.0 if is_of_this_engine(result) else 1.0, 0.0),
+    ]
     _check_optimum(result, whole, ledger)
     checks += [Check(f"raw: {name}", worst, EXACT) for name, worst in sorted(ledger.worst.items())]
     checks.append(_gap(snapshot, result, whole))
     checks += [
         Check(f"published: {name}", value, limit)
-        for name, value, limit in published_figures(result, market, audits, whole)
+        for name, value, limit in (
+            *published_figures(result, (prices, market), audits, whole),
+            *field_figures(result, grid, market, audits, whole),
+        )
     ]
     return Certificate(tuple(checks))
 

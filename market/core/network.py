@@ -21,13 +21,15 @@ from dataclasses import dataclass
 
 import numpy as np
 import scipy.sparse as sp
-from scipy.sparse.linalg import SuperLU, splu
+from scipy.sparse.linalg import LinearOperator, SuperLU, onenormest, splu
 
 from accounts.core.errors import ensure
+from market.core.errors import InvalidSnapshot
 from market.core.offers.terms import FloatArray, IntArray
 from market.core.snapshot import Network, Snapshot
 
 KW_PER_MW = 1000.0
+CONDITION_MAX = 1e12  # beyond it fewer than four of a float's sixteen digits are left
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,11 +77,56 @@ def _references(network: Network) -> IntArray:
 def _factor(network: Network) -> tuple[SuperLU | None, IntArray]:
     """Factorise the reduced bus susceptance matrix; ``None`` when every bus is a reference."""
     free = _references(network)
-    if len(free) == 0:
-        return None, free
+    return (splu(_reduced(network, free)) if len(free) else None), free
+
+
+def _reduced(network: Network, free: IntArray) -> sp.csc_matrix:
     incidence = _incidence(network)
     bus = incidence.T @ sp.diags_array(susceptance_pu(network)) @ incidence
-    return splu(sp.csc_matrix(bus.tocsr()[free][:, free])), free
+    return sp.csc_matrix(bus.tocsr()[free][:, free])
+
+
+def network_check(network: Network) -> None:
+    """Refuse a network whose flows do not follow from its injections.
+
+    Negative reactances (series capacitors, three-winding transformers) may cancel others, so
+    that some injection has no flow, or any. Told by the condition of the reduced susceptance
+    matrix in the 1-norm, estimated after Higham and Tisseur [1]_.
+
+    Raises
+    ------
+    InvalidSnapshot
+        If the condition exceeds :data:`CONDITION_MAX`.
+
+    References
+    ----------
+    .. [1] N. J. Higham and F. Tisseur, "A Block Algorithm for Matrix 1-Norm Estimation", SIAM
+       Journal on Matrix Analysis and Applications 21(4), 2000.
+    """
+    free = _references(network)
+    if len(free) == 0:
+        return
+    matrix = _reduced(network, free)
+    try:
+        lu = splu(matrix)
+    except RuntimeError:  # what SuperLU says of an exactly singular matrix
+        condition = np.inf
+    else:
+        inverse = LinearOperator(
+            matrix.shape,
+            matvec=lu.solve,
+            rmatvec=lambda column: lu.solve(column, trans="T"),
+            matmat=lu.solve,
+            rmatmat=lambda columns: lu.solve(columns, trans="T"),
+            dtype=np.float64,
+        )
+        condition = float(abs(matrix).sum(axis=0).max() * onenormest(inverse))
+    if not condition <= CONDITION_MAX:
+        raise InvalidSnapshot(
+            field="network.branches",
+            value=condition,
+            rule="must give one flow for every injection: reactances cancel each other",
+        )
 
 
 def dc_flow_kw(network: Network, injection_kw: FloatArray) -> FloatArray:

@@ -73,7 +73,7 @@ def document_from_json(mapping: Mapping[str, Any]) -> dict[str, Any]:
     interval_h = entry["interval_h"].number(low=1e-3, high=24.0)
     rules = rules_from_json(entry["rules"]).as_json()
     lists = {name: entry.get(name, Reader([], name, InvalidSnapshot)) for name in LISTS}
-    network = _network(entry["network"], count)
+    network = network_document(entry["network"], count)
     buses = {bus["id"]: bus for bus in network["buses"]}
     scope = _Scope(
         count=count,
@@ -142,7 +142,14 @@ def _table(reader: Reader, parse: Callable[[Reader], dict[str, Any]]) -> list[di
     return [found[name] for name in sorted(found)]
 
 
-def _network(reader: Reader, count: int) -> dict[str, Any]:
+def network_document(reader: Reader, count: int) -> dict[str, Any]:
+    """Return the canonical form of the ``network`` the reader stands on, `count` half hours long.
+
+    Raises
+    ------
+    InvalidSnapshot
+        Or whichever refusal the reader carries.
+    """
     entry = reader.fields(
         required=("convention", "base_mva", "buses"), optional=("branches", "links")
     )

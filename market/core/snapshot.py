@@ -19,8 +19,8 @@ from market.core.offers.terms import (
     frozen_ints,
     frozen_series,
 )
-from market.core.parsing import document_from_json
-from market.core.reading import canonical_bytes, json_read
+from market.core.parsing import document_from_json, network_document
+from market.core.reading import Reader, canonical_bytes, json_read
 from market.core.rules import ClearingRules, rules_from_json
 from market.core.units import DIRECTION_SIGN
 
@@ -183,6 +183,25 @@ def snapshot_from_json(mapping: Mapping[str, Any]) -> Snapshot:
         shifts=shifts.table(bids, resources, _numbers(document["paths"]), terms),
         canonical=canonical_bytes(document),
     )
+
+
+def network_from_json(mapping: Mapping[str, Any], *, interval_count: int) -> Network:
+    """Return the network a snapshot's ``network`` describes, without any book on it.
+
+    Parameters
+    ----------
+    mapping
+        The entry ``network`` of a snapshot (layout: ``docs/snapshot.md``).
+    interval_count
+        Number of half hours T of the links' limits.
+
+    Raises
+    ------
+    InvalidSnapshot
+        As for the whole document, with paths from ``network`` on.
+    """
+    document = network_document(Reader(mapping, "network", InvalidSnapshot), interval_count)
+    return _network(document, interval_count)
 
 
 def snapshot_from_bytes(content: bytes) -> Snapshot:

@@ -12,9 +12,36 @@ import pytest
 from market.core.certificate import verify_document, verify_result
 from market.core.errors import InvalidSnapshot, ResultUnverified
 from market.core.snapshot import snapshot_bytes, snapshot_from_json, snapshot_sha256
-from tests.books import Result, balance_need, book, local_need, path, resource, shift, steps, store
+from tests.books import (
+    Result,
+    balance_need,
+    book,
+    branch,
+    bus,
+    local_need,
+    path,
+    place,
+    resource,
+    shift,
+    steps,
+    store,
+)
 
 Json = dict[str, Any]
+
+
+def _network() -> Json:
+    """Return the pocket and the rest, an area beside them, and a link to another island."""
+    return {
+        "convention": "reactance",
+        "base_mva": 100.0,
+        "buses": [
+            *(bus("A"), bus("B", slack=1.0), bus("C", area="04")),
+            bus("D", area="05", island="60", slack=1.0),
+        ],
+        "branches": [branch("line", "B", "A"), branch("tie", "B", "C")],
+        "links": [{"id": "L", "from": "B", "to": "D", "limit_kw": 10.0}],
+    }
 
 
 def _document() -> Json:
@@ -28,6 +55,9 @@ def _document() -> Json:
             store("battery", "a", 1, wear_jpy_per_kwh=1.0, cycles_max=1.0),
             shift("move", 1, change_cost_jpy_per_kw=1.0, gb_per_kw=1.0, gb_per_kwh=1.0),
         ],
+        network=_network(),
+        transfers=[{"id": "T", "from_area": "04", "to_area": "03", "limit_kw": 5.0}],
+        places=[place("A"), place("B"), place("C")],
         paths=[path(price_jpy_per_gb=0.5, capacity_gb=90.0)],
         resources=[resource("a", "A", 150.0), resource("b", "B")],
         elements=[
@@ -35,7 +65,11 @@ def _document() -> Json:
             {"id": "other", "sensitivity": {"B": 1.0}, "rating_kw": 100.0, "base_flow_kw": -20.0},
         ],
         local_needs=[local_need([0, 180], cap=90.0)],
-        balance_needs=[balance_need([60, 80], cap=70.0)],
+        balance_needs=[
+            balance_need([60, 80], cap=70.0),
+            balance_need(30, cap=40.0, id="other", area="04"),
+            balance_need(30, cap=40.0, id="far", area="05"),
+        ],
     )
 
 
@@ -64,6 +98,10 @@ def test_every_kind_of_row_is_at_work(cleared: tuple[Json, Json, str]) -> None:
 
 def _award(result: Json, leg: str) -> Json:
     return next(award for award in result["awards"] if award["leg"] == leg)
+
+
+def _of(result: Json, kind: str, name: str) -> Json:
+    return next(entry for entry in result[kind] if entry["id"] == name)
 
 
 def _bump(series: list[float], t: int, amount: float) -> None:
@@ -249,6 +287,76 @@ TOUCHES: dict[str, tuple[Callable[[Json], None], str]] = {
         lambda r: _award(r, "SHIFT_OUT").update({"cost_jpy": 1e6}),
         "published: nobody is paid below ask [JPY]",
     ),
+    "sensitivity": (
+        lambda r: r["places"][0]["sensitivity_kw_per_kw"].update({"line": 1.0}),
+        "published: sensitivities as computed [kW/kW]",
+    ),
+    "sensitivity that was published": (
+        lambda r: r["places"][1]["sensitivity_kw_per_kw"].update({"other": 0.5}),
+        "published: sensitivities as computed [kW/kW]",
+    ),
+    "rating": (
+        lambda r: r["elements"][0].update({"rating_kw": 999.0}),
+        "published: elements as in the snapshot [kW]",
+    ),
+    "flow before": (
+        lambda r: _bump(r["elements"][0]["before_kw"], 0, 1.0),
+        "published: elements as in the snapshot [kW]",
+    ),
+    "rent of an element": (
+        lambda r: r["elements"][0].update({"rent_jpy": 10.0}),
+        "published: rents as listed [JPY]",
+    ),
+    "flow on a link": (
+        lambda r: _bump(r["links"][0]["flow_kw"], 0, 0.1),
+        "published: flows and deviations within half a tick [kW]",
+    ),
+    "flow of a transfer": (
+        lambda r: _bump(r["transfers"][0]["flow_kw"], 0, 0.1),
+        "published: flows and deviations within half a tick [kW]",
+    ),
+    "rent of a link": (
+        lambda r: r["links"][0].update({"rent_jpy": r["links"][0]["rent_jpy"] + 1.0}),
+        "published: rents as listed [JPY]",
+    ),
+    "rent of a transfer": (
+        lambda r: r["transfers"][0].update({"rent_jpy": r["transfers"][0]["rent_jpy"] + 1.0}),
+        "published: rents as listed [JPY]",
+    ),
+    "deviation as published": (
+        lambda r: _bump(r["areas"][0]["deviation_kw"], 0, 0.1),
+        "published: flows and deviations within half a tick [kW]",
+    ),
+    "unserved": (
+        lambda r: _bump(r["needs"][0]["unserved_kw"], 0, 0.05),
+        "published: served and unserved add up to the need [kW]",
+    ),
+    "rent of a path": (
+        lambda r: _bump(r["paths"][0]["rent_jpy_per_gb"], 1, 0.01),
+        "published: path rents above the tariff [JPY/GB]",
+    ),
+    "traffic where it is free": (
+        lambda r: _bump(r["paths"][0]["used_gb"], 1, 0.001),
+        "published: traffic as computed [GB]",
+    ),
+    "what a bid owes to paths": (
+        lambda r: _award(r, "SHIFT_OUT").update({"path_jpy": 0.0}),
+        "published: paths owed by each bid [JPY]",
+    ),
+    "cost on the wrong leg": (
+        lambda r: _award(r, "CHARGE").update({"cost_jpy": 1.0}),
+        "published: costs on the leg that causes them [JPY]",
+    ),
+    "price of a place without resources": (
+        lambda r: _bump(_of(r, "places", "C")["price_jpy_per_kwh"], 0, 1.0),
+        "published: prices within half a tick [JPY/kWh]",
+    ),
+    "schema": (lambda r: r.update({"schema": "wattbit-result/2"}), "schema and engine"),
+    "solver": (lambda r: r["engine"].update({"solver": "another"}), "schema and engine"),
+    "solver version": (
+        lambda r: r["engine"].update({"solver_version": "newest"}),
+        "schema and engine",
+    ),
     "served": (
         lambda r: _bump(r["needs"][0]["served_kw"], 0, 0.5),
         "published: quantities within a tick [kW]",
@@ -263,7 +371,7 @@ TOUCHES: dict[str, tuple[Callable[[Json], None], str]] = {
     ),
     "headroom": (
         lambda r: _bump(r["elements"][0]["headroom_down_kw"], 0, 1.0),
-        "published: headroom as computed [kW]",
+        "published: elements as in the snapshot [kW]",
     ),
     "money": (
         lambda r: r["money"].update({"sellers_jpy": r["money"]["sellers_jpy"] - 1.0}),
@@ -320,3 +428,63 @@ def test_bytes_are_checked_as_published() -> None:
     other = snapshot_bytes(snapshot_from_json(_document() | {"auction": "other"}))
     failed = [c.name for c in verify_result(other, content).checks if not c.is_passed]
     assert failed == ["snapshot"]
+
+
+EXTRAS: dict[str, Callable[[Json], Json]] = {
+    "result": lambda r: r,
+    "engine": lambda r: r["engine"],
+    "certificate": lambda r: r["certificate"],
+    "money": lambda r: r["money"],
+    "raw": lambda r: r["raw"],
+    "raw duals": lambda r: r["raw"]["duals"],
+    "raw relief": lambda r: r["raw"]["duals"]["relief_jpy_per_kwh"],
+    "raw relief of an element": lambda r: r["raw"]["duals"]["relief_jpy_per_kwh"]["1"],
+    "raw area prices": lambda r: r["raw"]["duals"]["area_jpy_per_kwh"],
+    "raw flows": lambda r: r["raw"]["link_kw"],
+    "raw steps": lambda r: r["raw"]["steps"],
+    "raw store": lambda r: r["raw"]["storage"]["battery"],
+    "raw shift": lambda r: r["raw"]["shifts"]["move"]["places"][0],
+    "sensitivities": lambda r: r["places"][0]["sensitivity_kw_per_kw"],
+} | {
+    name: (lambda r, name=name: r[name][0])
+    for name in (
+        *("awards", "needs", "areas", "elements"),
+        *("places", "paths", "links", "transfers"),
+    )
+}
+
+
+@pytest.mark.parametrize("name", EXTRAS)
+def test_a_key_too_many_is_refused_at_every_level(
+    cleared: tuple[Json, Json, str], name: str
+) -> None:
+    snapshot, result, digest = cleared
+    touched = copy.deepcopy(result)
+    EXTRAS[name](touched)["extra"] = [0.0, 0.0]
+    with pytest.raises(ResultUnverified, match="extra"):
+        verify_document(snapshot, touched, digest)
+
+
+@pytest.mark.parametrize("name", EXTRAS)
+def test_no_key_can_be_left_out(cleared: tuple[Json, Json, str], name: str) -> None:
+    snapshot, result, digest = cleared
+    for key in EXTRAS[name](result):
+        if name in ("result", "raw steps", "raw area prices", "raw flows") and key != "schema":
+            continue  # a certificate may be left out, and so may series of zeros
+        if name == "raw relief of an element":
+            continue
+        touched = copy.deepcopy(result)
+        del EXTRAS[name](touched)[key]
+        with pytest.raises(ResultUnverified, match=key):
+            verify_document(snapshot, touched, digest)
+
+
+@pytest.mark.parametrize("held", [[7], [1, 0], [0, 0]])
+def test_a_side_is_held_in_half_hours_of_the_window(
+    cleared: tuple[Json, Json, str], held: list[int]
+) -> None:
+    snapshot, result, digest = cleared
+    touched = copy.deepcopy(result)
+    touched["raw"]["storage"]["battery"]["no_charge_t"] = held
+    with pytest.raises(ResultUnverified, match="no_charge_t"):
+        verify_document(snapshot, touched, digest)

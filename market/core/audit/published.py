@@ -19,13 +19,27 @@ Figure = tuple[str, float, float]
 
 
 def published_figures(
-    result: Mapping[str, Any], market: Market, audits: list[BidAudit], whole: Whole
+    result: Mapping[str, Any],
+    at: tuple[Mapping[str, Array], Market],
+    audits: list[BidAudit],
+    whole: Whole,
 ) -> Iterator[Figure]:
-    """Yield name, value and limit of every check on the published numbers."""
+    """Yield name, value and limit of every check on the published numbers.
+
+    Parameters
+    ----------
+    result
+        The result as published.
+    at
+        Prices at places, (T,) each, and what bids see of them.
+    audits, whole
+        What the raw numbers add up to, bid by bid and in all.
+    """
+    at_place, market = at
     rules = market.snapshot["rules"]
     tick_kw, tick_jpy = rules["quantity_tick_kw"], rules["price_tick_jpy_per_kwh"]
     yield from _awards(result, market, audits, (tick_kw, tick_jpy))
-    yield from _prices(result, market, whole, tick_jpy)
+    yield from _prices(result, (at_place, market), whole, tick_jpy)
     yield from _quantities(result, market, whole, tick_kw)
     yield from _money(result, market, whole, (tick_kw, tick_jpy))
 
@@ -57,7 +71,11 @@ def _awards(
         twice += key in mine
         mine[key] = award
     known = {audit.bid["id"]: _raw_legs(audit) for audit in audits}
-    stray = sum(key not in known.get(bid, {}) for bid, mine in awards.items() for key in mine)
+    stray = sum(
+        key not in known.get(bid, {}) or not np.any(award["quantity_kw"])
+        for bid, mine in awards.items()
+        for key, award in mine.items()
+    )
     yield "every award once, of a bid", float(twice + stray), 0.0
     off_kw, short_jpy, over_kw = [0.0], [0.0], [0.0]
     priced: list[PriceAudit] = []
@@ -145,17 +163,16 @@ def _by_kind(result: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _prices(
-    result: Mapping[str, Any], market: Market, whole: Whole, tick_jpy: float
+    result: Mapping[str, Any],
+    at: tuple[Mapping[str, Array], Market],
+    whole: Whole,
+    tick_jpy: float,
 ) -> Iterator[Figure]:
+    at_place, market = at
     count, raw = market.count, whole.prices_jpy_per_kwh
-    at_place = {
-        resource["place"]: market.price_jpy_per_kwh[name]
-        for name, resource in market.resources.items()
-    }
-    places = [place for place in result["places"] if place["id"] in at_place]
     rents = result["raw"]["duals"]
     worst = _worst(
-        _off(places, "price_jpy_per_kwh", at_place, count),
+        _off(result["places"], "price_jpy_per_kwh", at_place, count),
         _off(result["areas"], "price_jpy_per_kwh", raw["area"], count),
         _off(_by_kind(result), "price_jpy_per_kwh", raw["need"], count),
         _off(result["links"], "rent_jpy_per_kwh", raw["link"], count),
@@ -204,12 +221,6 @@ def _quantities(
         ),
         tick_kw * (1 + NOISE),
     )
-    rooms = [
-        np.abs(of_length(element[f"headroom_{side}_kw"], count) - room)
-        for element in result["elements"]
-        for side, room in zip(("up", "down"), whole.headroom_kw[element["id"]], strict=True)
-    ]
-    yield "headroom as computed [kW]", _worst(*rooms), NOISE * max(1.0, _worst(*rooms))
 
 
 def _money(

@@ -8,17 +8,10 @@ from typing import Any
 from django.core.exceptions import BadRequest
 from django.http import HttpRequest, HttpResponseBase
 
-from accounts.core.text import RULE, is_plain
+from accounts.core.text import RULE, address_is_plain, is_plain
 
-# These doors refuse with bodies of their own, by the same :func:`address_is_plain`.
+# These doors refuse with bodies of their own, by the same rule.
 OWN_ANSWERS = ("/openadr3/",)
-
-
-def address_is_plain(request: HttpRequest) -> bool:
-    """Whether path and query, decoded, hold no control character and no lone surrogate."""
-    return is_plain(request.path_info) and all(
-        is_plain(name) and all(map(is_plain, values)) for name, values in request.GET.lists()
-    )
 
 
 class PlainAddressMiddleware:
@@ -48,5 +41,7 @@ class PlainAddressMiddleware:
         BadRequest
             If path or query cannot be.
         """
-        if not request.path_info.startswith(OWN_ANSWERS) and not address_is_plain(request):
+        if request.path_info.startswith(OWN_ANSWERS):
+            return
+        if not address_is_plain(request.path_info, request.GET.lists()):
             raise BadRequest(RULE)

@@ -16,7 +16,7 @@ from rest_framework.views import APIView
 from accounts.clock.selectors import market_now
 from accounts.core.errors import NotFound
 from accounts.core.text import RULE as PLAIN_RULE
-from aggregator.config.addresses import address_is_plain
+from accounts.core.text import address_is_plain
 from aggregator.protocols.openadr3 import wire
 from aggregator.protocols.openadr3.selectors import Caller
 from aggregator.protocols.openadr3.server.problem import problem_of
@@ -127,7 +127,7 @@ class MissingView(ObjectView):
 
 def refuse_unreadable(request: Request) -> None:
     """Raise :class:`wire.Malformed` on an address with control characters."""
-    if not address_is_plain(request._request):  # noqa: SLF001 - no public name for it
+    if not address_is_plain(request.path_info, request.query_params.lists()):
         raise wire.Malformed("address", PLAIN_RULE)
 
 

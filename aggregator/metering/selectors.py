@@ -7,7 +7,8 @@ from decimal import Decimal
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import QuerySet
+from django.db.models import F, QuerySet, Sum
+from django.db.models.functions import Coalesce, Greatest
 
 from accounts.parties.models import Organisation, OrganisationKind
 from aggregator.metering.models import (
@@ -15,14 +16,21 @@ from aggregator.metering.models import (
     DeclaredSchedule,
     Delivery,
     DeliveryVerification,
+    Meter,
     Quality,
     VerificationStage,
 )
+from market.registry.models import Resource, Site
 
 HALF_HOUR_S = 1800
 HALF_HOURS_COUNT = 48
 # JST is nine hours, eighteen half hours, ahead of UTC all year.
 JST_SLOTS = 18
+HALF_HOUR_H = Decimal("0.5")
+# Readings above the contract happen; half as much again of everything at once does not.
+PLAUSIBLE_RATIO = Decimal("1.5")
+# What a meter is known by, with the least and the most it can read in a half hour.
+MeterKnown = tuple[int, Decimal, Decimal]
 EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
 
 
@@ -43,6 +51,58 @@ class LatestReading:
     def usable_kwh(self) -> Decimal | None:
         """Return the value, or None where it is missing or bad."""
         return self.energy_kwh if self.quality in {Quality.OK, Quality.ESTIMATED} else None
+
+
+def meters_known(*, point_numbers: Collection[str]) -> dict[str, MeterKnown]:
+    """Fetch meters by number, each with the energy that its site can carry either way.
+
+    Everything at the site can run at once, and half as much again is allowed for: a half hour
+    is at most 0.5 h × 1.5 × (contract power + the sum over the site's resources of the largest
+    power each is registered with: limits up and down, charging, discharging). The bound is one
+    per site, so that what a resource's limits do not say (a load's own power, the output of
+    sun and wind) is covered by the contract and the limits of the rest.
+
+    Returns
+    -------
+    dict of str to (id, low, high)
+        Known meters only; bounds in kWh per half hour.
+    """
+    meters = list(
+        Meter.objects.filter(point_number__in=point_numbers).values_list(
+            "point_number", "id", Coalesce("resource__site_id", "site_id")
+        )
+    )
+    max_kwh = _energy_max_kwh({site_id for _, _, site_id in meters})
+    return {
+        number: (meter_id, -max_kwh[site_id], max_kwh[site_id])
+        for number, meter_id, site_id in meters
+    }
+
+
+def energy_max_kwh_of(resource: Resource) -> Decimal:
+    """Return the most that a meter at the resource's site can read in a half hour."""
+    return _energy_max_kwh({resource.site_id})[resource.site_id]
+
+
+def _energy_max_kwh(site_ids: Collection[UUID]) -> dict[UUID, Decimal]:
+    sites = Site.objects.filter(id__in=site_ids).annotate(
+        all_kw=F("contract_kw")
+        + Coalesce(
+            Sum(
+                Greatest(
+                    "resources__limit_up_kw",
+                    "resources__limit_down_kw",
+                    "resources__storage__charge_kw",
+                    "resources__storage__discharge_kw",
+                )
+            ),
+            Decimal(0),
+        )
+    )
+    return {
+        site_id: HALF_HOUR_H * PLAUSIBLE_RATIO * all_kw
+        for site_id, all_kw in sites.values_list("id", "all_kw")
+    }
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -18,6 +18,7 @@ from accounts.fields import KWH_MAX
 from aggregator.core.baselines import INTERVAL_COUNT
 from aggregator.metering.limits import bulk_limits_set
 from aggregator.metering.models import DeclaredSchedule, Meter, Quality, Stage
+from aggregator.metering.selectors import MeterKnown, energy_max_kwh_of, meters_known
 from market.registry.models import Resource, Site
 
 HALF_HOUR = timedelta(minutes=30)
@@ -26,6 +27,9 @@ READING_AGE_MAX = timedelta(days=5 * 366)
 SOURCE_LENGTH_MAX = 40
 PLACES_KWH = 3
 KWH_LOW, KWH_HIGH = Decimal(-KWH_MAX), Decimal(KWH_MAX)
+ZERO = Decimal(0)
+YEAR_FIRST, YEAR_LAST = 2000, 2100
+POINT_NUMBER = re.compile(r"(0[1-9]|10)[0-9]{20}", re.ASCII)
 ENERGY_RULE = f"a Decimal between -{KWH_MAX} and {KWH_MAX} kWh with at most 3 places"
 
 # One lock for making partitions; two ingests of a new month would otherwise collide.
@@ -86,22 +90,23 @@ def meter_register(
     Raises
     ------
     Refused
-        If the number is malformed or taken, or not exactly one of the two is given.
+        If the number is malformed or taken, not exactly one of the two is given, or it has a
+        meter already.
     """
     if (resource is None) == (site is None):
         raise Refused(field="resource", value=resource, rule="either a resource or a site")
-    area = point_number[:2]
-    if not (
-        len(point_number) == 22  # noqa: PLR2004 - the number has 22 digits by definition
-        and point_number.isascii()
-        and point_number.isdigit()
-        and "01" <= area <= "10"
-    ):
+    if not _is_point_number(point_number):
         raise Refused(
             field="point_number", value=point_number, rule="22 digits beginning with an area 01-10"
         )
     if Meter.objects.filter(point_number=point_number).exists():
         raise Refused(field="point_number", value=point_number, rule="a number that is not taken")
+    if Meter.objects.filter(**({"resource": resource} if resource else {"site": site})).exists():
+        raise Refused(
+            field="resource" if resource else "site",
+            value=str(resource or site),
+            rule="one meter each; this one has its own",
+        )
     meter = Meter.objects.create(point_number=point_number, resource=resource, site=site)
     entry_append(action="metering.meter.registered", subject=meter, detail={"point": point_number})
     return meter
@@ -116,8 +121,13 @@ def schedule_declare(
     Raises
     ------
     Refused
-        If it is not 48 finite values in bounds, the day has begun, or a plan is filed already.
+        If it is not 48 finite values that the site can carry, the day is none of this century
+        or has begun, or a plan is filed already.
     """
+    if type(delivery_on) is not date or not YEAR_FIRST <= delivery_on.year <= YEAR_LAST:
+        raise Refused(
+            field="delivery_on", value=delivery_on, rule=f"a day from {YEAR_FIRST} to {YEAR_LAST}"
+        )
     values = decimals_of(
         schedule_kwh,
         field="schedule_kwh",
@@ -126,6 +136,10 @@ def schedule_declare(
         high=KWH_HIGH,
         places=PLACES_KWH,
     )
+    max_kwh = energy_max_kwh_of(resource)
+    for t, value in enumerate(values):
+        if abs(value) > max_kwh:
+            raise Refused(field=f"schedule_kwh[{t}]", value=value, rule=plausible_rule(max_kwh))
     now = market_now()
     # JST is nine hours ahead of UTC: the day begins at 15:00 UTC of the day before.
     begins_at = datetime(
@@ -141,6 +155,11 @@ def schedule_declare(
     if not created and list(schedule.schedule_kwh) != values:
         raise Refused(field="schedule_kwh", value=values[0], rule="one plan a day, filed once")
     return schedule
+
+
+def plausible_rule(max_kwh: Decimal) -> str:
+    """Say in words what a half hour at a site can be at most."""
+    return f"plausible for its site: at most {max_kwh.normalize():f} kWh in a half hour, in or out"
 
 
 def reading_partitions_ensure(*, months: Iterable[tuple[int, int]]) -> list[str]:
@@ -205,10 +224,11 @@ def readings_ingest(*, rows: Sequence[ReadingRow], source: str) -> Ingested:
     ReadingRefused
         With the row's number, field, value and rule, on an unknown meter, a time without zone
         or off the half-hour grid, a half hour that has not ended or lies over five years back,
-        energy that is not a finite Decimal in bounds, an unknown quality or stage, or a
-        duplicate within the batch.
+        energy that is not a finite Decimal in bounds or, unless marked BAD, more than the
+        meter's site can carry (:func:`~aggregator.metering.selectors.meters_known`), an
+        unknown quality or stage, or a duplicate within the batch.
     """
-    if not source or len(source) > SOURCE_LENGTH_MAX or any(c in source for c in "\t\n\r\\"):
+    if not _is_source(source):
         raise ReadingRefused(field="source", value=source, rule="1 to 40 plain characters")
     if not rows:
         return Ingested(added=0, revised=0, unchanged=0)
@@ -257,10 +277,9 @@ def _validated(rows: Sequence[ReadingRow], source: str, now: datetime) -> list[L
     and one line of text; what they don't recognise is looked at again by :func:`_line_of`,
     which knows every rule.
     """
-    meters = dict(
-        Meter.objects.filter(point_number__in={row[0] for row in rows}).values_list(
-            "point_number", "id"
-        )
+    # No other text may reach the database: it would answer with an error of its own.
+    meters = meters_known(
+        point_numbers=[number for number in {row[0] for row in rows} if _is_point_number(number)]
     )
     halves: dict[datetime, tuple[int, str]] = {}
     tail = f"\t{now.isoformat()}\t{source}\n"
@@ -270,18 +289,20 @@ def _validated(rows: Sequence[ReadingRow], source: str, now: datetime) -> list[L
     for n, row in enumerate(rows):
         point_number, start_at, energy_kwh, quality, stage, available_at = row
         half = halves.get(start_at) if type(start_at) is datetime else None
-        meter_id = meters.get(point_number)
+        known = meters.get(point_number)
         if (
             half is not None
-            and meter_id is not None
+            and known is not None
             and type(energy_kwh) is Decimal
             and is_plain(text := str(energy_kwh))
+            and known[1] <= energy_kwh <= known[2]
             and available_at is None
             and type(quality) is type(stage) is int
             and quality == OK_QUALITY
             and LOWEST_STAGE <= stage <= HIGHEST_STAGE
         ):
             slot, start = half
+            meter_id = known[0]
             add(
                 (
                     slot << SLOT_SHIFT | meter_id << STAGE_BITS | stage,
@@ -289,7 +310,7 @@ def _validated(rows: Sequence[ReadingRow], source: str, now: datetime) -> list[L
                 )
             )
         else:
-            add(_line_of(n, row, meter_id, source, now))
+            add(_line_of(n, row, known, source, now))
             halves[start_at] = (int(start_at.timestamp()) // HALF_HOUR_S, start_at.isoformat())
     lines.sort()
     for (key, _), (following, _) in pairwise(lines):
@@ -302,7 +323,7 @@ def _validated(rows: Sequence[ReadingRow], source: str, now: datetime) -> list[L
     return lines
 
 
-def _line_of(n: int, row: ReadingRow, meter_id: int | None, source: str, now: datetime) -> Line:
+def _line_of(n: int, row: ReadingRow, known: MeterKnown | None, source: str, now: datetime) -> Line:
     """Check one row against every rule, one by one.
 
     Raises
@@ -316,7 +337,8 @@ def _line_of(n: int, row: ReadingRow, meter_id: int | None, source: str, now: da
         if not holds:
             raise ReadingRefused(field=f"rows[{n}].{field}", value=value, rule=rule)
 
-    require(meter_id is not None, "point_number", point_number, "a registered meter")
+    require(known is not None, "point_number", point_number, "a registered meter")
+    meter_id, _, max_kwh = known or (0, ZERO, ZERO)
     require(_is_zoned(start_at), "start_at", start_at, "a date-time with its UTC offset")
     require(_is_member(quality, Quality), "quality", quality, "a known quality")
     require(_is_member(stage, Stage), "stage", stage, "a known stage")
@@ -328,7 +350,8 @@ def _line_of(n: int, row: ReadingRow, meter_id: int | None, source: str, now: da
         "the start of a half hour",
     )
     require(
-        start_at + HALF_HOUR <= now and start_at >= now - READING_AGE_MAX,
+        # not start_at + HALF_HOUR: the last half hour of the year 9999 has no end
+        now - READING_AGE_MAX <= start_at <= now - HALF_HOUR,
         "start_at",
         start_at.isoformat(),
         "a half hour that has ended, at most five years ago",
@@ -341,6 +364,12 @@ def _line_of(n: int, row: ReadingRow, meter_id: int | None, source: str, now: da
         energy_kwh,
         "nothing, because it is MISSING" if missing else ENERGY_RULE,
     )
+    require(
+        energy_kwh is None or quality == Quality.BAD or abs(energy_kwh) <= max_kwh,
+        "energy_kwh",
+        energy_kwh,
+        plausible_rule(max_kwh),
+    )
     if available_at is None:
         available_at = now
     require(
@@ -352,10 +381,24 @@ def _line_of(n: int, row: ReadingRow, meter_id: int | None, source: str, now: da
         available_at.isoformat(),
         "after the half hour's end and not in the future",
     )
-    key = start_s // HALF_HOUR_S << SLOT_SHIFT | (meter_id or 0) << STAGE_BITS | int(stage)
+    key = start_s // HALF_HOUR_S << SLOT_SHIFT | meter_id << STAGE_BITS | int(stage)
     return key, (
         f"{meter_id}\t{start_at.isoformat()}\t{energy or NULL}\t{int(quality)}\t1\t{int(stage)}"
         f"\t{available_at.isoformat()}\t{source}\n"
+    )
+
+
+def _is_point_number(value: object) -> bool:
+    return isinstance(value, str) and POINT_NUMBER.fullmatch(value) is not None
+
+
+def _is_source(value: object) -> bool:
+    """Whether COPY text can carry the value, and a reader can read it."""
+    return (
+        isinstance(value, str)
+        and 1 <= len(value) <= SOURCE_LENGTH_MAX
+        and value.isprintable()
+        and "\\" not in value
     )
 
 

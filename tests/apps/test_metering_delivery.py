@@ -89,7 +89,7 @@ def test_a_later_reading_makes_the_next_revision_on_the_locked_baseline(
     first = _verified(day)
     revised = [
         ReadingRow(meters["inzai-load"].point_number, settled_day.half_hour(day, t), value, 0, 3)
-        for t, value in ((36, Decimal(5_500)), (25, Decimal(99_999)))
+        for t, value in ((36, Decimal(5_500)), (25, Decimal(59_999)))
     ]
     readings_ingest(rows=revised, source="correction")
     second = _verified(day)

@@ -23,6 +23,7 @@ from aggregator.metering.services import (
     readings_ingest,
     schedule_declare,
 )
+from market.registry.models import StorageUnit
 from tests import cast
 
 pytestmark = pytest.mark.django_db
@@ -124,6 +125,11 @@ def test_two_stages_of_a_half_hour_may_come_in_one_batch(meter: Meter) -> None:
         ({"start_at": NOON + timedelta(microseconds=1)}, "start_at"),
         ({"start_at": NOON + timedelta(days=2)}, "start_at"),
         ({"start_at": NOON - timedelta(days=5 * 366)}, "start_at"),
+        ({"start_at": datetime.fromisoformat("9999-12-31T23:30:00-14:00")}, "start_at"),
+        ({"start_at": datetime.fromisoformat("0001-01-01T00:00:00+14:00")}, "start_at"),
+        ({"point_number": "\0"}, "point_number"),
+        ({"point_number": "\ud800"}, "point_number"),
+        ({"point_number": None}, "point_number"),
         ({"energy_kwh": Decimal("NaN")}, "energy_kwh"),
         ({"energy_kwh": Decimal("-Infinity")}, "energy_kwh"),
         ({"energy_kwh": Decimal("1e9") + 1}, "energy_kwh"),
@@ -158,7 +164,9 @@ def test_a_half_hour_twice_in_a_batch_is_refused(meter: Meter) -> None:
         readings_ingest(rows=[_row(0), _row(0, "1")], source="test")
 
 
-@pytest.mark.parametrize("source", ["", "x" * 41, "a\tb", "a\\Nb", "a\nb"])
+@pytest.mark.parametrize(
+    "source", ["", "x" * 41, "a\tb", "a\\Nb", "a\nb", "a\0b", "a\ud800b", "\x1b[2J", None]
+)
 def test_a_source_that_would_break_the_copy_is_refused(meter: Meter, source: str) -> None:
     with pytest.raises(ReadingRefused, match="source"):
         readings_ingest(rows=[_row(0)], source=source)
@@ -268,6 +276,8 @@ def test_a_file_is_taken_in_with_or_without_a_byte_order_mark(meter: Meter) -> N
         _csv(GOOD_LINE).replace(b"END,1\n", b""),
         _csv(GOOD_LINE).replace(b"+09:00", b""),
         _csv(GOOD_LINE).replace(b"2026-11-25T12:00:00+09:00", b"2026-11-25"),
+        _csv(GOOD_LINE).replace(b"2026-11-25T12:00:00+09:00", b"9999-12-31T23:30:00-14:00"),
+        _csv(GOOD_LINE).replace(b"500.125", b"60000.001"),
         _csv(GOOD_LINE).replace(b"500.125", b"NaN"),
         _csv(GOOD_LINE).replace(b"500.125", b"1e1000000"),
         _csv(GOOD_LINE).replace(b"500.125", b"1_000"),
@@ -288,12 +298,67 @@ def test_a_file_with_one_fault_is_refused_whole(meter: Meter, content: bytes) ->
     assert not IntervalReading.objects.exists()
 
 
+# The site: a contract of 60,000 kW, a load that moves 12,000 kW, a battery of 8,000 kW.
+# 0.5 h × 1.5 × 80,000 kW = 60,000 kWh.
+MOST_KWH = "60000"
+
+
+@pytest.mark.parametrize("sign", ["", "-"])
+def test_a_half_hour_is_at_most_what_the_site_can_carry(meter: Meter, sign: str) -> None:
+    rows = [_row(0), _row(1, f"{sign}{MOST_KWH}.000")]
+    assert readings_ingest(rows=rows, source="test").added == 2
+    for n in (2, 0):  # as the first value of its half hour, and among known ones
+        beyond = [_row(0), _row(1), _row(n, f"{sign}{MOST_KWH}.001", stage=Stage.FINAL)]
+        with pytest.raises(ReadingRefused, match="at most 60000 kWh") as refusal:
+            readings_ingest(rows=beyond, source="test")
+        assert refusal.value.field == "rows[2].energy_kwh"
+    assert len(_latest(meter)) == 2
+
+
+def test_a_battery_a_grid_meter_and_a_store_of_more_power_share_the_sites_bound(
+    meter: Meter,
+) -> None:
+    assert meter.resource is not None
+    site = meter.resource.site
+    battery = site.resources.get(code="inzai-dc-1-battery")
+    numbers = ("03" + "2" * 20, "03" + "3" * 20)
+    meter_register(point_number=numbers[0], resource=battery)
+    meter_register(point_number=numbers[1], site=site)
+    beyond = Decimal(f"-{MOST_KWH}") - 1
+    for number in numbers:
+        with pytest.raises(ReadingRefused, match="plausible"):
+            readings_ingest(rows=[_row(0, str(beyond), point_number=number)], source="test")
+    # Charging at 10,000 kW, more than the 8,000 kW it bids: 0.75 h × 82,000 kW = 61,500 kWh.
+    StorageUnit.objects.filter(resource=battery).update(charge_kw=10_000)
+    rows = [_row(0, str(beyond), point_number=number) for number in numbers]
+    assert readings_ingest(rows=rows, source="test").added == 2
+
+
+def test_a_value_marked_bad_may_be_what_no_site_can_carry(meter: Meter) -> None:
+    readings_ingest(rows=[_row(0, "1000000", quality=Quality.BAD)], source="test")
+    (reading,) = readings_latest(
+        meter_ids=[meter.id], start_at=NOON, end_at=NOON + HALF_HOUR, as_of=NOON + HALF_HOUR * 200
+    )
+    assert reading.usable_kwh is None
+
+
 @pytest.mark.parametrize(
-    "number", ["", "0" * 22, "11" + "0" * 20, "03" + "0" * 19, "03" + "０" * 20]
+    "number",
+    [
+        None,
+        3,
+        "0\0" * 11,
+        "\ud800" * 22,
+        "",
+        "0" * 22,
+        "11" + "0" * 20,
+        "03" + "0" * 19,
+        "03" + "０" * 20,
+    ],
 )
 def test_a_point_number_has_22_digits_and_an_area(meter: Meter, number: str) -> None:
     with pytest.raises(Refused, match="point_number"):
-        meter_register(point_number=number, resource=meter.resource)
+        meter_register(point_number=number, resource=cast.Resource.objects.last())
 
 
 def test_a_meter_belongs_to_one_resource_or_one_site(meter: Meter) -> None:
@@ -304,6 +369,10 @@ def test_a_meter_belongs_to_one_resource_or_one_site(meter: Meter) -> None:
         meter_register(point_number=POINT, site=meter.resource.site)
     grid = meter_register(point_number="03" + "1" * 20, site=meter.resource.site)
     assert grid.site == meter.resource.site
+    with pytest.raises(Refused, match="has its own"):
+        meter_register(point_number="03" + "4" * 20, resource=meter.resource)
+    with pytest.raises(Refused, match="has its own"):
+        meter_register(point_number="03" + "4" * 20, site=grid.site)
 
 
 def test_a_plan_is_filed_once_and_before_its_day(meter: Meter) -> None:
@@ -321,3 +390,19 @@ def test_a_plan_is_filed_once_and_before_its_day(meter: Meter) -> None:
         schedule_declare(
             resource=resource, delivery_on=tomorrow, schedule_kwh=[Decimal("NaN")] * 48
         )
+
+
+@pytest.mark.parametrize("on", [cast.date.min, cast.date.max, cast.date(2101, 1, 1), NOON, None])
+def test_a_plan_is_for_a_day_of_this_century(meter: Meter, on: Any) -> None:
+    with pytest.raises(Refused, match="a day from 2000 to 2100"):
+        schedule_declare(resource=meter.resource, delivery_on=on, schedule_kwh=[1] * 48)
+
+
+def test_a_plan_is_at_most_what_the_site_can_carry(meter: Meter) -> None:
+    tomorrow = cast.date(2026, 11, 28)
+    plan = [Decimal(MOST_KWH)] * 47 + [Decimal(f"-{MOST_KWH}.001")]
+    with pytest.raises(Refused, match="at most 60000 kWh") as refusal:
+        schedule_declare(resource=meter.resource, delivery_on=tomorrow, schedule_kwh=plan)
+    assert refusal.value.field == "schedule_kwh[47]"
+    plan[47] = -Decimal(MOST_KWH)
+    assert schedule_declare(resource=meter.resource, delivery_on=tomorrow, schedule_kwh=plan)

@@ -7,7 +7,7 @@ from django.db.models import Q, QuerySet
 
 from accounts.core.errors import NotFound
 from accounts.parties.models import Organisation
-from market.registry.models import Consent, Resource, Ruleset
+from market.registry.models import Bus, Consent, GridModel, Resource, Ruleset
 
 
 def ruleset_on(delivery_on: date) -> Ruleset:
@@ -20,6 +20,12 @@ def ruleset_on(delivery_on: date) -> Ruleset:
             field="delivery_on", value=delivery_on, rule="a ruleset is in force that day"
         )
     return ruleset
+
+
+def buses_latest() -> QuerySet[Bus]:
+    """Buses of the latest version of each grid model."""
+    latest = GridModel.objects.order_by("name", "-version").distinct("name")
+    return Bus.objects.filter(grid_model__in=latest.values("id"))
 
 
 def resources_sellable_by(organisation: Organisation, *, on: date) -> QuerySet[Resource]:

@@ -6,19 +6,28 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
-from typing import Any, TypeVar
+from typing import Any
 
-from django.core.exceptions import ValidationError
 from django.db import models, transaction
 
 from accounts.audit.services import entry_append
 from accounts.core.errors import NotFound, Refused
+from accounts.fields.checking import (
+    date_checked,
+    entries_checked,
+    instance_checked,
+    row_checked,
+    row_fields_checked,
+    text_checked,
+)
 from accounts.parties.models import Organisation
+from market.core.errors import InvalidRules
+from market.core.reading import Reader, canonical_bytes
+from market.core.rules import rules_from_json
 from market.registry.models import (
     STORAGE_KINDS,
     Area,
     Branch,
-    BranchKind,
     Bus,
     Consent,
     ControllableLink,
@@ -30,23 +39,35 @@ from market.registry.models import (
     ScaleClass,
     Site,
     StorageUnit,
-    SusceptanceConvention,
     WorkloadClass,
 )
+from market.registry.networks_check import exact_number, network_rows
+from market.registry.selectors import buses_latest
 
 Row = Mapping[str, Any]
-ModelRow = TypeVar("ModelRow", bound=models.Model)
 
-
-def _cleaned(row: ModelRow, *, label: str) -> ModelRow:
-    """Run the model's own checks and turn the first complaint into a Refused."""
-    try:
-        row.full_clean(validate_unique=False, validate_constraints=False)
-    except ValidationError as error:
-        name, messages = next(iter(error.message_dict.items()))
-        value = getattr(row, name, None)
-        raise Refused(field=f"{label}.{name}", value=value, rule="; ".join(messages)) from error
-    return row
+RESOURCE_REQUIRED = ("code", "name", "name_en", "kind", "limit_up_kw", "limit_down_kw")
+STORAGE_REQUIRED = (
+    "energy_kwh",
+    "charge_kw",
+    "discharge_kw",
+    "charge_efficiency_ratio",
+    "discharge_efficiency_ratio",
+)
+WORKLOAD_REQUIRED = ("kind", "pool", "power_kw", "slack_h", "value_jpy_per_kwh")
+PATH_REQUIRED = (
+    "code",
+    "name",
+    "from_site",
+    "to_site",
+    "capacity_gb",
+    "price_jpy_per_gb",
+    "latency_ms",
+)
+# Sections that parts above the market read for themselves.
+RULES_OPTIONAL = ("dispatch", "baseline", "settlement")
+DEADLINE_MAX_MIN = 7 * 24 * 60
+SOLVER_DEADLINE_MAX_S = 24 * 60 * 60
 
 
 @transaction.atomic
@@ -72,115 +93,41 @@ def grid_model_create(
     Raises
     ------
     Refused
-        On an unknown convention or area, a branch to an unknown bus, a zero reactance.
+        Whatever the engine could not read or solve as a snapshot's network, or a column not
+        hold; the path is the one below ``network``.
     """
-    if convention not in SusceptanceConvention.values:
-        raise Refused(field="convention", value=convention, rule="reactance or series")
+    grid_model = GridModel(
+        name=text_checked(name, field="name", length_max=80),
+        version=1,
+        convention=convention,
+        base_mva=exact_number(Reader(base_mva, "base_mva", Refused), places=3),
+        source=source,
+        sha256="0" * 64,
+    )
+    row_fields_checked(grid_model)
+    rows = network_rows(grid_model, buses=buses, branches=branches, links=links)
     content = json.dumps(
         [name, convention, str(base_mva), list(buses), list(branches), list(links)],
         sort_keys=True,
         default=str,
         ensure_ascii=False,
     )
-    sha256 = hashlib.sha256(content.encode()).hexdigest()
-    known = GridModel.objects.filter(name=name, sha256=sha256).first()
+    grid_model.sha256 = hashlib.sha256(content.encode(errors="surrogatepass")).hexdigest()
+    known = GridModel.objects.filter(name=name, sha256=grid_model.sha256).first()
     if known is not None:
         return known
     last = GridModel.objects.filter(name=name).aggregate(last=models.Max("version"))["last"] or 0
-    grid_model = GridModel.objects.create(
-        name=name,
-        version=last + 1,
-        convention=convention,
-        base_mva=base_mva,
-        source=source,
-        sha256=sha256,
-    )
-    bus_of = _buses_create(grid_model, buses)
-    _branches_create(grid_model, branches, bus_of)
-    for i, row in enumerate(links):
-        ControllableLink.objects.create(
-            grid_model=grid_model,
-            code=row["id"],
-            name=row.get("name", ""),
-            name_en=row.get("name_en", ""),
-            from_bus=_bus(bus_of, row["from"], f"links[{i}].from"),
-            to_bus=_bus(bus_of, row["to"], f"links[{i}].to"),
-            rating_kw=_dec(row["rating_kw"]),
-        )
+    grid_model.version = last + 1
+    grid_model.save(force_insert=True)
+    Bus.objects.bulk_create(rows.buses)
+    Branch.objects.bulk_create(rows.branches)
+    ControllableLink.objects.bulk_create(rows.links)
     entry_append(
         action="market.grid_model.created",
         subject=grid_model,
-        detail={"name": name, "version": grid_model.version, "sha256": sha256},
+        detail={"name": name, "version": grid_model.version, "sha256": grid_model.sha256},
     )
     return grid_model
-
-
-def _dec(value: object) -> Decimal:
-    return value if isinstance(value, Decimal) else Decimal(str(value))
-
-
-def _bus(bus_of: Mapping[str, Bus], code: str, field_path: str) -> Bus:
-    if code not in bus_of:
-        raise NotFound(field=field_path, value=code, rule="a bus of this model")
-    return bus_of[code]
-
-
-def _buses_create(grid_model: GridModel, buses: Sequence[Row]) -> dict[str, Bus]:
-    areas = {area.code: area for area in Area.objects.all()}
-    rows = []
-    for i, row in enumerate(buses):
-        if row["area"] not in areas:
-            raise NotFound(field=f"buses[{i}].area", value=row["area"], rule="a known area code")
-        rows.append(
-            Bus(
-                grid_model=grid_model,
-                code=row["id"],
-                name=row.get("name", ""),
-                name_en=row.get("name_en", ""),
-                area=areas[row["area"]],
-                island=row["island"],
-                voltage_kv=_dec(row.get("voltage_kv", 0)),
-                slack_share_ratio=round(_dec(row["slack_share_ratio"]), 6),
-                longitude_deg=_optional(row.get("longitude_deg")),
-                latitude_deg=_optional(row.get("latitude_deg")),
-            )
-        )
-    if len({row.code for row in rows}) != len(rows):
-        raise Refused(field="buses", value=len(rows), rule="bus ids are unique")
-    return {bus.code: bus for bus in Bus.objects.bulk_create(rows)}
-
-
-def _optional(value: object) -> Decimal | None:
-    return None if value is None else round(_dec(value), 5)
-
-
-def _branches_create(
-    grid_model: GridModel, branches: Sequence[Row], bus_of: Mapping[str, Bus]
-) -> None:
-    rows = []
-    for i, row in enumerate(branches):
-        if _dec(row["reactance_pu"]) == 0:
-            raise Refused(
-                field=f"branches[{i}].reactance_pu", value=row["reactance_pu"], rule="not zero"
-            )
-        rows.append(
-            Branch(
-                grid_model=grid_model,
-                code=row["id"],
-                name=row.get("name", ""),
-                name_en=row.get("name_en", ""),
-                kind=row.get("kind", BranchKind.LINE),
-                from_bus=_bus(bus_of, row["from"], f"branches[{i}].from"),
-                to_bus=_bus(bus_of, row["to"], f"branches[{i}].to"),
-                resistance_pu=round(_dec(row.get("resistance_pu", 0)), 9),
-                reactance_pu=round(_dec(row["reactance_pu"]), 9),
-                tap_ratio=round(_dec(row.get("tap_ratio", 1)), 5),
-                shift_deg=round(_dec(row.get("shift_deg", 0)), 4),
-                rating_kw=round(_dec(row["rating_kw"]), 1),
-                flow_cost_jpy_per_kwh=_dec(row.get("flow_cost_jpy_per_kwh", 0)),
-            )
-        )
-    Branch.objects.bulk_create(rows)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -208,18 +155,22 @@ def site_register(
     retailer: Organisation | None,
     details: SiteDetails,
 ) -> Site:
-    """Add premises; its scale class follows from the contract and the class table."""
-    area = Area.objects.filter(code=details.area_code).first()
+    """Add premises; its scale class follows from the contract and the class table.
+
+    Raises
+    ------
+    Refused
+        If a field is wrong or taken, or its bus is in the latest version of no grid model.
+    """
+    area_code = text_checked(details.area_code, field="area_code", length_max=2)
+    area = Area.objects.filter(code=area_code).first()
     if area is None:
-        raise NotFound(field="area_code", value=details.area_code, rule="a known area code")
-    scale = (
-        ScaleClass.objects.filter(contract_min_kw__lte=details.contract_kw)
-        .order_by("-contract_min_kw")
-        .first()
-    )
+        raise NotFound(field="area_code", value=area_code, rule="a known area code")
+    if retailer is not None:
+        instance_checked(retailer, Organisation, field="retailer")
     site = Site(
-        organisation=organisation,
-        facility_owner=facility_owner,
+        organisation=instance_checked(organisation, Organisation, field="organisation"),
+        facility_owner=instance_checked(facility_owner, Organisation, field="facility_owner"),
         retailer=retailer,
         code=details.code,
         name=details.name,
@@ -229,12 +180,24 @@ def site_register(
         point_number=details.point_number,
         contract_kw=details.contract_kw,
         loss_ratio=details.loss_ratio,
-        scale_class=scale,
-        labels=list(details.labels),
+        labels=details.labels,
         longitude_deg=details.longitude_deg,
         latitude_deg=details.latitude_deg,
     )
-    _cleaned(site, label="site").save(force_insert=True)
+    row_checked(site, label="site")
+    site.labels = list(site.labels)
+    if not buses_latest().filter(code=site.bus_code, area=area).exists():
+        raise NotFound(
+            field="site.bus_code",
+            value=site.bus_code,
+            rule=f"a bus of area {area.code} in the latest version of a grid model",
+        )
+    site.scale_class = (
+        ScaleClass.objects.filter(contract_min_kw__lte=site.contract_kw)
+        .order_by("-contract_min_kw")
+        .first()
+    )
+    site.save(force_insert=True)
     entry_append(
         action="market.site.registered",
         subject=site,
@@ -261,19 +224,43 @@ def resource_register(
         ``is_behind_meter`` and ``hardware``.
     storage
         Limits of a storing kind; required for those, refused for others.
+
+    Raises
+    ------
+    Refused
+        On an unknown, missing or wrong entry anywhere; nothing is stored then.
     """
-    resource = Resource(site=site, **fields)
-    _cleaned(resource, label="resource").save(force_insert=True)
-    stores = resource.kind in STORAGE_KINDS
-    if stores != (storage is not None):
+    instance_checked(site, Site, field="site")
+    entries_checked(
+        fields,
+        required=RESOURCE_REQUIRED,
+        optional=("is_behind_meter", "hardware"),
+        label="resource",
+    )
+    resource = row_checked(Resource(site=site, **fields), label="resource")
+    if (resource.kind in STORAGE_KINDS) != (storage is not None):
         raise Refused(
             field="storage", value=storage, rule="given for storage kinds and for no other"
         )
+    resource.save(force_insert=True)
     if storage is not None:
-        _cleaned(StorageUnit(resource=resource, **storage), label="storage").save(force_insert=True)
-    for i, row in enumerate(workload_classes):
-        unit = WorkloadClass(resource=resource, **row)
-        _cleaned(unit, label=f"workload_classes[{i}]").save(force_insert=True)
+        entries_checked(
+            storage,
+            required=STORAGE_REQUIRED,
+            optional=("reserve_kwh", "standing_loss_ratio"),
+            label="storage",
+        )
+        unit = row_checked(StorageUnit(resource=resource, **storage), label="storage")
+        unit.save(force_insert=True)
+    for item in Reader(workload_classes, "workload_classes", Refused).items():
+        entries_checked(
+            item.value,
+            required=WORKLOAD_REQUIRED,
+            optional=("latency_max_ms", "labels_required"),
+            label=item.path,
+        )
+        work = row_checked(WorkloadClass(resource=resource, **item.value), label=item.path)
+        work.save(force_insert=True)
     entry_append(
         action="market.resource.registered",
         subject=resource,
@@ -285,15 +272,26 @@ def resource_register(
 
 @transaction.atomic
 def optical_path_register(*, owner: Organisation, fields: Row) -> OpticalPath:
-    """Add a path between two sites; `fields` as in the model, sites given by code."""
+    """Add a path between two sites; `fields` as in the model, sites given by code.
+
+    Raises
+    ------
+    Refused
+        On an unknown, missing or wrong entry, or a path from a site to itself.
+    """
+    instance_checked(owner, Organisation, field="owner")
+    entries_checked(fields, required=PATH_REQUIRED, label="path")
     ends = {}
     for end in ("from_site", "to_site"):
-        site = Site.objects.filter(code=fields[end]).first()
+        code = text_checked(fields[end], field=end, length_max=40)
+        site = Site.objects.filter(code=code).first()
         if site is None:
-            raise NotFound(field=end, value=fields[end], rule="a registered site")
+            raise NotFound(field=end, value=code, rule="a registered site")
         ends[end] = site
-    path = OpticalPath(owner=owner, **{**fields, **ends})
-    _cleaned(path, label="path").save(force_insert=True)
+    if ends["from_site"] == ends["to_site"]:
+        raise Refused(field="to_site", value=fields["to_site"], rule="another site than from_site")
+    path = row_checked(OpticalPath(owner=owner, **{**fields, **ends}), label="path")
+    path.save(force_insert=True)
     entry_append(action="market.path.registered", subject=path, organisation_id=owner.id)
     return path
 
@@ -302,10 +300,20 @@ def optical_path_register(*, owner: Organisation, fields: Row) -> OpticalPath:
 def consent_grant(
     *, site: Site, granted_by: Organisation, granted_to: Organisation, valid_from_on: date
 ) -> Consent:
-    """Let `granted_to` sell the flexibility of a site it does not own."""
-    consent = Consent.objects.create(
-        site=site, granted_by=granted_by, granted_to=granted_to, valid_from_on=valid_from_on
+    """Let `granted_to` sell the flexibility of a site it does not own.
+
+    Raises
+    ------
+    Refused
+        If a party or the site is not registered, or the date is none.
+    """
+    consent = Consent(
+        site=instance_checked(site, Site, field="site"),
+        granted_by=instance_checked(granted_by, Organisation, field="granted_by"),
+        granted_to=instance_checked(granted_to, Organisation, field="granted_to"),
+        valid_from_on=date_checked(valid_from_on, field="valid_from_on"),
     )
+    row_checked(consent).save(force_insert=True)
     entry_append(
         action="market.consent.granted",
         subject=consent,
@@ -317,20 +325,51 @@ def consent_grant(
 
 @transaction.atomic
 def revenue_split_agree(
-    *, site: Site, organisation: Organisation, share_ratio: Decimal, valid_from_on: date
+    *,
+    site: Site,
+    organisation: Organisation,
+    share_ratio: Decimal,
+    valid_from_on: date,
+    valid_to_on: date | None = None,
 ) -> RevenueSplit:
-    """Agree that the site's operator passes a share of its receipts to `organisation`."""
+    """Agree that the site's operator passes a share of its receipts to `organisation`.
+
+    Parameters
+    ----------
+    valid_from_on, valid_to_on
+        JST delivery dates, half-open; without an end the split holds until further notice.
+
+    Raises
+    ------
+    Refused
+        If a field is wrong, or on some date the site's splits would exceed its receipts.
+    """
+    instance_checked(site, Site, field="site")
     split = RevenueSplit(
-        site=site, organisation=organisation, share_ratio=share_ratio, valid_from_on=valid_from_on
+        site=site,
+        organisation=instance_checked(organisation, Organisation, field="organisation"),
+        share_ratio=share_ratio,
+        valid_from_on=date_checked(valid_from_on, field="valid_from_on"),
+        valid_to_on=valid_to_on,
     )
-    _cleaned(split, label="revenue_split").save(force_insert=True)
-    total = sum(
-        other.share_ratio
-        for other in RevenueSplit.objects.filter(site=site, valid_from_on__lte=valid_from_on)
-        if other.valid_to_on is None or other.valid_to_on > valid_from_on
-    )
-    if total > 1:
-        raise Refused(field="share_ratio", value=share_ratio, rule="shares of a site sum to ≤ 1")
+    # Two agreements at once would each see room for itself.
+    Site.objects.select_for_update().get(id=site.id)
+    row_checked(split, label="revenue_split")
+    if valid_to_on is not None and valid_to_on <= valid_from_on:
+        raise Refused(field="valid_to_on", value=valid_to_on, rule="after valid_from_on")
+    splits = [*RevenueSplit.objects.filter(site=site), split]
+    # The sum rises only where a split begins, so these dates stand for all.
+    for on in sorted(
+        {other.valid_from_on for other in splits if _holds(split, other.valid_from_on)}
+    ):
+        total = sum(other.share_ratio for other in splits if _holds(other, on))
+        if total > 1:
+            raise Refused(
+                field="share_ratio",
+                value=share_ratio,
+                rule=f"shares of a site sum to ≤ 1 (they would be {total} from {on})",
+            )
+    split.save(force_insert=True)
     entry_append(
         action="market.revenue_split.agreed",
         subject=split,
@@ -340,9 +379,61 @@ def revenue_split_agree(
     return split
 
 
+def _holds(split: RevenueSplit, on: date) -> bool:
+    return split.valid_from_on <= on and (split.valid_to_on is None or on < split.valid_to_on)
+
+
 @transaction.atomic
 def ruleset_enact(*, version: str, valid_from_on: date, rules: Row) -> Ruleset:
-    """Add rules that hold for deliveries from `valid_from_on` until the next version."""
-    ruleset = Ruleset.objects.create(version=version, valid_from_on=valid_from_on, rules=rules)
+    """Add rules that hold for deliveries from `valid_from_on` until the next version.
+
+    Parameters
+    ----------
+    rules
+        ``clearing`` as :func:`market.core.rules.rules_from_json` reads it, without ``version``;
+        ``publication`` with ``deadline_min`` [min] and ``solver_deadline_s`` [s]; and sections
+        that parts above the market read themselves.
+
+    Raises
+    ------
+    Refused
+        If a section is unknown, missing or wrong, or the version or the date is taken.
+    """
+    text_checked(version, field="version", length_max=40)
+    _rules_check(rules, version)
+    ruleset = Ruleset(
+        version=version,
+        valid_from_on=date_checked(valid_from_on, field="valid_from_on"),
+        rules=rules,
+    )
+    row_checked(ruleset).save(force_insert=True)
     entry_append(action="market.ruleset.enacted", subject=ruleset, detail={"version": version})
     return ruleset
+
+
+def _rules_check(rules: Row, version: str) -> None:
+    """Refuse rules that the market could not run a day under."""
+    section = Reader(rules, "rules", InvalidRules).fields(
+        required=("clearing", "publication"), optional=RULES_OPTIONAL
+    )
+    try:
+        content = canonical_bytes(rules)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidRules(field="rules", value=rules, rule="plain JSON") from error
+    if b"\\u0000" in content:
+        raise InvalidRules(field="rules", value=rules, rule="no NUL characters")
+    clearing = section["clearing"].entries()
+    if "version" in clearing:
+        clearing["version"].refuse("must not be given: it is the ruleset's own")
+    values = {name: entry.value for name, entry in clearing.items()}
+    rules_from_json(Reader({"version": version, **values}, "rules.clearing", InvalidRules))
+    publication = section["publication"].fields(required=("deadline_min", "solver_deadline_s"))
+    for name, high in (
+        ("deadline_min", DEADLINE_MAX_MIN),
+        ("solver_deadline_s", SOLVER_DEADLINE_MAX_S),
+    ):
+        if not publication[name].number(high=high) > 0:
+            publication[name].refuse("must be above 0")
+    for name in RULES_OPTIONAL:
+        if name in section:
+            section[name].entries()

@@ -218,8 +218,11 @@ def test_an_unregistered_area_stores_nothing(case: Callable[..., Path]) -> None:
 @pytest.mark.usefixtures("areas")
 def test_the_command_stores_and_says_what(case: Callable[..., Path]) -> None:
     out = StringIO()
-    call_command("import_grid", str(case()), "--convention", "series", "--area", "03", stdout=out)
-    assert "five version 1: 5 buses, 4 branches, 1 links, susceptance series" in out.getvalue()
+    whole = case(("\t5\t6\t0.01", "\t5\t3\t0.01"))  # one island, so that one area can hold it
+    call_command("import_grid", str(whole), "--convention", "series", "--area", "03", stdout=out)
+    assert "five version 1: 5 buses, 5 branches, 1 links, susceptance series" in out.getvalue()
     assert set(Bus.objects.values_list("area_id", flat=True)) == {"03"}
+    with pytest.raises(CommandError, match="each area within one synchronous island"):
+        call_command("import_grid", str(case()), "--area", "03")
     with pytest.raises(CommandError, match="BR_X"):
         call_command("import_grid", str(case(("\t0.05\t0\t120", "\t0\t0\t120"))))

@@ -28,7 +28,7 @@ from aggregator.ops.demo.shapes import (
     needs_from_shape,
 )
 from market.core.network import dc_flow_kw
-from market.core.snapshot import Network, snapshot_from_json
+from market.core.snapshot import Network, network_from_json
 from market.core.timegrid import INTERVAL_H, INTERVALS_PER_DAY
 
 FloatArray = npt.NDArray[np.float64]
@@ -85,25 +85,7 @@ def day_inputs(areas: Mapping[str, AreaDay] | None = None) -> DayInputs:
 
 def network_of(grid: Grid) -> Network:
     """Read the grid's network as the engine does, without any book on it."""
-    rules = {"version": cast.RULESET_VERSION, **cast.RULES["clearing"]}
-    return snapshot_from_json(
-        {
-            "schema": "wattbit-snapshot/1",
-            "auction": "base-case",
-            "interval_h": INTERVAL_H,
-            "interval_count": INTERVALS_PER_DAY,
-            "rules": rules,
-            "network": grid["network"],
-            "transfers": [],
-            "elements": [],
-            "places": [],
-            "resources": [],
-            "paths": [],
-            "local_needs": [],
-            "balance_needs": [],
-            "bids": [],
-        }
-    ).network
+    return network_from_json(grid["network"], interval_count=INTERVALS_PER_DAY)
 
 
 def areas_needed() -> list[str]:

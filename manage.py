@@ -12,6 +12,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
 PYTHON_OLDEST = (3, 11)
+INTERRUPTED = 130  # as shells say it: 128 and the number of the signal
 
 
 def _environment_ready(group: str) -> None:
@@ -51,4 +52,8 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.stderr.write("wattbit: interrupted\n")
+        sys.exit(INTERRUPTED)

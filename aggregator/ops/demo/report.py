@@ -120,14 +120,17 @@ def _instructions(auction: Auction) -> Facts:
 
 
 def _shortfalls(auction: Auction) -> list[Facts]:
-    """Resources that gave less than ordered, worst first, with what it cost them."""
+    """Resources that gave less than ordered, worst first, with what it cost them.
+
+    UP and DOWN are told apart: a battery that neither discharges nor charges breaks two promises.
+    """
     settled = SettlementRun.objects.filter(auction=auction, kind=RunKind.FINAL)
     last = settled.order_by("-revision").first()
     if last is None:
         return []
     short = (
         Delivery.objects.filter(verification=last.verification_id, shortfall_kwh__gt=0)
-        .values("award__resource__code", "award_id")
+        .values("award__resource__code", "award__direction", "award_id")
         .annotate(shortfall=Sum("shortfall_kwh"), ordered=Sum("ordered_kwh"))
     )
     paid = dict(
@@ -135,16 +138,19 @@ def _shortfalls(auction: Auction) -> list[Facts]:
         .values_list("award_id")
         .annotate(total=Sum("amount_exact_jpy"))
     )
-    by_resource: dict[str, Facts] = {}
+    by_promise: dict[tuple[str, str], Facts] = {}
     for row in short:
-        entry = by_resource.setdefault(
-            row["award__resource__code"],
+        entry = by_promise.setdefault(
+            (row["award__resource__code"], row["award__direction"]),
             {"ordered_kwh": 0.0, "shortfall_kwh": 0.0, "refund_and_penalty_jpy": 0.0},
         )
         entry["ordered_kwh"] += float(row["ordered"])
         entry["shortfall_kwh"] += float(row["shortfall"])
         entry["refund_and_penalty_jpy"] += float(paid.get(row["award_id"], 0))
-    rows = [{"resource": code, **entry} for code, entry in by_resource.items()]
+    rows = [
+        {"resource": code, "direction": direction, **entry}
+        for (code, direction), entry in by_promise.items()
+    ]
     return sorted(rows, key=lambda entry: -entry["refund_and_penalty_jpy"])
 
 
@@ -243,7 +249,8 @@ def _loading_lines(loadings: Sequence[Facts]) -> Iterator[str]:
 def _shortfall_lines(shortfalls: Sequence[Facts]) -> Iterator[str]:
     for entry in shortfalls[:SHOWN_MAX]:
         yield (
-            f"Shortfall      {entry['resource']}: {entry['shortfall_kwh']:,.0f} of "
+            f"Shortfall      {entry['resource']} {entry['direction']}: "
+            f"{entry['shortfall_kwh']:,.0f} of "
             f"{entry['ordered_kwh']:,.0f} kWh, "
             f"pays back {entry['refund_and_penalty_jpy']:,.0f} JPY"
         )

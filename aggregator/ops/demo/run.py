@@ -8,6 +8,7 @@ web and agents are processes of their own.
 from __future__ import annotations
 
 import secrets
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -176,7 +177,12 @@ class DemoRun:
         if auction.state == AuctionState.CANCELLED:
             raise DemoFailed(f"auction {auction.code} was cancelled: {auction.state_reason}")
         # The replay at the end wants a solver of its own; let it warm up meanwhile.
-        threading.Thread(target=self.engine.warm, daemon=True).start()
+        threading.Thread(target=self._engine_warm, daemon=True).start()
+
+    def _engine_warm(self) -> None:
+        """Start the solver deaf to Ctrl-C, which a terminal sends to it too: we end it."""
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        self.engine.warm()
 
     def _agents_start(self) -> None:
         config = agents.config_write(

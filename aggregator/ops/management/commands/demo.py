@@ -9,16 +9,22 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import psycopg
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import InterfaceError, OperationalError, connection
+from kombu.exceptions import OperationalError as BrokerError
 
 from aggregator.ops.demo import cast
-from aggregator.ops.demo.report import facts_of, lines_of
+from aggregator.ops.demo.report import Facts, facts_of, lines_of
 from aggregator.ops.demo.run import Day, DemoFailed, DemoRun, Progress
+from aggregator.ops.errors import ChildFailed
 from aggregator.ops.stack import Stack
 from market.trading.models import Auction
 
 DELIVERY_ON = date(2026, 8, 5)
+DELIVERY_LAST_ON = date(2099, 12, 31)
 PORT = 8000
+PORT_LAST = 65_535
 STEPS_COUNT = 9
 BAR_LENGTH = 27
 ENDING_S = 0.2
@@ -36,40 +42,88 @@ class Command(BaseCommand):
         parser.add_argument("--area", nargs="+", default=[], help="area supply–demand files")
 
     def handle(self, *_args: Any, **options: Any) -> None:
-        """Run the day and print what happened; ends with exit 0 only if all of it did."""
+        """Run the day and print what happened; ends with exit 0 only if all of it did.
+
+        Raises
+        ------
+        CommandError
+            Before anything is started or emptied, if an option cannot be; later, in one line
+            with the place of the logs, if the day did not come to its end. By then all that
+            was started has been stopped. Exit code 1, and 130 for Ctrl-C.
+        """
         day = self._day(options)
-        port = options["port"] or (PORT if options["serve"] else 0)
-        progress = Progress(show=self._show)
-        began = time.monotonic()
-        with Stack(instance=os.environ.get("WATTBIT_INSTANCE", "demo")) as stack:
-            run = DemoRun(stack=stack, day=day, progress=progress, port=port)
-            try:
-                run.run()
-            except DemoFailed as failure:
-                raise CommandError(f"{failure}\nLogs are in {stack.home / 'log'}") from failure
-            facts = facts_of(Auction.objects.get(code=day.code), stack.home)
-            facts["is_real"] = day.is_real
-            facts["replay_identical"] = run.replay_is_identical
-            facts["steps"] = progress.seconds
-            facts["total_s"] = round(time.monotonic() - began, 1)
-            self.stderr.write("")
-            for line in lines_of(facts, progress.seconds):
-                self.stdout.write(line)
-            if options["serve"]:
-                self._serve(run)
+        port = self._port(options)
+        stack = Stack(instance=os.environ.get("WATTBIT_INSTANCE", "demo"))
+        logs = f"Logs are in {stack.home / 'log'}"
+        try:
+            with stack:
+                facts = self._run(
+                    DemoRun(stack=stack, day=day, progress=Progress(show=self._show), port=port),
+                    serve=options["serve"],
+                )
+        except DemoFailed as failure:
+            raise CommandError(f"{failure}\n{logs}") from failure
+        except (OperationalError, InterfaceError, psycopg.Error) as error:
+            raise CommandError(f"PostgreSQL went away: {_first_line(error)}. {logs}") from error
+        except BrokerError as error:
+            raise CommandError(f"Valkey went away: {_first_line(error)}. {logs}") from error
+        except KeyboardInterrupt as error:
+            raise CommandError(
+                f"interrupted; what it had started is stopped. {logs}",
+                returncode=128 + signal.SIGINT,
+            ) from error
         if options["json"]:
             self.stdout.write(json.dumps(facts, ensure_ascii=False, sort_keys=True))
+
+    def _run(self, run: DemoRun, *, serve: bool) -> Facts:
+        began = time.monotonic()
+        try:
+            run.run()
+        except ChildFailed:
+            # a process that ends because the database is gone is not the one to name
+            connection.close()
+            connection.ensure_connection()
+            raise
+        facts = facts_of(Auction.objects.get(code=run.day.code), run.stack.home)
+        facts["is_real"] = run.day.is_real
+        facts["replay_identical"] = run.replay_is_identical
+        facts["steps"] = run.progress.seconds
+        facts["total_s"] = round(time.monotonic() - began, 1)
+        self.stderr.write("")
+        for line in lines_of(facts, run.progress.seconds):
+            self.stdout.write(line)
+        if serve:
+            self._serve(run)
+        return facts
+
+    def _port(self, options: dict[str, Any]) -> int:
+        port: int | None = options["port"]
+        if port is None:
+            return PORT if options["serve"] else 0
+        if not 0 <= port <= PORT_LAST:
+            raise CommandError(f"--port: {port} — a number from 0 (any free one) to {PORT_LAST}")
+        return port
 
     def _day(self, options: dict[str, Any]) -> Day:
         try:
             delivery_on = date.fromisoformat(options["date"]) if options["date"] else DELIVERY_ON
         except ValueError as error:
             raise CommandError(f"--date: {options['date']!r} — a date like 2024-08-02") from error
+        if not cast.RULESET_FROM_ON <= delivery_on <= DELIVERY_LAST_ON:
+            raise CommandError(
+                f"--date: {delivery_on} — from {cast.RULESET_FROM_ON}, the first day of the demo's "
+                f"ruleset, to {DELIVERY_LAST_ON}"
+            )
         files = {name: tuple(Path(path) for path in options[name]) for name in ("spot", "area")}
         for name, paths in files.items():
             for path in paths:
-                if not path.is_file():
-                    raise CommandError(f"--{name}: {str(path)!r} — an existing file")
+                try:
+                    with path.open("rb") as file:
+                        file.read(1)
+                except (OSError, ValueError) as error:
+                    raise CommandError(
+                        f"--{name}: {str(path)!r} — an existing file that can be read"
+                    ) from error
         if bool(files["spot"]) != bool(files["area"]):
             raise CommandError("--spot and --area go together: prices and area data of one day")
         if files["area"] and not options["date"]:
@@ -120,3 +174,8 @@ class Command(BaseCommand):
         while not ended:
             run.stack.check()
             time.sleep(ENDING_S)
+
+
+def _first_line(error: Exception) -> str:
+    """Return what an error of several lines says first."""
+    return next(iter(str(error).splitlines()), type(error).__name__).rstrip(".")

@@ -27,7 +27,8 @@ import numpy as np
 import scipy.sparse as sp
 
 from accounts.core.errors import BrokenInvariant
-from market.core.faces import Linear, least_dual, least_primal
+from market.core.faces import Linear, least_dual, least_primal, polished
+from market.core.offers import storage
 from market.core.offers.terms import FloatArray, IntArray
 from market.core.programme import GRID, Programme, Rows, programme, with_headroom
 from market.core.snapshot import Snapshot
@@ -152,6 +153,8 @@ def _least(found: Clearing) -> Clearing:
     y = np.concatenate([found.dual_jpy_per_kw[name] for name in row_slices])
     y = least_dual(linear, x, y, _price_weight(row_slices, len(y)))
     x = least_primal(linear, x, y, _award_weight(current, found.upper_kw))
+    x = polished(linear, x)
+    x = _with_stored_energy(current, x * KW_PER_MW) / KW_PER_MW
     objective_jpy = -float(current.cost_jpy @ x) * KW_PER_MW
     is_linear = bool((found.upper_kw == current.upper_kw).all())
     bound_jpy = _dual_bound_jpy(linear, y) if is_linear else found.bound_jpy
@@ -162,6 +165,17 @@ def _least(found: Clearing) -> Clearing:
         objective_jpy=objective_jpy,
         bound_jpy=max(bound_jpy, objective_jpy),
     )
+
+
+def _with_stored_energy(current: Programme, x_kw: FloatArray) -> FloatArray:
+    """Return the columns with every store's energy as its charge and discharge leave it."""
+    snapshot, part = current.snapshot, current.slices["storage"]
+    pairs = len(snapshot.storage.pair_t)
+    exact = x_kw.copy()
+    exact[part.start + 2 * pairs : part.stop] = storage.stored_energy_kwh(
+        snapshot.storage, x_kw[part], snapshot.interval_h
+    )
+    return exact
 
 
 class _Model:

@@ -40,6 +40,8 @@ MARK_DIGITS: Final = 9
 PRIVATE_WEIGHT_RATIO: Final = 1e-6
 PROJECTION_COUNT_MAX: Final = 5
 REFINEMENT_COUNT: Final = 3
+POLISHED: Final = 1e-12
+POLISH_COUNT_MAX: Final = 3
 REGULARISATION: Final = 1e-11
 
 
@@ -174,6 +176,39 @@ def least_primal(linear: Linear, x: FloatArray, y: FloatArray, weight: FloatArra
     result = x.copy()
     result[moving] = found
     return result
+
+
+def polished(linear: Linear, x: FloatArray) -> FloatArray:
+    """Return a point within its bounds, moved onto the rows it misses by a solver's tolerance.
+
+    Bounds are met exactly, by cutting off what lies beyond them; what that leaves of the rows is
+    taken up by the columns inside their bounds, by as little as possible. If it can not be, the
+    point within the bounds is returned.
+    """
+    best = np.clip(x, linear.lower, linear.upper)
+    worst = _row_excess(linear, best)
+    for _ in range(POLISH_COUNT_MAX):
+        if worst.max(initial=0.0) <= POLISHED:
+            break
+        reach = AT_BOUND * np.maximum(1.0, np.abs(best))
+        inside = np.flatnonzero((best > linear.lower + reach) & (best < linear.upper - reach))
+        left = linear.rhs - linear.matrix @ best
+        rows = np.flatnonzero(linear.is_equal | (left <= AT_BOUND))
+        missing = np.where(linear.is_equal, left, np.minimum(left, 0.0))[rows]
+        moved = best.copy()
+        moved[inside] += _least_correction(linear.matrix[rows][:, inside].tocsr(), missing)
+        moved = np.clip(moved, linear.lower, linear.upper)
+        found = _row_excess(linear, moved)
+        if not found.max(initial=0.0) < worst.max(initial=0.0):
+            break
+        best, worst = moved, found
+    return np.asarray(best)
+
+
+def _row_excess(linear: Linear, x: FloatArray) -> FloatArray:
+    """Return by how much each row is missed, (m,)."""
+    left = linear.rhs - linear.matrix @ x
+    return np.asarray(np.where(linear.is_equal, np.abs(left), np.maximum(-left, 0.0)))
 
 
 def _components(linked: sp.csr_array) -> NDArray[np.int64]:

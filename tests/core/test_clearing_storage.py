@@ -190,3 +190,69 @@ def test_a_store_that_could_not_stay_idle_is_refused(
         snapshot_from_json(book(bids=[store("battery", "a", 0, **parts)]))
     assert refusal.value.field == f"bids[0].{field}"
     assert rule in refusal.value.rule
+
+
+TINY = {
+    "held charge": {
+        "charge_limit_kw": 0.1,
+        "discharge_limit_kw": 0.0,
+        "start_kwh": 0.1,
+        "wear_jpy_per_kwh": 0.01,
+        "cycles_max": 1.0,
+        "charge_efficiency_ratio": 0.9,
+    },
+    "lossy discharge": {
+        "charge_limit_kw": 0.1,
+        "discharge_limit_kw": 0.1,
+        "discharge_efficiency_ratio": 0.01,
+        "cycles_max": 48.0,
+    },
+    "power far beyond its energy": {
+        "charge_limit_kw": 10_000.0,
+        "discharge_limit_kw": 10_000.0,
+        "start_kwh": 0.1,
+        "discharge_efficiency_ratio": 0.01,
+        "cycles_max": 48.0,
+    },
+    "leak of nearly all": {
+        "charge_limit_kw": 10_000.0,
+        "discharge_limit_kw": 0.1,
+        "start_kwh": 0.1,
+        "wear_jpy_per_kwh": 9999.0,
+        "standing_loss_ratio": 0.999,
+        "cycles_max": 0.01,
+        "discharge_efficiency_ratio": 0.9,
+    },
+}
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_a_store_of_a_hundred_watt_hours_clears_beside_hundreds_of_megawatts(name: str) -> None:
+    tiny = store(
+        "tiny", "a", 9, **{"energy_limit_kwh": 0.1, "standing_loss_ratio": 1e-6} | TINY[name]
+    )
+    need_kw = [1000.0 * (t % 3 + 1) for t in range(10)]
+    result = Result(  # raises if the certificate does not pass
+        book(
+            10,
+            bids=[
+                tiny,
+                steps("cheap", "b", "UP", (300_000, 5.0), window=(0, 9)),
+                steps("soak", "b", "DOWN", (300_000, -4.0), window=(0, 9)),
+            ],
+            resources=[resource("a", "A", 1e6), resource("b", "B", 1e6)],
+            balance_needs=[balance_need(need_kw, cap=50)],
+            elements=[],
+        )
+    )
+    raw = result.json["raw"]["storage"]["tiny"]
+    # e = (1 − loss)^½ e₋ + ½ η c − ½ d ÷ η, to the last digit of the 0.1 kWh it can hold.
+    bid = tiny
+    stored_kwh = bid["start_kwh"]
+    for charge_kw, discharge_kw, energy_kwh in zip(
+        raw["charge_kw"], raw["discharge_kw"], raw["energy_kwh"], strict=True
+    ):
+        stored_kwh *= (1 - bid["standing_loss_ratio"]) ** 0.5
+        stored_kwh += 0.5 * bid["charge_efficiency_ratio"] * charge_kw
+        stored_kwh -= 0.5 * discharge_kw / bid["discharge_efficiency_ratio"]
+        assert energy_kwh == pytest.approx(stored_kwh, abs=1e-14)

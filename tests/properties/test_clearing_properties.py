@@ -245,3 +245,40 @@ def test_asking_less_never_sells_less(document: dict[str, Any], cents: int) -> N
     # margin and ticks may move a sale by a tick per half hour.
     assert sum(after.award_kw("mine")) >= sum(before.award_kw("mine")) - T * 0.1 - 1e-9
     assert after.json["objective_jpy"] >= before.json["objective_jpy"] - 1e-6
+
+
+@st.composite
+def extreme_stores(draw: st.DrawFn) -> list[dict[str, Any]]:
+    """Draw stores a gate accepts and nobody would build: tiny, huge, powerless, leaking."""
+    drawn = []
+    for number in range(draw(st.integers(1, 4))):
+        first = draw(st.integers(0, T - 1))
+        limit_kwh = draw(st.sampled_from([0.1, 10.0, 5e4, 1e6, 1e9]))
+        power = st.sampled_from([0.0, 0.1, 1e4])
+        drawn.append(
+            store(
+                f"extreme-{number}",
+                draw(st.sampled_from("abc")),
+                draw(st.integers(first, T - 1)),
+                first_t=first,
+                energy_limit_kwh=limit_kwh,
+                start_kwh=limit_kwh * draw(st.sampled_from([0.0, 0.56, 1.0])),
+                charge_limit_kw=draw(power),
+                discharge_limit_kw=draw(power),
+                charge_efficiency_ratio=draw(st.sampled_from([0.01, 0.9, 1.0])),
+                discharge_efficiency_ratio=draw(st.sampled_from([0.01, 0.9, 1.0])),
+                standing_loss_ratio=draw(st.sampled_from([0.0, 1e-6, 0.5, 0.999])),
+                wear_jpy_per_kwh=draw(st.sampled_from([0.0, 0.01, 9999.0])),
+                cycles_max=draw(st.sampled_from([None, 0.01, 1.0, 48.0])),
+            )
+        )
+    return drawn
+
+
+@settings(max_examples=25, deadline=None)
+@given(books(), extreme_stores())
+def test_no_accepted_store_keeps_an_auction_from_clearing(
+    document: dict[str, Any], stores: list[dict[str, Any]]
+) -> None:
+    # Result asserts that the certificate passes.
+    Result(document | {"bids": [*document["bids"], *stores]})

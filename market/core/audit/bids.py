@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
 from market.core.audit.ledger import Array, Ledger, by_id, of_length, series
+
+EXACT: Final = 1e-9
+"""What the certificate allows a relative residual to be."""
+UNSEEN_KWH: Final = 1e-3
+"""One watt hour: a fiftieth of one tick of 0.1 kW over half an hour."""
 
 
 @dataclass(frozen=True)
@@ -167,15 +172,17 @@ def _storage(
     ledger.residual(
         "stored energy", energy - keep * before - into * charge + out * discharge, limit_kwh
     )
-    ledger.excess("stored energy", floor_kwh - energy, limit_kwh)
-    ledger.excess("stored energy", energy - limit_kwh, limit_kwh)
+    # The limits are met to a billionth of themselves, or to what no meter and no tick can tell.
+    room_kwh = max(limit_kwh, UNSEEN_KWH / EXACT)
+    ledger.excess("stored energy", floor_kwh - energy, room_kwh)
+    ledger.excess("stored energy", energy - limit_kwh, room_kwh)
     _within(ledger, charge, bid["charge_limit_kw"])
     _within(ledger, discharge, bid["discharge_limit_kw"])
     both = np.minimum(charge, discharge)
     ledger.excess("one side at a time", both, max(bid["charge_limit_kw"], 1000.0))
     cycles = mine["cycles_jpy_per_kwh"]
     cycle_limit_kwh = np.inf if bid["cycles_max"] is None else bid["cycles_max"] * limit_kwh
-    ledger.excess("stored energy", out * float(discharge.sum()) - cycle_limit_kwh, limit_kwh)
+    ledger.excess("stored energy", out * float(discharge.sum()) - cycle_limit_kwh, room_kwh)
     ledger.excess("dual signs", -cycles)
     audit = BidAudit(bid, cost_jpy=h * bid["wear_jpy_per_kwh"] * float(discharge.sum()))
     for name, part in (("down_kw", charge), ("up_kw", discharge)):

@@ -165,6 +165,41 @@ def _energy_floor_kwh(store: StorageTable, interval_h: float) -> FloatArray:
     return np.asarray(np.minimum(floor_kwh, store.start_kwh[bid] * kept))
 
 
+def stored_energy_kwh(store: StorageTable, x_kw: FloatArray, interval_h: float) -> FloatArray:
+    """Return the energy that charge and discharge leave in each store, (n,), in kWh.
+
+    A solver meets the equation of stored energy to its own tolerance, which for a small store is
+    not small. What is bought and sold decides; the energy follows from it to the last digit.
+
+    Parameters
+    ----------
+    store
+        The bids.
+    x_kw
+        Charges, discharges and (unread) energies of all pairs, (3n,). [kW; kWh]
+    interval_h
+        Length of an interval. [h]
+    """
+    pairs = len(store.pair_t)
+    bid = store.pair_bid
+    gained_kwh = interval_h * (
+        store.charge_efficiency_ratio[bid] * x_kw[:pairs]
+        - x_kw[pairs : 2 * pairs] / store.discharge_efficiency_ratio[bid]
+    )
+    keep = (1.0 - store.standing_loss_ratio) ** interval_h
+    first = np.searchsorted(bid, np.arange(len(store.ids)))
+    energy_kwh = np.zeros(pairs)
+    stored_kwh = store.start_kwh
+    length = store.last_t - store.first_t + 1
+    for step in range(int(length.max(initial=0))):
+        alive = step < length
+        pair = first[alive] + step
+        stored_kwh = np.where(alive, keep * stored_kwh, stored_kwh)
+        stored_kwh[alive] += gained_kwh[pair]
+        energy_kwh[pair] = stored_kwh[alive]
+    return energy_kwh
+
+
 def columns(
     store: StorageTable, *, place_of: IntArray, sizes: tuple[int, int, int], interval_h: float
 ) -> Columns:

@@ -187,7 +187,13 @@ def sensitivity(snapshot: Snapshot) -> Sensitivity:
     """Return the sensitivity of every place and link on every monitored element.
 
     An element given by published sensitivities has those, and none to links.
+
+    Raises
+    ------
+    InvalidSnapshot
+        If flows do not follow from injections; see :func:`network_check`.
     """
+    network_check(snapshot.network)
     network, elements = snapshot.network, snapshot.elements
     modelled = np.flatnonzero(elements.branch >= 0)
     place = elements.published_kw_per_kw.copy()

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from market.core.clearing import clear
+from market.core.errors import InvalidSnapshot
 from market.core.network import bus_sensitivity, dc_flow_kw, sensitivity, susceptance_pu
 from market.core.snapshot import snapshot_from_json
 from tests.books import Result, balance_need, book, branch, bus, local_need, place, resource, steps
@@ -126,3 +128,15 @@ def test_islands_do_not_feel_each_other() -> None:
     assert result.award_kw("far") == [0.0]
     assert result.award_kw("near") == [50.0]
     assert set(result.get("places", "D")["sensitivity_kw_per_kw"].values()) == {0.0}
+
+
+@pytest.mark.parametrize("reactance_pu", [-0.1, -0.1 * (1 + 1e-15)])
+def test_susceptances_that_cancel_are_refused_by_name(reactance_pu: float) -> None:
+    # 1/0.1 + 1/−0.1 = 0: nothing joins A and B, though two branches do.
+    document = book(bids=[steps("s", "a", "UP", (10, 1.0))], balance_needs=[balance_need(5)])
+    document["network"]["branches"] = [
+        branch("line", "B", "A"),
+        branch("twin", "B", "A", reactance_pu),
+    ]
+    with pytest.raises(InvalidSnapshot, match="network"):
+        clear(snapshot_from_json(document))

@@ -15,6 +15,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import Phase, settings
+
+# The gate draws the same examples every time, so that it says the same of the same commit;
+# `--hypothesis-profile=long` draws new ones and shrinks what fails.
+settings.register_profile(
+    "gate", derandomize=True, database=None, phases=(Phase.explicit, Phase.generate)
+)
+settings.register_profile("long", settings.get_profile("default"))
+settings.load_profile("gate")
 
 pytest_plugins = ["tests.shared_files"]
 

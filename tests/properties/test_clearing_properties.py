@@ -275,6 +275,7 @@ def extreme_stores(draw: st.DrawFn) -> list[dict[str, Any]]:
     return drawn
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(books(), extreme_stores())
 def test_no_accepted_store_keeps_an_auction_from_clearing(

@@ -69,6 +69,11 @@ def test_an_option_that_cannot_be_is_refused_before_anything_starts(
     assert not Servers(instance=INSTANCE).status().postgres
 
 
+def _interruptible() -> None:
+    """Hear Ctrl-C also where the gate itself runs in the background and is deaf to it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Demo:
     """A demo at work, in a process group of its own as a terminal gives it."""
 
@@ -80,6 +85,7 @@ class Demo:
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,
+            preexec_fn=_interruptible,  # noqa: PLW1509 - one thread here
         )
         self.said: list[str] = []
 

@@ -10,11 +10,12 @@ from decimal import Decimal
 from uuid import UUID
 
 import holidays
-from django.db import connection, transaction
+from django.db import transaction
 
 from accounts.audit.services import entry_append
 from accounts.clock.selectors import market_now
 from accounts.core.errors import NotFound, Refused
+from accounts.fields.copying import rows_copy
 from accounts.jobs.models import Job
 from accounts.jobs.services import Claim, job_create, job_finish
 from aggregator.core import baselines as core
@@ -25,6 +26,7 @@ from aggregator.metering.limits import bulk_limits_set
 from aggregator.metering.models import (
     Baseline,
     BaselineMethod,
+    Delivery,
     DeliveryVerification,
     Meter,
     Stage,
@@ -40,10 +42,19 @@ HOURS_PER_INTERVAL = Decimal("0.5")
 JST_OFFSET = timedelta(hours=9)
 COUNTRY = "JP"
 
-COPY_SQL = (
-    "COPY metering_delivery (verification_id, award_id, t, start_at, ordered_kwh, baseline_kwh,"
-    " metered_kwh, delivered_kwh, shortfall_kwh, over_kwh, reading_revision, reading_stage)"
-    " FROM STDIN"
+DELIVERY_COLUMNS = (
+    "verification_id",
+    "award_id",
+    "t",
+    "start_at",
+    "ordered_kwh",
+    "baseline_kwh",
+    "metered_kwh",
+    "delivered_kwh",
+    "shortfall_kwh",
+    "over_kwh",
+    "reading_revision",
+    "reading_stage",
 )
 
 
@@ -423,27 +434,24 @@ def _equal(row: Baseline, found: FoundBaseline) -> bool:
 
 
 def _copy_deliveries(outcome: Outcome, verification: DeliveryVerification) -> None:
-    text = []
-    for order, row, baseline_kwh, reading in outcome.rows:
-        metered_kwh = reading.usable_kwh if reading else None
-        values = (
-            verification.id,
-            order.award_id,
-            order.t,
-            order.start_at.isoformat(),
-            row.ordered_kwh,
-            baseline_kwh,
-            metered_kwh,
-            row.delivered_kwh,
-            row.shortfall_kwh,
-            row.over_kwh,
-            reading.revision if reading else None,
-            reading.stage if reading else None,
-        )
-        text.append("\t".join("\\N" if value is None else str(value) for value in values))
-    with (
-        connection.wrap_database_errors,
-        connection.cursor() as cursor,
-        cursor.copy(COPY_SQL) as copy,
-    ):
-        copy.write(("\n".join(text) + "\n").encode())
+    rows_copy(
+        Delivery,
+        DELIVERY_COLUMNS,
+        (
+            (
+                verification.id,
+                order.award_id,
+                order.t,
+                order.start_at,
+                row.ordered_kwh,
+                baseline_kwh,
+                reading.usable_kwh if reading else None,
+                row.delivered_kwh,
+                row.shortfall_kwh,
+                row.over_kwh,
+                reading.revision if reading else None,
+                reading.stage if reading else None,
+            )
+            for order, row, baseline_kwh, reading in outcome.rows
+        ),
+    )

@@ -13,8 +13,10 @@ from uuid import UUID
 
 from django.db import connection
 
+from accounts.fields.copying import rows_copy
 from aggregator.core.settlement import House, Line, Share
 from aggregator.core.terms import SettlementRules
+from aggregator.settlement.models import SettlementLine
 
 # Sen per kWh times Wh has five places: the column holds it as it is.
 ENERGY_SQL = """
@@ -101,10 +103,21 @@ JOIN LATERAL (
 WHERE round(r.received_jpy * share.weight, 6) <> 0
 """
 
-COPY_SQL = (
-    "COPY settlement_settlementline (run_id, item, payer_id, payee_id, award_id, need_id,"
-    " element, t, start_at, quantity_kwh, price_jpy_per_kwh, quantity_gb, price_jpy_per_gb,"
-    " amount_exact_jpy) FROM STDIN"
+LINE_COLUMNS = (
+    "run_id",
+    "item",
+    "payer_id",
+    "payee_id",
+    "award_id",
+    "need_id",
+    "element",
+    "t",
+    "start_at",
+    "quantity_kwh",
+    "price_jpy_per_kwh",
+    "quantity_gb",
+    "price_jpy_per_gb",
+    "amount_exact_jpy",
 )
 
 
@@ -161,18 +174,10 @@ def award_lines_insert(
 
 def lines_copy(*, run_id: int, lines: Iterable[Line], starts_at: Sequence[datetime]) -> int:
     """Write lines of the pure core; returns how many."""
-    text = [
-        "\t".join("\\N" if value is None else str(value) for value in _row(run_id, line, starts_at))
-        for line in lines
-    ]
-    if text:
-        with (
-            connection.wrap_database_errors,
-            connection.cursor() as cursor,
-            cursor.copy(COPY_SQL) as copy,
-        ):
-            copy.write(("\n".join(text) + "\n").encode())
-    return len(text)
+    rows = [_row(run_id, line, starts_at) for line in lines]
+    if rows:
+        rows_copy(SettlementLine, LINE_COLUMNS, rows)
+    return len(rows)
 
 
 def _row(run_id: int, line: Line, starts_at: Sequence[datetime]) -> tuple[Any, ...]:
@@ -185,7 +190,7 @@ def _row(run_id: int, line: Line, starts_at: Sequence[datetime]) -> tuple[Any, .
         line.need,
         line.element,
         line.t,
-        None if line.t is None else starts_at[line.t].isoformat(),
+        None if line.t is None else starts_at[line.t],
         line.quantity_kwh,
         line.price_jpy_per_kwh,
         line.quantity_gb,

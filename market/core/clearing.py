@@ -28,6 +28,7 @@ import scipy.sparse as sp
 
 from accounts.core.errors import BrokenInvariant
 from market.core.faces import Linear, least_dual, least_primal, polished
+from market.core.network import KW_PER_MW
 from market.core.offers import storage
 from market.core.offers.terms import FloatArray, IntArray
 from market.core.programme import GRID, Programme, Rows, programme, with_headroom
@@ -35,7 +36,6 @@ from market.core.snapshot import Snapshot
 from market.core.solver import solve_linear
 
 ENGINE_VERSION: Final = "1"
-KW_PER_MW: Final = 1000.0
 ROUND_COUNT_MAX: Final = 100
 HEADROOM_TOLERANCE_KW: Final = 1e-8
 BOTH_TOLERANCE_KW: Final = 1e-6

@@ -21,16 +21,22 @@ from typing import Any
 import numpy as np
 
 from market.core.offers.terms import (
+    COMMON_OPTIONAL,
     Columns,
     FloatArray,
     IntArray,
+    Leg,
+    Own,
     Terms,
+    Use,
+    family_slices,
     frozen_floats,
     frozen_ints,
     incidence,
     ramp,
 )
 from market.core.reading import Reader
+from market.core.units import DOWN, UP
 
 
 def parse(reader: Reader, terms: Terms) -> dict[str, Any]:
@@ -43,14 +49,11 @@ def parse(reader: Reader, terms: Terms) -> dict[str, Any]:
             "labels_required",
             "hardware",
             "latency_max_ms",
-            "mechanism",
+            *COMMON_OPTIONAL,
         ),
     )
-    source = entry["resource"].reference(terms.resources, "resource")
     bid: dict[str, Any] = {
-        "id": entry["id"].text(),
-        "form": "SHIFT",
-        "resource": source,
+        **terms.head(entry, "SHIFT"),
         "change_cost_jpy_per_kw": entry["change_cost_jpy_per_kw"].number(low=0, high=1e6),
         "labels_required": entry["labels_required"].texts() if "labels_required" in entry else [],
         "offers": sorted(
@@ -62,14 +65,13 @@ def parse(reader: Reader, terms: Terms) -> dict[str, Any]:
     }
     for name in ("gb_per_kw", "gb_per_kwh"):
         bid[name] = entry[name].number(low=0, high=1e9) if name in entry else 0.0
-    for name in ("hardware", "mechanism"):
-        if name in entry and entry[name].value is not None:
-            bid[name] = entry[name].text()
+    if "hardware" in entry and entry["hardware"].value is not None:
+        bid["hardware"] = entry["hardware"].text()
     if "latency_max_ms" in entry and entry["latency_max_ms"].value is not None:
         bid["latency_max_ms"] = entry["latency_max_ms"].number(low=0)
     destinations: dict[tuple[str, str], dict[str, Any]] = {}
     for item in entry["destinations"].items():
-        destination = _destination(item, terms, source)
+        destination = _destination(item, terms, bid["resource"])
         key = (destination["resource"], destination["path"])
         if key in destinations:
             item.refuse("must name each resource and path once")
@@ -222,65 +224,111 @@ def _offered_kw(shift: ShiftTable, interval_count: int) -> FloatArray:
     return offered_kw
 
 
-def columns(
-    shift: ShiftTable, *, place_of: IntArray, sizes: tuple[int, int, int], interval_h: float
-) -> Columns:
+def columns(shift: ShiftTable, *, interval_h: float, interval_count: int) -> Columns:
     """Return the columns of all shift bids: offered steps, placements, increases, in turn.
 
-    Parameters are those of :func:`market.core.offers.steps.columns`.
+    A bid for which a change of placement costs nothing and moves nothing has no increases: they
+    could only be zero.
+
+    Parameters are those of :func:`market.core.offers.steps.columns`; `interval_count` is T.
     """
-    place_count, path_count, interval_count = sizes
     offers, placed = len(shift.offer_pair), len(shift.placed_pair)
-    n = offers + 2 * placed
+    bid, t = shift.destination_bid[shift.placed_pair], shift.placed_pair_t
+    counted = counted_placements(shift)
     z = offers + np.arange(placed)
-    w = z + placed
-    bid = shift.destination_bid[shift.placed_pair]
-    t = shift.placed_pair_t
-    source = shift.resource[bid]
-    target = shift.destination_resource[shift.placed_pair]
-    ratio = shift.ratio[shift.placed_pair]
+    w = offers + placed + np.arange(len(counted))
+    n = offers + placed + len(counted)
     path = shift.destination_path[shift.placed_pair] * interval_count + t
-    one = np.ones(placed)
-    upper_kw = _offered_kw(shift, interval_count)[bid, t]
-    later = np.flatnonzero(t > shift.first_t[bid])
-    link_start = np.cumsum(shift.last_t - shift.first_t + 1) - (shift.last_t - shift.first_t + 1)
-    offer_link = link_start[shift.offer_bid[shift.offer_pair]] + (
-        shift.offer_pair_t - shift.first_t[shift.offer_bid[shift.offer_pair]]
-    )
     running_gb = interval_h * shift.gb_per_kwh[bid]
     tariff = shift.price_jpy_per_gb[shift.placed_pair]
-    resource_shape = (len(place_of) * interval_count, n)
+    changed = bid[counted]
+    offer_bid = shift.offer_bid[shift.offer_pair]
+    upper_kw = _offered_kw(shift, interval_count)[bid, t]
     return Columns(
+        ids=shift.ids,
+        families=family_slices(offered=offers, placed=placed, increase=len(counted)),
+        bid=np.concatenate([offer_bid, bid, changed]),
         lower_kw=np.zeros(n),
-        upper_kw=np.concatenate([shift.quantity_kw[shift.offer_pair], upper_kw, upper_kw]),
+        upper_kw=np.concatenate([shift.quantity_kw[shift.offer_pair], upper_kw, upper_kw[counted]]),
         cost_jpy=np.concatenate(
             [
                 interval_h * shift.ask_jpy_per_kwh[shift.offer_pair],
                 tariff * running_gb,
-                shift.change_cost_jpy_per_kw[bid] + tariff * shift.gb_per_kw[bid],
+                shift.change_cost_jpy_per_kw[changed] + tariff[counted] * shift.gb_per_kw[changed],
             ]
         ),
-        injection=incidence(
-            (place_count * interval_count, n),
-            (place_of[source] * interval_count + t, z, one),
-            (place_of[target] * interval_count + t, z, -ratio),
+        is_shared=np.arange(n) < offers + placed,
+        legs=_legs(shift, z),
+        traffic_gb=Use(
+            row=np.concatenate([path, path[counted]]),
+            column=np.concatenate([z, w]),
+            amount=np.concatenate([running_gb, shift.gb_per_kw[changed]]),
         ),
-        sold_up=incidence(resource_shape, (source * interval_count + t, z, one)),
-        sold_down=incidence(resource_shape, (target * interval_count + t, z, ratio)),
-        carried_gb=incidence(
-            (path_count * interval_count, n), (path, z, running_gb), (path, w, shift.gb_per_kw[bid])
-        ),
-        equal=incidence(
-            (len(shift.link_pair), n),
-            (offer_link, np.arange(offers), np.ones(offers)),
-            (link_start[bid] + t - shift.first_t[bid], z, -one),
-        ),
-        equal_rhs=np.zeros(len(shift.link_pair)),
-        at_most=incidence(
-            (placed, n),
-            (np.arange(placed), z, one),
-            (np.arange(placed), w, -one),
-            (later, z[later] - 1, -np.ones(len(later))),
-        ),
-        at_most_rhs=np.zeros(placed),
+        own=_own(shift, (z, w, counted), n),
     )
+
+
+def counted_placements(shift: ShiftTable) -> IntArray:
+    """Return the placed pairs whose increase costs or carries something."""
+    matters = (shift.change_cost_jpy_per_kw > 0) | (shift.gb_per_kw > 0)
+    return np.flatnonzero(matters[shift.destination_bid[shift.placed_pair]])
+
+
+def _legs(shift: ShiftTable, z: IntArray) -> tuple[Leg, Leg]:
+    bid, t = shift.destination_bid[shift.placed_pair], shift.placed_pair_t
+    return (
+        Leg(
+            name="SHIFT_OUT",
+            direction=UP,
+            column=z,
+            resource=shift.resource[bid],
+            t=t,
+            kw_per_unit=np.ones(len(z)),
+        ),
+        Leg(
+            name="SHIFT_IN",
+            direction=DOWN,
+            column=z,
+            resource=shift.destination_resource[shift.placed_pair],
+            t=t,
+            kw_per_unit=shift.ratio[shift.placed_pair],
+        ),
+    )
+
+
+def _own(shift: ShiftTable, at: tuple[IntArray, IntArray, IntArray], n: int) -> dict[str, Own]:
+    """Return what leaves arrives, and what a change of placement is."""
+    z, w, counted = at
+    bid, t = shift.destination_bid[shift.placed_pair], shift.placed_pair_t
+    length = shift.last_t - shift.first_t + 1
+    link_start = np.cumsum(length) - length
+    offer_bid = shift.offer_bid[shift.offer_pair]
+    row = np.arange(len(counted))
+    later = np.flatnonzero(t[counted] > shift.first_t[bid[counted]])
+    return {
+        "work": Own(
+            matrix=incidence(
+                (len(shift.link_pair), n),
+                (
+                    link_start[offer_bid] + shift.offer_pair_t - shift.first_t[offer_bid],
+                    np.arange(len(offer_bid)),
+                    np.ones(len(offer_bid)),
+                ),
+                (link_start[bid] + t - shift.first_t[bid], z, -np.ones(len(z))),
+            ),
+            rhs=np.zeros(len(shift.link_pair)),
+            is_equal=True,
+            bid=shift.link_pair,
+        ),
+        "change": Own(
+            matrix=incidence(
+                (len(counted), n),
+                (row, z[counted], np.ones(len(counted))),
+                (row, w, -np.ones(len(counted))),
+                (later, z[counted[later]] - 1, -np.ones(len(later))),
+            ),
+            rhs=np.zeros(len(counted)),
+            is_equal=False,
+            bid=bid[counted],
+        ),
+    }

@@ -12,13 +12,15 @@ from typing import Any, Final
 import numpy as np
 
 from market.core.offers.terms import (
+    COMMON_OPTIONAL,
     Columns,
     FloatArray,
     IntArray,
+    Leg,
     Terms,
+    family_slices,
     frozen_floats,
     frozen_ints,
-    incidence,
     ramp,
 )
 from market.core.reading import Reader
@@ -30,24 +32,24 @@ STEP_COUNT_MAX: Final = 20
 def parse(reader: Reader, terms: Terms) -> dict[str, Any]:
     """Return the canonical content of a step bid; refuse what breaks its rules."""
     entry = reader.fields(
-        required=("id", "form", "resource", "direction", "curves"), optional=("mechanism",)
+        required=("id", "form", "resource", "direction", "curves"), optional=COMMON_OPTIONAL
     )
-    bid: dict[str, Any] = {
-        "id": entry["id"].text(),
-        "form": "STEPS",
-        "resource": entry["resource"].reference(terms.resources, "resource"),
+    return {
+        **terms.head(entry, "STEPS"),
         "direction": entry["direction"].choice(DIRECTIONS),
-        "curves": sorted(
-            (_curve(item, terms) for item in entry["curves"].items()),
-            key=lambda curve: int(curve["first_t"]),
-        ),
+        "curves": curves_parse(entry["curves"], terms),
     }
-    if "mechanism" in entry and entry["mechanism"].value is not None:
-        bid["mechanism"] = entry["mechanism"].text()
-    for before, after in zip(bid["curves"], bid["curves"][1:], strict=False):
+
+
+def curves_parse(reader: Reader, terms: Terms) -> list[dict[str, Any]]:
+    """Return canonical step curves in order of time, at most one per half hour."""
+    curves = sorted(
+        (_curve(item, terms) for item in reader.items()), key=lambda curve: int(curve["first_t"])
+    )
+    for before, after in zip(curves, curves[1:], strict=False):
         if after["first_t"] <= before["last_t"]:
-            entry["curves"].refuse("must have one curve per half hour at most")
-    return bid
+            reader.refuse("must have one curve per half hour at most")
+    return curves
 
 
 def _curve(reader: Reader, terms: Terms) -> dict[str, Any]:
@@ -117,42 +119,38 @@ def table(bids: list[dict[str, Any]], resources: dict[str, int]) -> StepTable:
     )
 
 
-def columns(
-    steps: StepTable, *, place_of: IntArray, sizes: tuple[int, int, int], interval_h: float
-) -> Columns:
-    """Return the columns of all step bids.
+def columns(steps: StepTable, *, interval_h: float) -> Columns:
+    """Return the columns of all step bids: one per step and half hour.
 
     Parameters
     ----------
     steps
         The bids.
-    place_of
-        Place of each resource, (R,).
-    sizes
-        Numbers of places, paths and intervals.
     interval_h
         Length of an interval. [h]
     """
-    place_count, path_count, interval_count = sizes
-    n = len(steps.pair_t)
-    resource = steps.resource[steps.pair_bid]
-    sign = steps.sign[steps.pair_bid]
-    column = np.arange(n)
-    sold = resource * interval_count + steps.pair_t
-    resource_shape = (len(place_of) * interval_count, n)
+    count = len(steps.pair_t)
+    resource, sign = steps.resource[steps.pair_bid], steps.sign[steps.pair_bid]
+    legs = []
+    for direction in DIRECTIONS:
+        chosen = np.flatnonzero(sign == DIRECTION_SIGN[direction])
+        legs.append(
+            Leg(
+                name="STEPS",
+                direction=direction,
+                column=chosen,
+                resource=resource[chosen],
+                t=steps.pair_t[chosen],
+                kw_per_unit=np.ones(len(chosen)),
+            )
+        )
     return Columns(
-        lower_kw=np.zeros(n),
+        ids=steps.ids,
+        families=family_slices(step=count),
+        bid=steps.pair_bid,
+        lower_kw=np.zeros(count),
         upper_kw=steps.quantity_kw[steps.pair_step],
         cost_jpy=interval_h * steps.ask_jpy_per_kwh[steps.pair_step],
-        injection=incidence(
-            (place_count * interval_count, n),
-            (place_of[resource] * interval_count + steps.pair_t, column, sign),
-        ),
-        sold_up=incidence(resource_shape, (sold, column, (sign > 0).astype(float))),
-        sold_down=incidence(resource_shape, (sold, column, (sign < 0).astype(float))),
-        carried_gb=incidence((path_count * interval_count, n)),
-        equal=incidence((0, n)),
-        equal_rhs=np.zeros(0),
-        at_most=incidence((0, n)),
-        at_most_rhs=np.zeros(0),
+        is_shared=np.ones(count, dtype=bool),
+        legs=tuple(legs),
     )

@@ -21,18 +21,24 @@ from typing import Any
 import numpy as np
 
 from market.core.offers.terms import (
+    COMMON_OPTIONAL,
     Columns,
     FloatArray,
     IntArray,
+    Leg,
+    Own,
     Terms,
+    family_slices,
     frozen_floats,
     frozen_ints,
     incidence,
     ramp,
 )
 from market.core.reading import Reader
+from market.core.units import DOWN, UP
 
 IDLE_TOLERANCE_RATIO = 1e-9
+KINDS = ("BATTERY", "UPS", "THERMAL", "HYDROGEN")
 LIMITS = ("charge_limit_kw", "discharge_limit_kw", "energy_limit_kwh")
 ENERGIES = ("reserve_kwh", "start_kwh", "end_min_kwh")
 RATIOS = ("charge_efficiency_ratio", "discharge_efficiency_ratio")
@@ -58,12 +64,11 @@ def parse(reader: Reader, terms: Terms) -> dict[str, Any]:
             "wear_jpy_per_kwh",
             "cycles_max",
         ),
-        optional=("mechanism",),
+        optional=("kind", *COMMON_OPTIONAL),
     )
     bid: dict[str, Any] = {
-        "id": entry["id"].text(),
-        "form": "STORAGE",
-        "resource": entry["resource"].reference(terms.resources, "resource"),
+        **terms.head(entry, "STORAGE"),
+        "kind": entry["kind"].choice(KINDS) if "kind" in entry else KINDS[0],
         **terms.window(entry),
         **{name: entry[name].number(low=0) for name in LIMITS},
         **{name: entry[name].number(low=1e-3, high=1.0) for name in RATIOS},
@@ -75,8 +80,6 @@ def parse(reader: Reader, terms: Terms) -> dict[str, Any]:
             else entry["cycles_max"].number(low=0, high=1e6)
         ),
     }
-    if "mechanism" in entry and entry["mechanism"].value is not None:
-        bid["mechanism"] = entry["mechanism"].text()
     for name in ENERGIES:
         bid[name] = entry[name].number(low=0)
         if bid[name] > bid["energy_limit_kwh"]:
@@ -200,31 +203,20 @@ def stored_energy_kwh(store: StorageTable, x_kw: FloatArray, interval_h: float) 
     return energy_kwh
 
 
-def columns(
-    store: StorageTable, *, place_of: IntArray, sizes: tuple[int, int, int], interval_h: float
-) -> Columns:
+def columns(store: StorageTable, *, interval_h: float) -> Columns:
     """Return the columns of all storage bids: charges, discharges, stored energies, in turn.
 
     Parameters are those of :func:`market.core.offers.steps.columns`.
     """
-    place_count, path_count, interval_count = sizes
     bid, t = store.pair_bid, store.pair_t
     pairs = len(t)
     pair = np.arange(pairs)
     one = np.ones(pairs)
     resource = store.resource[bid]
-    node = place_of[resource] * interval_count + t
-    sold = resource * interval_count + t
-    drawn = interval_h / store.discharge_efficiency_ratio[bid]
-    keep = (1.0 - store.standing_loss_ratio[bid]) ** interval_h
-    is_first = t == store.first_t[bid]
-    later = pair[~is_first]
-    limited = np.flatnonzero(np.isfinite(store.cycles_max))
-    cycle_row = np.full(len(store.ids), -1)
-    cycle_row[limited] = np.arange(len(limited))
-    counted = pair[cycle_row[bid] >= 0]
-    resource_shape = (len(place_of) * interval_count, 3 * pairs)
     return Columns(
+        ids=store.ids,
+        families=family_slices(charge=pairs, discharge=pairs, energy=pairs),
+        bid=np.tile(bid, 3),
         lower_kw=np.concatenate([np.zeros(2 * pairs), _energy_floor_kwh(store, interval_h)]),
         upper_kw=np.concatenate(
             [
@@ -236,22 +228,58 @@ def columns(
         cost_jpy=np.concatenate(
             [np.zeros(pairs), interval_h * store.wear_jpy_per_kwh[bid], np.zeros(pairs)]
         ),
-        injection=incidence(
-            (place_count * interval_count, 3 * pairs), (node, pair, -one), (node, pairs + pair, one)
+        is_shared=np.repeat([True, True, False], pairs),
+        legs=(
+            Leg(
+                name="CHARGE", direction=DOWN, column=pair, resource=resource, t=t, kw_per_unit=one
+            ),
+            Leg(
+                name="DISCHARGE",
+                direction=UP,
+                column=pairs + pair,
+                resource=resource,
+                t=t,
+                kw_per_unit=one,
+            ),
         ),
-        sold_up=incidence(resource_shape, (sold, pairs + pair, one)),
-        sold_down=incidence(resource_shape, (sold, pair, one)),
-        carried_gb=incidence((path_count * interval_count, 3 * pairs)),
-        equal=incidence(
-            (pairs, 3 * pairs),
-            (pair, 2 * pairs + pair, one),
-            (pair, pair, -interval_h * store.charge_efficiency_ratio[bid]),
-            (pair, pairs + pair, drawn),
-            (later, 2 * pairs + later - 1, -keep[later]),
-        ),
-        equal_rhs=np.where(is_first, keep * store.start_kwh[bid], 0.0),
-        at_most=incidence(
-            (len(limited), 3 * pairs), (cycle_row[bid[counted]], pairs + counted, drawn[counted])
-        ),
-        at_most_rhs=(store.cycles_max * store.energy_limit_kwh)[limited],
+        own=_own(store, interval_h),
+        exclusive=np.stack([pair, pairs + pair], axis=1),
     )
+
+
+def _own(store: StorageTable, interval_h: float) -> dict[str, Own]:
+    """Return the equations of stored energy and the limits on cycles."""
+    bid, t = store.pair_bid, store.pair_t
+    pairs = len(t)
+    pair = np.arange(pairs)
+    drawn = interval_h / store.discharge_efficiency_ratio[bid]
+    keep = (1.0 - store.standing_loss_ratio[bid]) ** interval_h
+    is_first = t == store.first_t[bid]
+    later = pair[~is_first]
+    limited = np.flatnonzero(np.isfinite(store.cycles_max))
+    cycle_row = np.full(len(store.ids), -1)
+    cycle_row[limited] = np.arange(len(limited))
+    counted = pair[cycle_row[bid] >= 0]
+    return {
+        "energy": Own(
+            matrix=incidence(
+                (pairs, 3 * pairs),
+                (pair, 2 * pairs + pair, np.ones(pairs)),
+                (pair, pair, -interval_h * store.charge_efficiency_ratio[bid]),
+                (pair, pairs + pair, drawn),
+                (later, 2 * pairs + later - 1, -keep[later]),
+            ),
+            rhs=np.where(is_first, keep * store.start_kwh[bid], 0.0),
+            is_equal=True,
+            bid=bid,
+        ),
+        "cycles": Own(
+            matrix=incidence(
+                (len(limited), 3 * pairs),
+                (cycle_row[bid[counted]], pairs + counted, drawn[counted]),
+            ),
+            rhs=(store.cycles_max * store.energy_limit_kwh)[limited],
+            is_equal=False,
+            bid=limited,
+        ),
+    }

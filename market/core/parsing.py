@@ -13,13 +13,14 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from market.core.errors import InvalidSnapshot
-from market.core.offers import shifts, steps, storage
+from market.core.needs import DEMAND, demand_parse
+from market.core.offers.forms import FORMS
 from market.core.offers.terms import Terms
 from market.core.reading import Reader
 from market.core.rules import rules_from_json
 from market.core.units import DIRECTIONS
 
-SCHEMA: Final = "wattbit-snapshot/1"
+SCHEMA: Final = "wattbit-snapshot/2"
 CONVENTIONS: Final = ("reactance", "series")
 INTERVAL_COUNT_MAX: Final = 10_000
 LISTS: Final = (
@@ -28,16 +29,16 @@ LISTS: Final = (
     "places",
     "resources",
     "paths",
+    "trunks",
+    "envelopes",
+    "products",
     "local_needs",
     "balance_needs",
+    "place_needs",
+    "capacity_needs",
     "bids",
 )
-BID_FORMS: Final[Mapping[str, Callable[[Reader, Terms], dict[str, Any]]]] = {
-    "STEPS": steps.parse,
-    "STORAGE": storage.parse,
-    "SHIFT": shifts.parse,
-}
-"""Each bid form reads its own content; a new form is one module and one line here."""
+ENVELOPES: Final = ("FIXED", "ONLINE")
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ def document_from_json(mapping: Mapping[str, Any]) -> dict[str, Any]:
     Parameters
     ----------
     mapping
-        A document in the layout ``wattbit-snapshot/1`` (``docs/snapshot.md``).
+        A document in the layout ``wattbit-snapshot/2`` (``docs/snapshot.md``).
 
     Raises
     ------
@@ -87,11 +88,15 @@ def document_from_json(mapping: Mapping[str, Any]) -> dict[str, Any]:
     element_ids = {element["id"] for element in elements}
     resources = _table(lists["resources"], lambda item: _resource(item, scope, place_ids))
     paths = _table(lists["paths"], lambda item: _path(item, scope, place_ids))
+    path_ids = {path["id"] for path in paths}
+    products = _table(lists["products"], _product)
     terms = Terms(
         interval_count=count,
         interval_h=interval_h,
-        resources={resource["id"]: resource for resource in resources},
-        paths={path["id"]: path for path in paths},
+        resources=_by_id(resources),
+        paths=_by_id(paths),
+        places=_by_id(places),
+        products=_by_id(products),
     )
     return {
         "schema": SCHEMA,
@@ -105,11 +110,76 @@ def document_from_json(mapping: Mapping[str, Any]) -> dict[str, Any]:
         "places": places,
         "resources": resources,
         "paths": paths,
-        "local_needs": _table(
-            lists["local_needs"], lambda item: _local_need(item, scope, element_ids)
-        ),
-        "balance_needs": _table(lists["balance_needs"], lambda item: _balance_need(item, scope)),
-        "bids": _table(lists["bids"], lambda item: bid_parse(item, terms)),
+        "trunks": _table(lists["trunks"], lambda item: _trunk(item, scope, path_ids)),
+        "envelopes": _table(lists["envelopes"], lambda item: _envelope(item, scope, place_ids)),
+        "products": products,
+        **_needs(lists, scope, (element_ids, place_ids, terms.products)),
+        "bids": bids_parse(lists["bids"], terms),
+    }
+
+
+def _by_id(entities: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    return {entity["id"]: entity for entity in entities}
+
+
+def bids_parse(reader: Reader, terms: Terms) -> list[dict[str, Any]]:
+    """Return the canonical bids of an array, in ascending order of id.
+
+    Raises
+    ------
+    InvalidSnapshot
+        Or whichever refusal the reader carries; also for what only all bids together can break.
+    """
+    return _table(reader, lambda item: bid_parse(item, terms))
+
+
+def _needs(
+    lists: Mapping[str, Reader],
+    scope: _Scope,
+    known: tuple[set[str], set[str], Mapping[str, dict[str, Any]]],
+) -> dict[str, list[dict[str, Any]]]:
+    """Read the needs of all kinds; `known` are elements, places and products."""
+    element_ids, place_ids, products = known
+
+    def local(entry: Mapping[str, Reader]) -> dict[str, Any]:
+        sign = entry["sign"].integer(low=-1, high=1)
+        if sign == 0:
+            entry["sign"].refuse("must be 1 or −1: the sign of the flow to be reduced")
+        return {"element": entry["element"].reference(element_ids, "element"), "sign": sign}
+
+    def balance(entry: Mapping[str, Reader]) -> dict[str, Any]:
+        return {
+            "area": entry["area"].reference(scope.areas, "area"),
+            "direction": entry["direction"].choice(DIRECTIONS),
+        }
+
+    def place(entry: Mapping[str, Reader]) -> dict[str, Any]:
+        return {"place": entry["place"].reference(place_ids, "place")}
+
+    def capacity(entry: Mapping[str, Reader]) -> dict[str, Any]:
+        return {
+            "area": entry["area"].reference(scope.areas, "area"),
+            "product": entry["product"].reference(products, "product"),
+        }
+
+    def table(
+        name: str, keys: tuple[str, ...], where: Callable[[Mapping[str, Reader]], dict[str, Any]]
+    ) -> list[dict[str, Any]]:
+        def parse(item: Reader) -> dict[str, Any]:
+            entry = item.fields(required=("id", *keys), optional=DEMAND)
+            return {
+                "id": entry["id"].text(),
+                **where(entry),
+                **demand_parse(item, entry, scope.count),
+            }
+
+        return _table(lists[name], parse)
+
+    return {
+        "local_needs": table("local_needs", ("element", "sign"), local),
+        "balance_needs": table("balance_needs", ("area", "direction"), balance),
+        "place_needs": table("place_needs", ("place",), place),
+        "capacity_needs": table("capacity_needs", ("area", "product"), capacity),
     }
 
 
@@ -126,7 +196,7 @@ def bid_parse(reader: Reader, terms: Terms) -> dict[str, Any]:
     if not isinstance(reader.value, Mapping) or "form" not in reader.value:
         reader.refuse("must be an object with a form")
     form = Reader(reader.value["form"], f"{reader.path}.form".lstrip("."), reader.error)
-    return BID_FORMS[form.choice(BID_FORMS)](reader, terms)
+    return FORMS[form.choice(FORMS)].parse(reader, terms)
 
 
 def _table(reader: Reader, parse: Callable[[Reader], dict[str, Any]]) -> list[dict[str, Any]]:
@@ -279,17 +349,26 @@ def _transfer(reader: Reader, scope: _Scope, element_ids: set[str]) -> dict[str,
 
 def _element(reader: Reader, scope: _Scope, place_ids: set[str]) -> dict[str, Any]:
     entry = reader.fields(
-        required=("id", "rating_kw", "base_flow_kw"), optional=("branch", "sensitivity")
+        required=("id", "rating_kw", "base_flow_kw"),
+        optional=("branch", "sensitivity", "owners", "flow_cost_jpy_per_kwh"),
     )
+    cost = entry.get("flow_cost_jpy_per_kwh")
     element: dict[str, Any] = {
         "id": entry["id"].text(),
         "rating_kw": entry["rating_kw"].number(low=0),
         "base_flow_kw": entry["base_flow_kw"].series(scope.count),
+        "flow_cost_jpy_per_kwh": 0.0 if cost is None else cost.number(low=0, high=1e6),
+        "owners": entry["owners"].texts() if "owners" in entry else [],
     }
+    if cost is not None and element["flow_cost_jpy_per_kwh"] > 0 and any(element["base_flow_kw"]):
+        cost.refuse("must be zero where there is a base flow: it is for absolute mode")
     if ("branch" in entry) == ("sensitivity" in entry):
         reader.refuse("must have either a branch or sensitivities of places")
     if "branch" in entry:
         element["branch"] = entry["branch"].reference(scope.branches, "branch")
+        if "owners" not in entry:
+            branch = scope.branches[element["branch"]]
+            element["owners"] = sorted({scope.buses[branch[end]]["area"] for end in ("from", "to")})
         return element
     found = entry["sensitivity"].entries()
     for name, item in found.items():
@@ -324,7 +403,8 @@ def _resource(reader: Reader, scope: _Scope, place_ids: set[str]) -> dict[str, A
 
 def _path(reader: Reader, scope: _Scope, place_ids: set[str]) -> dict[str, Any]:
     entry = reader.fields(
-        required=("id", "from_place", "to_place", "capacity_gb", "price_jpy_per_gb", "latency_ms")
+        required=("id", "from_place", "to_place", "capacity_gb", "price_jpy_per_gb", "latency_ms"),
+        optional=("owner",),
     )
     return {
         "id": entry["id"].text(),
@@ -333,29 +413,48 @@ def _path(reader: Reader, scope: _Scope, place_ids: set[str]) -> dict[str, Any]:
         "capacity_gb": entry["capacity_gb"].series(scope.count, low=0),
         "price_jpy_per_gb": entry["price_jpy_per_gb"].number(low=0),
         "latency_ms": entry["latency_ms"].number(low=0),
+        **_owner(entry),
     }
 
 
-def _local_need(reader: Reader, scope: _Scope, element_ids: set[str]) -> dict[str, Any]:
-    entry = reader.fields(required=("id", "element", "sign", "need_kw", "cap_jpy_per_kwh"))
-    sign = entry["sign"].integer(low=-1, high=1)
-    if sign == 0:
-        entry["sign"].refuse("must be 1 or −1: the sign of the flow to be reduced")
+def _owner(entry: Mapping[str, Reader]) -> dict[str, str]:
+    """Read an owner; an unknown one is the empty text."""
+    known = "owner" in entry and entry["owner"].value not in (None, "")
+    return {"owner": entry["owner"].text() if known else ""}
+
+
+def _trunk(reader: Reader, scope: _Scope, path_ids: set[str]) -> dict[str, Any]:
+    entry = reader.fields(required=("id", "paths", "capacity_gb"), optional=("owner",))
+    names = entry["paths"].texts()
+    for item in entry["paths"].items():
+        item.reference(path_ids, "path")
     return {
         "id": entry["id"].text(),
-        "element": entry["element"].reference(element_ids, "element"),
-        "sign": sign,
-        "need_kw": entry["need_kw"].series(scope.count, low=0),
-        "cap_jpy_per_kwh": entry["cap_jpy_per_kwh"].series(scope.count, low=0),
+        "paths": names,
+        "capacity_gb": entry["capacity_gb"].series(scope.count, low=0),
+        **_owner(entry),
     }
 
 
-def _balance_need(reader: Reader, scope: _Scope) -> dict[str, Any]:
-    entry = reader.fields(required=("id", "area", "direction", "need_kw", "cap_jpy_per_kwh"))
+def _envelope(reader: Reader, scope: _Scope, place_ids: set[str]) -> dict[str, Any]:
+    entry = reader.fields(
+        required=("id", "place", "kind", "max_import_kw", "scheduled_import_kw"),
+        optional=("owner",),
+    )
     return {
         "id": entry["id"].text(),
-        "area": entry["area"].reference(scope.areas, "area"),
+        "place": entry["place"].reference(place_ids, "place"),
+        "kind": entry["kind"].choice(ENVELOPES),
+        "max_import_kw": entry["max_import_kw"].series(scope.count, low=0),
+        "scheduled_import_kw": entry["scheduled_import_kw"].series(scope.count),
+        **_owner(entry),
+    }
+
+
+def _product(reader: Reader) -> dict[str, Any]:
+    entry = reader.fields(required=("id", "direction", "sustained_h"))
+    return {
+        "id": entry["id"].text(),
         "direction": entry["direction"].choice(DIRECTIONS),
-        "need_kw": entry["need_kw"].series(scope.count, low=0),
-        "cap_jpy_per_kwh": entry["cap_jpy_per_kwh"].series(scope.count, low=0),
+        "sustained_h": entry["sustained_h"].number(low=1e-3, high=168.0),
     }

@@ -116,6 +116,12 @@ class Reader:
             self.refuse(f"must be at least {low} and at most {high}")
         return self.value
 
+    def truth(self) -> bool:
+        """Return true or false."""
+        if not isinstance(self.value, bool):
+            self.refuse("must be true or false")
+        return self.value
+
     def series(
         self, count: int, *, low: float = -MAGNITUDE_MAX, high: float = MAGNITUDE_MAX
     ) -> list[float]:

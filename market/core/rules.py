@@ -10,8 +10,19 @@ from market.core.errors import InvalidRules
 from market.core.reading import Reader
 
 PAY_AS_CLEAR: Final = "pay_as_clear"
-PAYMENTS: Final = (PAY_AS_CLEAR,)
+PAY_AS_BID: Final = "pay_as_bid"
+PAYMENTS: Final = (PAY_AS_CLEAR, PAY_AS_BID)
+PRODUCTS: Final = ("CAPACITY", "COMPUTE", "ENERGY")
 NODE_LIMIT_DEFAULT: Final = 100_000
+ENVELOPE_PRICE_DEFAULT_JPY_PER_KWH: Final = 200.0
+OPTIONAL: Final = (
+    "node_limit",
+    "envelope_price_jpy_per_kwh",
+    "kwh_xor_dkw",
+    "reference_cap_jpy_per_kwh",
+    "fee_jpy_per_kwh",
+    "label_costs",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,28 +38,44 @@ class ClearingRules:
     deviation_price_jpy_per_kwh
         What that imbalance costs on either side. [JPY/kWh]
     payment
-        ``pay_as_clear``: one price per place and half hour.
+        Per product (energy, capacity, computing): ``pay_as_clear``, one price per place and half
+        hour, or ``pay_as_bid``, the ask itself.
     price_tick_jpy_per_kwh, quantity_tick_kw
         Steps in which prices [JPY/kWh] and quantities [kW] are published.
     gap_max_ratio
         Largest proven gap, over the cost of the accepted bids, that may be published.
     iteration_limit, node_limit
         Work limits. Counts replay; wall-clock limits would not.
+    envelope_price_jpy_per_kwh
+        What a party owes for import above its flexible connection's envelope. [JPY/kWh]
+    kwh_xor_dkw
+        Whether a resource sells either energy or capacity in a half hour, never both.
+    reference_cap_jpy_per_kwh
+        Most a pivotal bid may ask; None switches the test off. [JPY/kWh]
+    fee_jpy_per_kwh
+        The aggregator's fee on each kWh a need is served. [JPY/kWh]
+    label_costs
+        Whether the welfare each label costs is computed beside the result.
     """
 
     version: str
     deviation_limit_kw: float
     deviation_price_jpy_per_kwh: float
-    payment: str
+    payment: Mapping[str, str]
     price_tick_jpy_per_kwh: float
     quantity_tick_kw: float
     gap_max_ratio: float
     iteration_limit: int
     node_limit: int = NODE_LIMIT_DEFAULT
+    envelope_price_jpy_per_kwh: float = ENVELOPE_PRICE_DEFAULT_JPY_PER_KWH
+    kwh_xor_dkw: bool = True
+    reference_cap_jpy_per_kwh: float | None = None
+    fee_jpy_per_kwh: float = 0.0
+    label_costs: bool = False
 
     def as_json(self) -> dict[str, Any]:
         """Return the mapping that :func:`rules_from_json` reads."""
-        return asdict(self)
+        return {**asdict(self), "payment": dict(self.payment)}
 
 
 def rules_from_json(
@@ -80,13 +107,14 @@ def rules_from_json(
             "gap_max_ratio",
             "iteration_limit",
         ),
-        optional=("node_limit",),
+        optional=OPTIONAL,
     )
+    cap = entry.get("reference_cap_jpy_per_kwh")
     return ClearingRules(
         version=entry["version"].text(),
         deviation_limit_kw=entry["deviation_limit_kw"].number(low=0),
         deviation_price_jpy_per_kwh=entry["deviation_price_jpy_per_kwh"].number(low=0),
-        payment=entry["payment"].choice(PAYMENTS),
+        payment=_payment(entry["payment"]),
         price_tick_jpy_per_kwh=entry["price_tick_jpy_per_kwh"].number(low=1e-6, high=1e3),
         quantity_tick_kw=entry["quantity_tick_kw"].number(low=1e-6, high=1e6),
         gap_max_ratio=entry["gap_max_ratio"].number(low=0, high=1),
@@ -96,4 +124,25 @@ def rules_from_json(
             if "node_limit" in entry
             else NODE_LIMIT_DEFAULT
         ),
+        envelope_price_jpy_per_kwh=(
+            entry["envelope_price_jpy_per_kwh"].number(low=0, high=1e6)
+            if "envelope_price_jpy_per_kwh" in entry
+            else ENVELOPE_PRICE_DEFAULT_JPY_PER_KWH
+        ),
+        kwh_xor_dkw=entry["kwh_xor_dkw"].truth() if "kwh_xor_dkw" in entry else True,
+        reference_cap_jpy_per_kwh=(
+            None if cap is None or cap.value is None else cap.number(low=0, high=1e6)
+        ),
+        fee_jpy_per_kwh=(
+            entry["fee_jpy_per_kwh"].number(low=0, high=1e6) if "fee_jpy_per_kwh" in entry else 0.0
+        ),
+        label_costs=entry["label_costs"].truth() if "label_costs" in entry else False,
     )
+
+
+def _payment(reader: Reader) -> dict[str, str]:
+    """Read one payment rule for every product, or one for each."""
+    if isinstance(reader.value, str):
+        return dict.fromkeys(PRODUCTS, reader.choice(PAYMENTS))
+    entry = reader.fields(required=PRODUCTS)
+    return {name: entry[name].choice(PAYMENTS) for name in PRODUCTS}

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from market.core import needs
 from market.core.errors import InvalidSnapshot
-from market.core.offers import shifts, steps, storage
+from market.core.needs import Needs
+from market.core.offers.forms import FORMS
 from market.core.offers.terms import (
     FloatArray,
     IntArray,
+    Numbers,
     Terms,
     frozen_floats,
     frozen_ints,
@@ -64,20 +68,49 @@ class Elements:
     rating_kw: FloatArray
     base_flow_kw: FloatArray
     """(Q, T), positive from the ``from`` end to the ``to`` end."""
+    flow_cost_jpy_per_kwh: FloatArray
+    """Cost of each kWh carried either way, (Q,); for absolute mode."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Needs:
-    """Local or balance needs; axis D.
-
-    `where` is an element or an area, `sign` the flow's sign to be reduced or +1 for UP.
-    """
+class Trunks:
+    """Trunks of optical paths from one point to many; axis U."""
 
     ids: tuple[str, ...]
-    where: IntArray
+    path_trunk: IntArray
+    """Trunk of each (trunk, path) membership, (k,)."""
+    path: IntArray
+    """Path of each membership, (k,)."""
+    capacity_gb: FloatArray
+    """(U, T)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Envelopes:
+    """Flexible connections: how much a place may import; axis V."""
+
+    ids: tuple[str, ...]
+    place: IntArray
+    max_import_kw: FloatArray
+    """(V, T)."""
+    scheduled_import_kw: FloatArray
+    """(V, T), what the place imports if nothing is awarded."""
+
+    @property
+    def over_limit_kw(self) -> FloatArray:
+        """Return by how much the schedule is above the envelope, (V, T)."""
+        return np.maximum(0.0, self.scheduled_import_kw - self.max_import_kw)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Products:
+    """Capacity products; axis W."""
+
+    ids: tuple[str, ...]
     sign: FloatArray
-    need_kw: FloatArray
-    cap_jpy_per_kwh: FloatArray
+    """+1 for UP, −1 for DOWN, (W,)."""
+    sustained_h: FloatArray
+    """How long full activation must be sustained, (W,). [h]"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,11 +142,15 @@ class Snapshot:
     path_ids: tuple[str, ...]
     capacity_gb: FloatArray
     tariff_jpy_per_gb: FloatArray
+    trunks: Trunks
+    envelopes: Envelopes
+    products: Products
     local_needs: Needs
     balance_needs: Needs
-    steps: steps.StepTable
-    storage: storage.StorageTable
-    shifts: shifts.ShiftTable
+    place_needs: Needs
+    capacity_needs: Needs
+    books: Mapping[str, Any]
+    """Table of each bid form's bids."""
     canonical: bytes
     """The document these arrays were made from, as :func:`snapshot_bytes` returns it."""
 
@@ -121,6 +158,12 @@ class Snapshot:
     def place_area(self) -> IntArray:
         """Return the area of each place, (P,)."""
         return self.network.bus_area[self.place_bus]
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """Return the canonical document, parsed anew."""
+        found: dict[str, Any] = json.loads(self.canonical)
+        return found
 
     @property
     def sent_per_received_ratio(self) -> FloatArray:
@@ -143,18 +186,11 @@ def snapshot_from_json(mapping: Mapping[str, Any]) -> Snapshot:
     """
     document = document_from_json(mapping)
     count = document["interval_count"]
-    terms = Terms(
-        interval_count=count,
-        interval_h=document["interval_h"],
-        resources=_by_id(document["resources"]),
-        paths=_by_id(document["paths"]),
-    )
     network = _network(document["network"], count)
     areas = {name: number for number, name in enumerate(network.area_ids)}
     places = _numbers(document["places"])
     elements = _numbers(document["elements"])
-    resources = _numbers(document["resources"])
-    bids = document["bids"]
+    products = document["products"]
     return Snapshot(
         auction=document["auction"],
         interval_h=document["interval_h"],
@@ -176,11 +212,27 @@ def snapshot_from_json(mapping: Mapping[str, Any]) -> Snapshot:
         path_ids=_ids(document["paths"]),
         capacity_gb=_series(document["paths"], "capacity_gb", count),
         tariff_jpy_per_gb=_floats(document["paths"], "price_jpy_per_gb"),
-        local_needs=_needs(document["local_needs"], "element", elements, count),
-        balance_needs=_needs(document["balance_needs"], "area", areas, count),
-        steps=steps.table(bids, resources),
-        storage=storage.table(bids, resources),
-        shifts=shifts.table(bids, resources, _numbers(document["paths"]), terms),
+        trunks=_trunks(document, count),
+        envelopes=Envelopes(
+            ids=_ids(document["envelopes"]),
+            place=_references(document["envelopes"], "place", document["places"]),
+            max_import_kw=_series(document["envelopes"], "max_import_kw", count),
+            scheduled_import_kw=_series(document["envelopes"], "scheduled_import_kw", count),
+        ),
+        products=Products(
+            ids=_ids(products),
+            sign=frozen_floats(DIRECTION_SIGN[item["direction"]] for item in products),
+            sustained_h=_floats(products, "sustained_h"),
+        ),
+        local_needs=_needs(document["local_needs"], count, lambda n: elements[n["element"]]),
+        balance_needs=_needs(document["balance_needs"], count, lambda n: areas[n["area"]]),
+        place_needs=_needs(document["place_needs"], count, lambda n: places[n["place"]]),
+        capacity_needs=_needs(
+            document["capacity_needs"],
+            count,
+            lambda n: _numbers(products)[n["product"]] * len(areas) + areas[n["area"]],
+        ),
+        books=_books(document),
         canonical=canonical_bytes(document),
     )
 
@@ -304,20 +356,52 @@ def _elements(
         branch=frozen_ints(numbers[e["branch"]] if "branch" in e else -1 for e in entities),
         published_kw_per_kw=published,
         rating_kw=_floats(entities, "rating_kw"),
+        flow_cost_jpy_per_kwh=_floats(entities, "flow_cost_jpy_per_kwh"),
         base_flow_kw=_series(entities, "base_flow_kw", count),
     )
 
 
 def _needs(
-    entities: list[dict[str, Any]], where: str, numbers: dict[str, int], count: int
+    entities: list[dict[str, Any]], count: int, where: Callable[[dict[str, Any]], int]
 ) -> Needs:
-    return Needs(
-        ids=_ids(entities),
-        where=frozen_ints(numbers[entity[where]] for entity in entities),
-        sign=frozen_floats(
-            DIRECTION_SIGN[entity["direction"]] if "direction" in entity else entity["sign"]
-            for entity in entities
-        ),
-        need_kw=_series(entities, "need_kw", count),
-        cap_jpy_per_kwh=_series(entities, "cap_jpy_per_kwh", count),
+    return needs.table(entities, frozen_ints(where(need) for need in entities), count)
+
+
+def _trunks(document: dict[str, Any], count: int) -> Trunks:
+    paths = _numbers(document["paths"])
+    members = [
+        (row, paths[name])
+        for row, trunk in enumerate(document["trunks"])
+        for name in trunk["paths"]
+    ]
+    return Trunks(
+        ids=_ids(document["trunks"]),
+        path_trunk=frozen_ints(row for row, _ in members),
+        path=frozen_ints(path for _, path in members),
+        capacity_gb=_series(document["trunks"], "capacity_gb", count),
     )
+
+
+def _books(document: dict[str, Any]) -> dict[str, Any]:
+    """Return the table of each bid form."""
+    bids = document["bids"]
+    terms = Terms(
+        interval_count=document["interval_count"],
+        interval_h=document["interval_h"],
+        resources=_by_id(document["resources"]),
+        paths=_by_id(document["paths"]),
+        places=_by_id(document["places"]),
+        products=_by_id(document["products"]),
+        compute_offers={bid["id"]: bid for bid in bids if bid["form"] == "COMPUTE_OFFER"},
+    )
+    numbers = Numbers(
+        terms=terms,
+        resources=_numbers(document["resources"]),
+        paths=_numbers(document["paths"]),
+        places=_numbers(document["places"]),
+        products=_numbers(document["products"]),
+    )
+    return {
+        name: form.table([bid for bid in bids if bid["form"] == name], numbers)
+        for name, form in FORMS.items()
+    }

@@ -26,6 +26,7 @@ from market.core.offers.terms import (
     FloatArray,
     IntArray,
     Leg,
+    Numbers,
     Own,
     Terms,
     Use,
@@ -143,8 +144,6 @@ class ShiftTable:
     destination_number: IntArray
     """Position within the bid's list of destinations, eligible or not, (D,)."""
     ratio: FloatArray
-    price_jpy_per_gb: FloatArray
-    """Tariff of each destination's path, (D,). [JPY/GB]"""
     offer_pair: IntArray
     offer_pair_t: IntArray
     placed_pair: IntArray
@@ -154,28 +153,23 @@ class ShiftTable:
     link_pair_t: IntArray
 
 
-def table(
-    bids: list[dict[str, Any]],
-    resources: dict[str, int],
-    paths: dict[str, int],
-    terms: Terms,
-) -> ShiftTable:
+def table(bids: list[dict[str, Any]], numbers: Numbers) -> ShiftTable:
     """Return the arrays of canonical shift bids, forbidden movements left out."""
-    chosen = [bid for bid in bids if bid["form"] == "SHIFT"]
-    offers = [(number, offer) for number, bid in enumerate(chosen) for offer in bid["offers"]]
+    terms = numbers.terms
+    offers = [(number, offer) for number, bid in enumerate(bids) for offer in bid["offers"]]
     allowed = [
         (number, position, destination)
-        for number, bid in enumerate(chosen)
+        for number, bid in enumerate(bids)
         for position, destination in enumerate(bid["destinations"])
         if is_eligible(
             bid, terms.resources[destination["resource"]], terms.paths[destination["path"]]
         )
     ]
     first_t = frozen_ints(
-        min((offer["first_t"] for offer in bid["offers"]), default=0) for bid in chosen
+        min((offer["first_t"] for offer in bid["offers"]), default=0) for bid in bids
     )
     last_t = frozen_ints(
-        max((offer["last_t"] for offer in bid["offers"]), default=-1) for bid in chosen
+        max((offer["last_t"] for offer in bid["offers"]), default=-1) for bid in bids
     )
     offer_first_t = frozen_ints(offer["first_t"] for _, offer in offers)
     offer_last_t = frozen_ints(offer["last_t"] for _, offer in offers)
@@ -184,11 +178,11 @@ def table(
     placed_pair, placed_pair_t = ramp(first_t[destination_bid], last_t[destination_bid])
     link_pair, link_pair_t = ramp(first_t, last_t)
     return ShiftTable(
-        ids=tuple(bid["id"] for bid in chosen),
-        resource=frozen_ints(resources[bid["resource"]] for bid in chosen),
-        change_cost_jpy_per_kw=frozen_floats(bid["change_cost_jpy_per_kw"] for bid in chosen),
-        gb_per_kw=frozen_floats(bid["gb_per_kw"] for bid in chosen),
-        gb_per_kwh=frozen_floats(bid["gb_per_kwh"] for bid in chosen),
+        ids=tuple(bid["id"] for bid in bids),
+        resource=frozen_ints(numbers.resources[bid["resource"]] for bid in bids),
+        change_cost_jpy_per_kw=frozen_floats(bid["change_cost_jpy_per_kw"] for bid in bids),
+        gb_per_kw=frozen_floats(bid["gb_per_kw"] for bid in bids),
+        gb_per_kwh=frozen_floats(bid["gb_per_kwh"] for bid in bids),
         first_t=first_t,
         last_t=last_t,
         offer_bid=frozen_ints(number for number, _ in offers),
@@ -197,13 +191,12 @@ def table(
         quantity_kw=frozen_floats(offer["quantity_kw"] for _, offer in offers),
         ask_jpy_per_kwh=frozen_floats(offer["ask_jpy_per_kwh"] for _, offer in offers),
         destination_bid=destination_bid,
-        destination_resource=frozen_ints(resources[item["resource"]] for _, _, item in allowed),
-        destination_path=frozen_ints(paths[item["path"]] for _, _, item in allowed),
+        destination_resource=frozen_ints(
+            numbers.resources[item["resource"]] for _, _, item in allowed
+        ),
+        destination_path=frozen_ints(numbers.paths[item["path"]] for _, _, item in allowed),
         destination_number=frozen_ints(position for _, position, _ in allowed),
         ratio=frozen_floats(item["ratio"] for _, _, item in allowed),
-        price_jpy_per_gb=frozen_floats(
-            terms.paths[item["path"]]["price_jpy_per_gb"] for _, _, item in allowed
-        ),
         offer_pair=offer_pair,
         offer_pair_t=offer_pair_t,
         placed_pair=placed_pair,
@@ -240,7 +233,6 @@ def columns(shift: ShiftTable, *, interval_h: float, interval_count: int) -> Col
     n = offers + placed + len(counted)
     path = shift.destination_path[shift.placed_pair] * interval_count + t
     running_gb = interval_h * shift.gb_per_kwh[bid]
-    tariff = shift.price_jpy_per_gb[shift.placed_pair]
     changed = bid[counted]
     offer_bid = shift.offer_bid[shift.offer_pair]
     upper_kw = _offered_kw(shift, interval_count)[bid, t]
@@ -253,8 +245,8 @@ def columns(shift: ShiftTable, *, interval_h: float, interval_count: int) -> Col
         cost_jpy=np.concatenate(
             [
                 interval_h * shift.ask_jpy_per_kwh[shift.offer_pair],
-                tariff * running_gb,
-                shift.change_cost_jpy_per_kw[changed] + tariff[counted] * shift.gb_per_kw[changed],
+                np.zeros(placed),
+                shift.change_cost_jpy_per_kw[changed],
             ]
         ),
         is_shared=np.arange(n) < offers + placed,

@@ -6,6 +6,7 @@ not fall along a curve, so cheaper steps fill first without any further constrai
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -17,6 +18,7 @@ from market.core.offers.terms import (
     FloatArray,
     IntArray,
     Leg,
+    Numbers,
     Terms,
     family_slices,
     frozen_floats,
@@ -46,7 +48,7 @@ def curves_parse(reader: Reader, terms: Terms) -> list[dict[str, Any]]:
     curves = sorted(
         (_curve(item, terms) for item in reader.items()), key=lambda curve: int(curve["first_t"])
     )
-    for before, after in zip(curves, curves[1:], strict=False):
+    for before, after in itertools.pairwise(curves):
         if after["first_t"] <= before["last_t"]:
             reader.refuse("must have one curve per half hour at most")
     return curves
@@ -93,12 +95,11 @@ class StepTable:
         return self.bid[self.pair_step]
 
 
-def table(bids: list[dict[str, Any]], resources: dict[str, int]) -> StepTable:
+def table(bids: list[dict[str, Any]], numbers: Numbers) -> StepTable:
     """Return the arrays of canonical step bids."""
-    chosen = [bid for bid in bids if bid["form"] == "STEPS"]
     rows = [
         (number, curve["first_t"], curve["last_t"], step["quantity_kw"], step["ask_jpy_per_kwh"])
-        for number, bid in enumerate(chosen)
+        for number, bid in enumerate(bids)
         for curve in bid["curves"]
         for step in curve["steps"]
     ]
@@ -106,9 +107,9 @@ def table(bids: list[dict[str, Any]], resources: dict[str, int]) -> StepTable:
     last_t = frozen_ints(row[2] for row in rows)
     pair_step, pair_t = ramp(first_t, last_t)
     return StepTable(
-        ids=tuple(bid["id"] for bid in chosen),
-        resource=frozen_ints(resources[bid["resource"]] for bid in chosen),
-        sign=frozen_floats(DIRECTION_SIGN[bid["direction"]] for bid in chosen),
+        ids=tuple(bid["id"] for bid in bids),
+        resource=frozen_ints(numbers.resources[bid["resource"]] for bid in bids),
+        sign=frozen_floats(DIRECTION_SIGN[bid["direction"]] for bid in bids),
         bid=frozen_ints(row[0] for row in rows),
         first_t=first_t,
         last_t=last_t,

@@ -26,6 +26,7 @@ from market.core.offers.terms import (
     FloatArray,
     IntArray,
     Leg,
+    Numbers,
     Own,
     Terms,
     family_slices,
@@ -121,19 +122,18 @@ class StorageTable:
     pair_t: IntArray
 
 
-def table(bids: list[dict[str, Any]], resources: dict[str, int]) -> StorageTable:
+def table(bids: list[dict[str, Any]], numbers: Numbers) -> StorageTable:
     """Return the arrays of canonical storage bids."""
-    chosen = [bid for bid in bids if bid["form"] == "STORAGE"]
-    first_t = frozen_ints(bid["first_t"] for bid in chosen)
-    last_t = frozen_ints(bid["last_t"] for bid in chosen)
+    first_t = frozen_ints(bid["first_t"] for bid in bids)
+    last_t = frozen_ints(bid["last_t"] for bid in bids)
     pair_bid, pair_t = ramp(first_t, last_t)
 
     def floats(name: str) -> FloatArray:
-        return frozen_floats(bid[name] for bid in chosen)
+        return frozen_floats(bid[name] for bid in bids)
 
     return StorageTable(
-        ids=tuple(bid["id"] for bid in chosen),
-        resource=frozen_ints(resources[bid["resource"]] for bid in chosen),
+        ids=tuple(bid["id"] for bid in bids),
+        resource=frozen_ints(numbers.resources[bid["resource"]] for bid in bids),
         first_t=first_t,
         last_t=last_t,
         charge_limit_kw=floats("charge_limit_kw"),
@@ -147,7 +147,7 @@ def table(bids: list[dict[str, Any]], resources: dict[str, int]) -> StorageTable
         standing_loss_ratio=floats("standing_loss_ratio"),
         wear_jpy_per_kwh=floats("wear_jpy_per_kwh"),
         cycles_max=frozen_floats(
-            np.inf if bid["cycles_max"] is None else bid["cycles_max"] for bid in chosen
+            np.inf if bid["cycles_max"] is None else bid["cycles_max"] for bid in bids
         ),
         pair_bid=pair_bid,
         pair_t=pair_t,

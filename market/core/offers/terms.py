@@ -136,7 +136,7 @@ class Columns:
     lower_kw, upper_kw
         Bounds, finite, (n,). [kW, or kWh for stored energy]
     cost_jpy
-        Cost of one unit, (n,). [JPY/kW or JPY/kWh]
+        Cost of one unit as bid, (n,); tariffs of paths not included. [JPY/kW or JPY/kWh]
     legs
         What is sold of which resource.
     traffic_gb
@@ -221,3 +221,14 @@ def incidence(
         return sp.csr_array(shape)
     row, column, coefficient = (np.concatenate(part) for part in zip(*terms, strict=True))
     return sp.csr_array((coefficient, (row, column)), shape=shape)
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """Row numbers by id of what bids refer to, and the terms they were read with."""
+
+    terms: Terms
+    resources: Mapping[str, int]
+    paths: Mapping[str, int]
+    places: Mapping[str, int]
+    products: Mapping[str, int]

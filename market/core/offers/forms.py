@@ -1,0 +1,41 @@
+"""All bid forms: how each is read, tabled and turned into columns. A new form is one line here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from market.core.offers import shifts, steps, storage
+from market.core.offers.terms import Columns, Numbers, Terms
+from market.core.reading import Reader
+
+
+@dataclass(frozen=True)
+class Form:
+    """One bid form.
+
+    Parameters
+    ----------
+    parse
+        Reads and checks a bid; returns its canonical content.
+    table
+        Arrays of all canonical bids of the form, given row numbers of what they refer to.
+    columns
+        Columns of a table, given interval_h and interval_count.
+    """
+
+    parse: Callable[[Reader, Terms], dict[str, Any]]
+    table: Callable[[list[dict[str, Any]], Numbers], Any]
+    columns: Callable[[Any, float, int], Columns]
+
+
+FORMS: Final[Mapping[str, Form]] = {
+    "STEPS": Form(steps.parse, steps.table, lambda t, h, _: steps.columns(t, interval_h=h)),
+    "STORAGE": Form(storage.parse, storage.table, lambda t, h, _: storage.columns(t, interval_h=h)),
+    "SHIFT": Form(
+        shifts.parse,
+        shifts.table,
+        lambda t, h, count: shifts.columns(t, interval_h=h, interval_count=count),
+    ),
+}

@@ -1,0 +1,15 @@
+"""The audit's own reading of each bid form: one module and one line per form."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from market.core.audit.block import Block, Market
+from market.core.audit.forms import shift, steps, storage
+
+FORMS: Final[Mapping[str, Callable[[Mapping[str, Any], Market], Block]]] = {
+    "STEPS": steps.block,
+    "STORAGE": storage.block,
+    "SHIFT": shift.block,
+}

@@ -1,0 +1,197 @@
+"""Computing: who may be placed where, what a row says, and the two-site table with its money."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from market.core.errors import InvalidSnapshot
+from market.core.offers import compute
+from market.core.offers.terms import Numbers, Terms
+from market.core.reading import Reader
+
+COUNT = 3
+RESOURCES: dict[str, dict[str, Any]] = {
+    "here": {"place": "A", "labels": ["country:JP"], "hardware": ["GPU"]},
+    "there": {"place": "B", "labels": ["country:JP", "private"], "hardware": ["CPU", "GPU"]},
+    "away": {"place": "C", "labels": [], "hardware": ["GPU"]},
+}
+PATHS: dict[str, dict[str, Any]] = {
+    "ab": {"from_place": "A", "to_place": "B", "latency_ms": 5.0, "price_jpy_per_gb": 1.0},
+    "ab2": {"from_place": "A", "to_place": "B", "latency_ms": 9.0, "price_jpy_per_gb": 0.5},
+    "ba": {"from_place": "B", "to_place": "A", "latency_ms": 5.0, "price_jpy_per_gb": 1.0},
+}
+
+
+def _terms(offers: list[dict[str, Any]] | None = None) -> Terms:
+    return Terms(
+        interval_count=COUNT,
+        interval_h=0.5,
+        resources=RESOURCES,
+        paths=PATHS,
+        places={name: {"id": name} for name in "ABC"},
+        compute_offers={offer["id"]: offer for offer in offers or []},
+    )
+
+
+def _offer(name: str, resource: str, **parts: Any) -> dict[str, Any]:
+    return {
+        "id": name,
+        "form": "COMPUTE_OFFER",
+        "resource": resource,
+        "hardware": "GPU",
+        "capacity_kw": 100.0,
+        "ask_jpy_per_kwh": 2.0,
+        "pue_ratio": 1.5,
+    } | parts
+
+
+def _request(name: str = "r", place: str = "A", **parts: Any) -> dict[str, Any]:
+    return {
+        "id": name,
+        "form": "COMPUTE_REQUEST",
+        "place": place,
+        "first_t": 0,
+        "last_t": 0,
+        "quantity_kw": 10.0,
+        "value_jpy_per_kwh": 300.0,
+    } | parts
+
+
+OFFERS = [_offer("oa", "here"), _offer("ob", "there"), _offer("oc", "away")]
+
+
+def _requests(*bids: dict[str, Any], offers: list[dict[str, Any]] | None = None) -> Any:
+    """Return the table of requests; offers are read first, in order of id."""
+    found = [compute.parse_offer(_reader(offer), _terms()) for offer in offers or OFFERS]
+    terms = _terms(found)
+    numbers = Numbers(
+        terms=terms,
+        resources={name: number for number, name in enumerate(RESOURCES)},
+        paths={name: number for number, name in enumerate(PATHS)},
+        places={"A": 0, "B": 1, "C": 2},
+        products={},
+    )
+    read = [compute.parse_request(_reader(bid), terms) for bid in bids]
+    return compute.request_table(read, numbers), compute.offer_table(found, numbers)
+
+
+def _reader(bid: dict[str, Any]) -> Reader:
+    return Reader(bid, "bids[0]", InvalidSnapshot)
+
+
+def _links(**parts: Any) -> list[tuple[int, int]]:
+    """Return (offer, path) of every column a request from A would have; −1 is its own place."""
+    requests, _ = _requests(_request(**parts))
+    return list(zip(requests.link_offer.tolist(), requests.link_path.tolist(), strict=True))
+
+
+def test_a_request_runs_at_its_place_and_wherever_a_path_leads() -> None:
+    # A has an offer of its own; to B lead two paths, to C none.
+    assert _links() == [(0, -1), (1, 0), (1, 1)]
+
+
+@pytest.mark.parametrize(
+    ("parts", "links"),
+    [
+        ({"labels_required": ["private"]}, [(1, 0), (1, 1)]),
+        ({"labels_required": ["country:JP", "private"]}, [(1, 0), (1, 1)]),
+        ({"labels_required": ["country:FR"]}, []),
+        ({"hardware": "CPU"}, []),
+        ({"hardware": "GPU"}, [(0, -1), (1, 0), (1, 1)]),
+        ({"latency_max_ms": 5.0}, [(0, -1), (1, 0)]),
+        ({"latency_max_ms": 4.9}, [(0, -1)]),
+        ({"place": "B"}, [(0, 2), (1, -1)]),
+        ({"place": "C"}, [(2, -1)]),
+    ],
+)
+def test_a_forbidden_placement_has_no_column(
+    parts: dict[str, Any], links: list[tuple[int, int]]
+) -> None:
+    requests, _ = _requests(_request(**parts))
+    assert _links(**parts) == links
+    columns = compute.request_columns(requests, interval_h=0.5, interval_count=COUNT)
+    assert columns.count == len(links)
+    assert len(columns.own["asked"].rhs) == (1 if links else 0)
+
+
+def test_a_request_uses_what_it_says_of_offers_paths_and_its_quantity() -> None:
+    requests, _ = _requests(
+        _request(first_t=1, last_t=2, quantity_kw=[0.0, 10.0, 20.0], gb_per_kwh=4.0)
+    )
+    columns = compute.request_columns(requests, interval_h=0.5, interval_count=COUNT)
+    # Placements oa at home, ob by ab, ob by ab2, each in half hours 1 and 2.
+    assert columns.upper_kw.tolist() == [10.0, 20.0] * 3
+    assert columns.cost_jpy.tolist() == [-150.0] * 6  # 0.5 h × 300
+    assert columns.compute_kw.row.tolist() == [1, 2, 4, 5, 4, 5]
+    assert columns.compute_kw.amount.tolist() == [1.0] * 6
+    # The placement at home carries nothing: paths ab and ab2 are rows 0 … 2 and 3 … 5.
+    assert columns.traffic_gb.row.tolist() == [1, 2, 4, 5]
+    assert columns.traffic_gb.column.tolist() == [2, 3, 4, 5]
+    assert columns.traffic_gb.amount.tolist() == [2.0] * 4  # 0.5 h × 4 GB/kWh
+    asked = columns.own["asked"]
+    assert asked.rhs.tolist() == [10.0, 20.0]
+    assert asked.bid.tolist() == [0, 0]
+    assert (asked.matrix @ np.array([1.0, 2.0, 4.0, 8.0, 16.0, 32.0])).tolist() == [21.0, 42.0]
+
+
+def test_an_offer_draws_its_power_and_provides_what_it_runs() -> None:
+    _, offers = _requests(_request())
+    columns = compute.offer_columns(offers, interval_h=0.5)
+    assert columns.upper_kw.tolist() == [100.0] * 9
+    assert columns.cost_jpy.tolist() == [1.0] * 9  # 0.5 h × 2
+    assert columns.compute_kw.row.tolist() == list(range(9))
+    assert columns.compute_kw.amount.tolist() == [-1.0] * 9
+    (leg,) = columns.legs
+    assert (leg.name, leg.direction, leg.is_energy) == ("COMPUTE", "DOWN", True)
+    assert leg.kw_per_unit.tolist() == [1.5] * 9
+    assert leg.resource.tolist() == [0, 0, 0, 1, 1, 1, 2, 2, 2]
+    assert leg.t.tolist() == [0, 1, 2] * 3
+
+
+def test_a_single_quantity_stands_for_the_window() -> None:
+    found = compute.parse_request(_reader(_request(first_t=1, last_t=1)), _terms())
+    assert found["quantity_kw"] == [0.0, 10.0, 0.0]
+
+
+@pytest.mark.parametrize(
+    ("parts", "field"),
+    [
+        ({"place": "Z"}, "place"),
+        ({"quantity_kw": [10.0, 1.0, 0.0]}, "quantity_kw[1]"),
+        ({"quantity_kw": [10.0, 0.0]}, "quantity_kw"),
+        ({"quantity_kw": float("nan")}, "quantity_kw"),
+        ({"quantity_kw": -1.0}, "quantity_kw"),
+        ({"value_jpy_per_kwh": -1.0}, "value_jpy_per_kwh"),
+        ({"value_jpy_per_kwh": float("inf")}, "value_jpy_per_kwh"),
+        ({"last_t": 3}, "last_t"),
+        ({"labels_required": ["a", "a"]}, "labels_required"),
+        ({"latency_max_ms": -1.0}, "latency_max_ms"),
+        ({"gb_per_kwh": -1.0}, "gb_per_kwh"),
+        ({"resource": "here"}, "resource"),
+    ],
+)
+def test_a_request_that_cannot_be_is_refused(parts: dict[str, Any], field: str) -> None:
+    with pytest.raises(InvalidSnapshot) as refusal:
+        compute.parse_request(_reader(_request(**parts)), _terms())
+    assert refusal.value.field == f"bids[0].{field}"
+
+
+@pytest.mark.parametrize(
+    ("parts", "field"),
+    [
+        ({"resource": "none"}, "resource"),
+        ({"hardware": "CPU"}, "hardware"),
+        ({"pue_ratio": 0.99}, "pue_ratio"),
+        ({"pue_ratio": float("nan")}, "pue_ratio"),
+        ({"capacity_kw": -1.0}, "capacity_kw"),
+        ({"capacity_kw": [1.0]}, "capacity_kw"),
+        ({"ask_jpy_per_kwh": float("inf")}, "ask_jpy_per_kwh"),
+    ],
+)
+def test_an_offer_that_cannot_be_is_refused(parts: dict[str, Any], field: str) -> None:
+    with pytest.raises(InvalidSnapshot) as refusal:
+        compute.parse_offer(_reader(_offer("o", "here") | parts), _terms())
+    assert refusal.value.field == f"bids[0].{field}"

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from market.core.offers import shifts, steps, storage
+from market.core.offers import compute, shifts, steps, storage
 from market.core.offers.terms import Columns, Numbers, Terms
 from market.core.reading import Reader
 
@@ -37,5 +37,15 @@ FORMS: Final[Mapping[str, Form]] = {
         shifts.parse,
         shifts.table,
         lambda t, h, count: shifts.columns(t, interval_h=h, interval_count=count),
+    ),
+    "COMPUTE_OFFER": Form(
+        compute.parse_offer,
+        compute.offer_table,
+        lambda t, h, _: compute.offer_columns(t, interval_h=h),
+    ),
+    "COMPUTE_REQUEST": Form(
+        compute.parse_request,
+        compute.request_table,
+        lambda t, h, count: compute.request_columns(t, interval_h=h, interval_count=count),
     ),
 }

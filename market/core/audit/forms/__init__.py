@@ -6,10 +6,12 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from market.core.audit.block import Block, Market
-from market.core.audit.forms import shift, steps, storage
+from market.core.audit.forms import compute, shift, steps, storage
 
 FORMS: Final[Mapping[str, Callable[[Mapping[str, Any], Market], Block]]] = {
     "STEPS": steps.block,
     "STORAGE": storage.block,
     "SHIFT": shift.block,
+    "COMPUTE_OFFER": compute.offer_block,
+    "COMPUTE_REQUEST": compute.request_block,
 }

@@ -11,6 +11,10 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from market.core.audit.block import Block, JointRows, Market
+from market.core.audit.forms import block
 
-JOINT: Final[Mapping[str, Callable[[Market, Mapping[str, Block]], JointRows]]] = {}
+JOINT: Final[Mapping[str, Callable[[Market, Mapping[str, Block]], JointRows]]] = {
+    "group": block.groups,
+    "link": block.links,
+}
 """Name of a family of joint rows → its rows, of the market and all blocks by bid id."""

@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from market.core.audit.block import Block, Market
-from market.core.audit.forms import compute, shift, steps, storage
+from market.core.audit.forms import block, compute, shift, steps, storage
 
 FORMS: Final[Mapping[str, Callable[[Mapping[str, Any], Market], Block]]] = {
+    "BLOCK": block.block,
     "STEPS": steps.block,
     "STORAGE": storage.block,
     "SHIFT": shift.block,

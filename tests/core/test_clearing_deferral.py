@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import random
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy.optimize import linprog
 
 from market.core.errors import InvalidSnapshot
@@ -173,30 +174,33 @@ def _transfer_form_jpy(bid: dict[str, Any], price: Any, count: int) -> float:
     return -float(solved.fun)
 
 
-@pytest.mark.parametrize("seed", range(12))
-def test_the_bound_on_the_backlog_is_the_deadline_of_each_arrival(seed: int) -> None:
-    dice = random.Random(seed)
-    count = 12
-    first = dice.randrange(3)
-    last = dice.randrange(8, count)
+@st.composite
+def deferrals(draw: st.DrawFn, count: int) -> dict[str, Any]:
+    """Draw a bid over most of a horizon, with idle half hours and tight services among them."""
+    first, last = draw(st.integers(0, 2)), draw(st.integers(count - 4, count - 1))
     length = last - first + 1
-    arriving_kw = [dice.choice([0.0, 50.0, 120.0, 333.3]) for _ in range(length)]
-    bid = parsed(
-        defer(
-            first_t=first,
-            last_t=last,
-            arriving_kw=arriving_kw,
-            service_limit_kw=[kw + dice.choice([0.0, 100.0, 500.0]) for kw in arriving_kw],
-            rebound_limit_kw=dice.choice([80.0, 200.0, 1000.0]),
-            slack_count=dice.randint(1, 5),
-            extra_work_ratio=dice.choice([0.0, 0.1, 0.4]),
-            ask_jpy_per_kwh=dice.choice([0.0, 3.0, 10.0]),
-        ),
-        count,
+    series = st.lists(st.sampled_from([0.0, 50.0, 120.0, 333.3]), min_size=length, max_size=length)
+    arriving_kw, spare_kw = draw(series), draw(series)
+    return defer(
+        first_t=first,
+        last_t=last,
+        arriving_kw=arriving_kw,
+        service_limit_kw=[kw + spare for kw, spare in zip(arriving_kw, spare_kw, strict=True)],
+        rebound_limit_kw=draw(st.sampled_from([80.0, 200.0, 1000.0])),
+        slack_count=draw(st.integers(1, 5)),
+        extra_work_ratio=draw(st.sampled_from([0.0, 0.1, 0.4])),
+        ask_jpy_per_kwh=draw(st.sampled_from([0.0, 3.0, 10.0])),
     )
-    price = np.array([dice.uniform(-5, 60) for _ in range(count)])
-    earned_jpy = _backlog_form_jpy(bid, price, count)
-    assert earned_jpy == pytest.approx(_transfer_form_jpy(bid, price, count), rel=1e-9, abs=1e-9)
+
+
+@settings(max_examples=25, deadline=None)
+@given(deferrals(12), st.lists(st.integers(-500, 6000), min_size=12, max_size=12))
+def test_the_bound_on_the_backlog_is_the_deadline_of_each_arrival(
+    bid: dict[str, Any], sen_per_kwh: list[int]
+) -> None:
+    bid, price = parsed(bid, 12), np.array(sen_per_kwh) / 100
+    earned_jpy = _backlog_form_jpy(bid, price, 12)
+    assert earned_jpy == pytest.approx(_transfer_form_jpy(bid, price, 12), rel=1e-9, abs=1e-9)
     assert earned_jpy >= 0
 
 

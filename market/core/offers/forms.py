@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from market.core.offers import compute, shifts, steps, storage
+from market.core.offers import compute, deferral, portfolios, renewables, shifts, steps, storage
 from market.core.offers.terms import Columns, Numbers, Terms
 from market.core.reading import Reader
 
@@ -47,5 +47,14 @@ FORMS: Final[Mapping[str, Form]] = {
         compute.parse_request,
         compute.request_table,
         lambda t, h, count: compute.request_columns(t, interval_h=h, interval_count=count),
+    ),
+    "DEFERRAL": Form(
+        deferral.parse, deferral.table, lambda t, h, _: deferral.columns(t, interval_h=h)
+    ),
+    "RENEWABLE": Form(
+        renewables.parse, renewables.table, lambda t, h, _: renewables.columns(t, interval_h=h)
+    ),
+    "PORTFOLIO": Form(
+        portfolios.parse, portfolios.table, lambda t, h, _: portfolios.columns(t, interval_h=h)
     ),
 }

@@ -6,7 +6,16 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from market.core.audit.block import Block, Market
-from market.core.audit.forms import block, compute, shift, steps, storage
+from market.core.audit.forms import (
+    block,
+    compute,
+    deferral,
+    portfolio,
+    renewable,
+    shift,
+    steps,
+    storage,
+)
 
 FORMS: Final[Mapping[str, Callable[[Mapping[str, Any], Market], Block]]] = {
     "BLOCK": block.block,
@@ -15,4 +24,7 @@ FORMS: Final[Mapping[str, Callable[[Mapping[str, Any], Market], Block]]] = {
     "SHIFT": shift.block,
     "COMPUTE_OFFER": compute.offer_block,
     "COMPUTE_REQUEST": compute.request_block,
+    "DEFERRAL": deferral.block,
+    "RENEWABLE": renewable.block,
+    "PORTFOLIO": portfolio.block,
 }

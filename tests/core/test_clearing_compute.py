@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from market.core.audit.block import Market
+from market.core.audit.forms import FORMS
 from market.core.errors import InvalidSnapshot
 from market.core.offers import compute
 from market.core.offers.terms import Numbers, Terms
@@ -195,3 +197,154 @@ def test_an_offer_that_cannot_be_is_refused(parts: dict[str, Any], field: str) -
     with pytest.raises(InvalidSnapshot) as refusal:
         compute.parse_offer(_reader(_offer("o", "here") | parts), _terms())
     assert refusal.value.field == f"bids[0].{field}"
+
+
+def _seeded(seed: int) -> dict[str, Any]:
+    """Return the snapshot of a random compute market of three places."""
+    dice = np.random.default_rng(seed)  # noqa: TID251 - seeded
+    labels = ["country:JP", "private"]
+
+    def some(names: list[str]) -> list[str]:
+        return [name for name in names if dice.random() < 0.6]
+
+    resources = [
+        {
+            "id": f"site-{n}",
+            "place": "ABC"[n % 3],
+            "labels": some(labels),
+            "hardware": ["CPU", "GPU"],
+        }
+        for n in range(5)
+    ]
+    paths = [
+        {"id": f"p{n}", "from_place": start, "to_place": end, "latency_ms": float(dice.integers(9))}
+        for n, (start, end) in enumerate(["AB", "BA", "AB", "CA", "BC", "AA"])
+    ]
+    offers = [
+        {
+            "id": f"o{n}",
+            "form": "COMPUTE_OFFER",
+            "resource": f"site-{n}",
+            "hardware": "CPU" if dice.random() < 0.3 else "GPU",
+            "capacity_kw": [float(kw) for kw in dice.integers(0, 9, COUNT)],
+            "ask_jpy_per_kwh": float(dice.integers(-2, 5)),
+            "pue_ratio": 1.0 + float(dice.random()),
+        }
+        for n in range(5)
+    ]
+    requests = []
+    for n in range(6):
+        first_t = int(dice.integers(COUNT))
+        last_t = int(dice.integers(first_t, COUNT))
+        asked_kw = float(dice.integers(1, 9))
+        request = _request(
+            f"r{n}",
+            "ABC"[int(dice.integers(3))],
+            first_t=first_t,
+            last_t=last_t,
+            quantity_kw=[asked_kw if first_t <= t <= last_t else 0.0 for t in range(COUNT)],
+            labels_required=some(labels)[:1],
+            gb_per_kwh=float(dice.integers(3)),
+        )
+        requests.append(request | ({"hardware": "GPU"} if n % 2 else {"latency_max_ms": 5.0}))
+    return {
+        "interval_h": 0.5,
+        "interval_count": COUNT,
+        "places": [{"id": name, "loss_ratio": 0.0} for name in "ABC"],
+        "resources": resources,
+        "paths": paths,
+        "bids": [*offers, *requests],
+    }
+
+
+def _model_of(snapshot: dict[str, Any]) -> dict[str, set[tuple[Any, ...]]]:
+    """Return what the model's columns say, entry by entry, by bid id."""
+    by_id = {kind: {item["id"]: item for item in snapshot[kind]} for kind in ("resources", "paths")}
+    bids = snapshot["bids"]
+    terms = Terms(
+        interval_count=COUNT,
+        interval_h=0.5,
+        resources=by_id["resources"],
+        paths=by_id["paths"],
+        places={item["id"]: item for item in snapshot["places"]},
+        compute_offers={bid["id"]: bid for bid in bids if bid["form"] == "COMPUTE_OFFER"},
+    )
+    numbers = Numbers(
+        terms=terms,
+        resources={name: number for number, name in enumerate(terms.resources)},
+        paths={name: number for number, name in enumerate(terms.paths)},
+        places={name: number for number, name in enumerate(terms.places)},
+        products={},
+    )
+    requests = compute.request_columns(
+        compute.request_table(bids, numbers), interval_h=0.5, interval_count=COUNT
+    )
+    offers = compute.offer_columns(compute.offer_table(bids, numbers), interval_h=0.5)
+    found: dict[str, set[tuple[Any, ...]]] = {
+        name: set() for name in ("bounds", "gb", "kw", "rows")
+    }
+    for part in (requests, offers):
+        start = np.searchsorted(part.bid, np.arange(len(part.ids)))
+        name = [part.ids[bid] for bid in part.bid]
+        column = np.arange(part.count) - start[part.bid]
+        found["bounds"] |= set(
+            zip(name, column.tolist(), part.upper_kw.tolist(), part.cost_jpy.tolist(), strict=True)
+        )
+        for kind, use, where in (
+            ("gb", part.traffic_gb, list(terms.paths)),
+            ("kw", part.compute_kw, list(terms.compute_offers)),
+        ):
+            found[kind] |= {
+                (name[c], int(column[c]), where[row // COUNT], int(row % COUNT), float(amount))
+                for row, c, amount in zip(use.row, use.column, use.amount, strict=True)
+            }
+    asked = requests.own["asked"]
+    row_start = np.searchsorted(asked.bid, np.arange(len(requests.ids)))
+    entries = asked.matrix.tocoo()
+    start = np.searchsorted(requests.bid, np.arange(len(requests.ids)))
+    for row, c in zip(entries.row, entries.col, strict=True):
+        bid = asked.bid[row]
+        found["rows"].add(
+            (
+                requests.ids[bid],
+                int(row - row_start[bid]),
+                int(c - start[bid]),
+                float(asked.rhs[row]),
+            )
+        )
+    return found
+
+
+def _audit_of(snapshot: dict[str, Any]) -> dict[str, set[tuple[Any, ...]]]:
+    """Return the same, as the audit reads it."""
+    market = Market(snapshot)
+    found: dict[str, set[tuple[Any, ...]]] = {
+        name: set() for name in ("bounds", "gb", "kw", "rows")
+    }
+    for bid in snapshot["bids"]:
+        block = FORMS[bid["form"]](bid, market)
+        ((_, family),) = block.families.items()
+        for column, bounds in enumerate(zip(family.upper, family.cost_jpy, strict=True)):
+            found["bounds"].add((bid["id"], column, *map(float, bounds)))
+        for kind, uses in (("gb", block.traffic), ("kw", block.compute)):
+            for use in uses:
+                found[kind] |= {
+                    (bid["id"], int(column), use.where, int(t), float(use.amount))
+                    for column, t in zip(use.column, use.t, strict=True)
+                    if use.amount
+                }
+        for rows in block.rows.values():
+            (term,) = rows.terms
+            found["rows"] |= {
+                (bid["id"], int(row), int(column), float(rows.rhs[row]))
+                for row, column in zip(term.row, term.column, strict=True)
+            }
+    return found
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_the_audit_reads_the_same_columns_as_the_model(seed: int) -> None:
+    snapshot = _seeded(seed)
+    model = _model_of(snapshot)
+    assert model["kw"]
+    assert model == _audit_of(snapshot)

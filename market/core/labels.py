@@ -1,0 +1,64 @@
+"""What each eligibility label costs: the welfare that would be had if nobody required it.
+
+A counterfactual, computed by the same engine: the label is taken out of every requirement, all
+else stays, and the auction is cleared again. The certificate does not cover it, since no duals of
+it are published; each entry carries its own proven bound instead.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from market.core.clearing import Clearing, clear
+from market.core.snapshot import snapshot_from_json
+
+REQUIREMENT: Final = "labels_required"
+
+
+def label_costs(clearing: Clearing) -> list[dict[str, Any]]:
+    """Return the cost of every label that some bid requires, in ascending order of label.
+
+    Parameters
+    ----------
+    clearing
+        The auction as cleared.
+
+    Returns
+    -------
+    list of dict
+        ``label``; ``welfare_jpy`` as cleared; ``welfare_without_jpy``, the optimum without the
+        label; ``cost_jpy``, their difference; ``bound_jpy``, a proven upper bound of the welfare
+        without the label, so that the label costs at most ``bound_jpy − welfare_jpy``.
+
+    Raises
+    ------
+    SolverFailed
+        As for a clearing.
+    """
+    document = clearing.snapshot.document
+    return [_cost(clearing, document, label) for label in _required(document)]
+
+
+def _required(document: dict[str, Any]) -> list[str]:
+    return sorted({label for bid in document["bids"] for label in bid.get(REQUIREMENT, [])})
+
+
+def _cost(clearing: Clearing, document: dict[str, Any], label: str) -> dict[str, Any]:
+    free = clear(snapshot_from_json(document | {"bids": _without(document["bids"], label)}))
+    return {
+        "label": label,
+        "welfare_jpy": clearing.objective_jpy,
+        "welfare_without_jpy": free.objective_jpy,
+        "cost_jpy": free.objective_jpy - clearing.objective_jpy,
+        "bound_jpy": free.bound_jpy,
+    }
+
+
+def _without(bids: list[dict[str, Any]], label: str) -> list[dict[str, Any]]:
+    """Return the bids with the label taken out of every requirement."""
+    return [
+        bid | {REQUIREMENT: [name for name in bid[REQUIREMENT] if name != label]}
+        if label in bid.get(REQUIREMENT, [])
+        else bid
+        for bid in bids
+    ]

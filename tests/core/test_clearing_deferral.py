@@ -88,18 +88,20 @@ def test_deferring_one_kilowatt_leaves_half_a_kilowatt_hour_and_its_extra_work()
     assert own.bid.tolist() == [0, 0, 1, 1]
     assert found.bid[found.families["rebound"]].tolist() == [0, 0, 1, 1]
     assert found.cost_jpy[found.families["deferred"]].tolist() == [5.0] * 4
-    assert deferral.backlog_kwh(bids, x, H) == pytest.approx([5.5, 0, 3, 0], abs=1e-15)
+    x[8:] = 9.0
+    assert deferral.settled(bids, x, H)[8:] == pytest.approx([5.5, 0, 3, 0], abs=1e-15)
 
 
 def test_what_the_solver_leaves_waiting_at_the_end_is_no_backlog() -> None:
     x = np.array([10, 0, 0, 10 - 1e-9, 0, 0])
-    assert deferral.backlog_kwh(table(defer(last_t=1), count=2), x, H).tolist() == [5.0, 0.0]
+    found = deferral.settled(table(defer(last_t=1), count=2), x, H)
+    assert found.tolist() == [10, 0, 0, 10 - 1e-9, 5.0, 0.0]
 
 
 def test_no_deferral_bids_have_no_columns() -> None:
     found = deferral.columns(table(), interval_h=H)
     assert found.count == 0
-    assert deferral.backlog_kwh(table(), np.zeros(0), H).tolist() == []
+    assert deferral.settled(table(), np.zeros(0), H).tolist() == []
 
 
 @pytest.mark.parametrize(

@@ -154,8 +154,10 @@ def _backlog_limit_kwh(deferral: DeferralTable, interval_h: float) -> FloatArray
     return np.where(deferral.pair_t == deferral.last_t[bid], 0.0, limit_kwh)
 
 
-def backlog_kwh(deferral: DeferralTable, x_kw: FloatArray, interval_h: float) -> FloatArray:
-    """Return the backlog that deferring and running leave, (n,), in kWh, to the last digit.
+def settled(deferral: DeferralTable, x_kw: FloatArray, interval_h: float) -> FloatArray:
+    """Return the columns with the backlog that deferring and running leave, (3n,).
+
+    What is deferred and run decides; the backlog follows from it to the last digit.
 
     Parameters
     ----------
@@ -167,8 +169,6 @@ def backlog_kwh(deferral: DeferralTable, x_kw: FloatArray, interval_h: float) ->
         Length of an interval. [h]
     """
     pairs = len(deferral.pair_t)
-    if pairs == 0:
-        return np.zeros(0)
     bid = deferral.pair_bid
     owed_kwh = interval_h * (
         (1.0 + deferral.extra_work_ratio[bid]) * x_kw[:pairs] - x_kw[pairs : 2 * pairs]
@@ -176,13 +176,13 @@ def backlog_kwh(deferral: DeferralTable, x_kw: FloatArray, interval_h: float) ->
     length = deferral.last_t - deferral.first_t + 1
     first = np.cumsum(length) - length
     waiting_kwh, found_kwh = np.zeros(len(deferral.ids)), np.zeros(pairs)
-    for step in range(int(length.max())):
+    for step in range(int(length.max(initial=0))):
         alive = step < length
         waiting_kwh[alive] += owed_kwh[first[alive] + step]
         found_kwh[first[alive] + step] = waiting_kwh[alive]
     # What is left at the end is the solver's rounding; nothing waits beyond the window.
     found_kwh[first + length - 1] = 0.0
-    return found_kwh
+    return np.concatenate([x_kw[: 2 * pairs], found_kwh])
 
 
 def columns(deferral: DeferralTable, *, interval_h: float) -> Columns:

@@ -28,7 +28,8 @@ def block(bid: Mapping[str, Any], market: Market) -> Block:
     length, members = len(t), bid["members"]
     limit_kw = np.array([member["limit_kw"] for member in members], dtype=float)[:, t]
     placed = np.arange(length * len(members))
-    offered_kw = np.bincount(row_of_step, weights=np.array(upper_kw, dtype=float), minlength=length)
+    offered_kw = np.zeros(length)
+    np.add.at(offered_kw, row_of_step, upper_kw)
     return Block(
         families={
             "step": family(

@@ -12,34 +12,47 @@ and each bid form's own constraints (:mod:`market.core.offers`). Doing nothing s
 row, and every column has finite bounds: the problem is always feasible and bounded, so a solver
 that says otherwise has met a bug of ours.
 
-The model below is the specification: one vector variable per bid form, sparse coefficients, no
-loop over offers or half hours. Headroom rows are generated when a solution breaks them, and the
-rule against charging and discharging at once becomes a binary only where a solution breaks it.
+The model (:mod:`market.core.model`) is the specification: one vector variable per bid form, sparse
+coefficients, no loop over offers or half hours. Headroom rows are generated when a solution breaks
+them, and the rule against charging and discharging at once becomes a binary only where a solution
+breaks it. Prices are the duals of the problem that is left when all integers are fixed.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
-import cvxpy as cp
 import numpy as np
 import scipy.sparse as sp
 
 from accounts.core.errors import BrokenInvariant
-from market.core.faces import Linear, least_dual, least_primal, polished
+from market.core import reserves
+from market.core.faces import BoolArray, Linear, least_dual, least_primal, polished
+from market.core.model import Model
 from market.core.network import KW_PER_MW
-from market.core.offers import storage
+from market.core.offers.forms import FORMS
 from market.core.offers.terms import FloatArray, IntArray
-from market.core.programme import GRID, Programme, Rows, programme, with_headroom
+from market.core.programme import LAZY_ROWS, Programme, programme, with_lazy_rows
 from market.core.snapshot import Snapshot
 from market.core.solver import solve_linear
 
-ENGINE_VERSION: Final = "1"
+ENGINE_VERSION: Final = "2"
 ROUND_COUNT_MAX: Final = 100
 HEADROOM_TOLERANCE_KW: Final = 1e-8
 BOTH_TOLERANCE_KW: Final = 1e-6
-PRICED_ROWS: Final = ("balance", "relief", "headroom_up", "headroom_down", "carried")
+PRICED_ROWS: Final = (
+    "balance",
+    "relief",
+    "headroom_up",
+    "headroom_down",
+    "carried",
+    "trunk",
+    "compute",
+    "reserve",
+    "deliver_flow",
+)
 """Row families whose duals are somebody's price; they decide between degenerate duals."""
 
 
@@ -55,8 +68,8 @@ class Clearing:
         Every column, (n,). [kW; stored energy in kWh]
     dual_jpy_per_kw
         Per row family, the change of the minimised cost per unit of right-hand side. [JPY/kW]
-    upper_kw
-        Upper bounds with the sides fixed on which a store may not act, (n,).
+    lower_kw, upper_kw
+        Bounds with all integer decisions fixed, (n,).
     objective_jpy
         Value of needs served less cost of bids accepted.
     bound_jpy
@@ -66,6 +79,7 @@ class Clearing:
     programme: Programme
     x_kw: FloatArray
     dual_jpy_per_kw: dict[str, FloatArray]
+    lower_kw: FloatArray
     upper_kw: FloatArray
     objective_jpy: float
     bound_jpy: float
@@ -75,14 +89,25 @@ class Clearing:
         """Return the snapshot cleared."""
         return self.programme.snapshot
 
+    @property
+    def is_held(self) -> BoolArray:
+        """Return which columns an integer decision fixed, (n,)."""
+        current = self.programme
+        return np.asarray((self.lower_kw != current.lower_kw) | (self.upper_kw != current.upper_kw))
+
+    def part_kw(self, name: str) -> FloatArray:
+        """Return a part of the grid's columns, (entities, T)."""
+        x_kw = self.x_kw[self.programme.grid[name]]
+        return x_kw.reshape(-1, self.snapshot.interval_count)
+
 
 def clear(snapshot: Snapshot) -> Clearing:
-    """Choose the awards of greatest value, and price them.
+    """Clear a snapshot.
 
     Parameters
     ----------
     snapshot
-        The auction; see :class:`market.core.snapshot.Snapshot` for axes and units.
+        The frozen input.
 
     Returns
     -------
@@ -103,43 +128,41 @@ def clear(snapshot: Snapshot) -> Clearing:
        nonconvexities", European Journal of Operational Research 164(1), 2005.
     """
     base = programme(snapshot)
-    pairs = {
-        "headroom_up": np.zeros(0, dtype=np.int64),
-        "headroom_down": np.zeros(0, dtype=np.int64),
-    }
+    keys: Mapping[str, IntArray] = {name: np.zeros(0, dtype=np.int64) for name in LAZY_ROWS}
     exclusive = np.zeros(0, dtype=np.int64)
     for _ in range(ROUND_COUNT_MAX):
-        found = _optimum(with_headroom(base, pairs), exclusive)
-        broken, both = _broken_headroom(found), _both_ways(found)
+        found = _optimum(with_lazy_rows(base, keys), exclusive)
+        broken, both = _broken_rows(found), _both_ways(found)
         if not any(map(len, (*broken.values(), both))):
             # Only now is it worth choosing among optima; the choice may break rows not yet there.
             found = _least(found)
-            broken, both = _broken_headroom(found), _both_ways(found)
+            broken, both = _broken_rows(found), _both_ways(found)
             if not any(map(len, (*broken.values(), both))):
                 return found
-        pairs = {name: np.union1d(pairs[name], broken[name]) for name in pairs}
+        keys = {name: np.union1d(keys[name], broken[name]) for name in keys}
         exclusive = np.union1d(exclusive, both)
     raise BrokenInvariant("rows and binaries come from finite sets, yet they did not end")
 
 
 def _optimum(current: Programme, exclusive: IntArray) -> Clearing:
-    """Solve one round; `exclusive` are the store pairs that get a binary."""
-    rules, upper_kw = current.snapshot.rules, current.upper_kw
+    """Solve one round; `exclusive` are the pairs of amounts that get a binary."""
+    rules, bounds_kw = current.snapshot.rules, (current.lower_kw, current.upper_kw)
     bound_kjpy = None
-    if len(exclusive):
-        model = _Model(current, upper_kw, exclusive)
-        bound_kjpy = solve_linear(model.problem, rules).bound
-        upper_kw = _with_sides_fixed(current, exclusive, model.x_mw() * KW_PER_MW)
-    model = _Model(current, upper_kw, exclusive[:0])
+    if len(exclusive) or len(current.binary):
+        mixed = Model(current, bounds_kw, exclusive, is_mixed=True)
+        bound_kjpy = solve_linear(mixed.problem, rules).bound
+        bounds_kw = _with_integers_fixed(current, exclusive, mixed.x_mw() * KW_PER_MW)
+    model = Model(current, bounds_kw, exclusive[:0])
     solve_linear(model.problem, rules)
-    linear, row_slices = _linear(current, upper_kw)
+    linear, row_slices = linear_problem(current, bounds_kw)
     x = np.clip(model.x_mw(), linear.lower, linear.upper)
     y = model.duals(row_slices, len(linear.rhs))
     return Clearing(
         programme=current,
         x_kw=x * KW_PER_MW,
         dual_jpy_per_kw={name: y[part] for name, part in row_slices.items()},
-        upper_kw=upper_kw,
+        lower_kw=bounds_kw[0],
+        upper_kw=bounds_kw[1],
         objective_jpy=-float(current.cost_jpy @ x) * KW_PER_MW,
         bound_jpy=_dual_bound_jpy(linear, y) if bound_kjpy is None else -bound_kjpy * KW_PER_MW,
     )
@@ -148,16 +171,15 @@ def _optimum(current: Programme, exclusive: IntArray) -> Clearing:
 def _least(found: Clearing) -> Clearing:
     """Return the optimum to be published: least prices, then awards that share ties."""
     current = found.programme
-    linear, row_slices = _linear(current, found.upper_kw)
+    linear, row_slices = linear_problem(current, (found.lower_kw, found.upper_kw))
     x = found.x_kw / KW_PER_MW
     y = np.concatenate([found.dual_jpy_per_kw[name] for name in row_slices])
     y = least_dual(linear, x, y, _price_weight(row_slices, len(y)))
     x = least_primal(linear, x, y, _award_weight(current, found.upper_kw))
     x = polished(linear, x)
-    x = _with_stored_energy(current, x * KW_PER_MW) / KW_PER_MW
+    x = _with_states(current, x * KW_PER_MW) / KW_PER_MW
     objective_jpy = -float(current.cost_jpy @ x) * KW_PER_MW
-    is_linear = bool((found.upper_kw == current.upper_kw).all())
-    bound_jpy = _dual_bound_jpy(linear, y) if is_linear else found.bound_jpy
+    bound_jpy = found.bound_jpy if found.is_held.any() else _dual_bound_jpy(linear, y)
     return replace(
         found,
         x_kw=x * KW_PER_MW,
@@ -167,82 +189,23 @@ def _least(found: Clearing) -> Clearing:
     )
 
 
-def _with_stored_energy(current: Programme, x_kw: FloatArray) -> FloatArray:
-    """Return the columns with every store's energy as its charge and discharge leave it."""
-    snapshot, part = current.snapshot, current.slices["storage"]
-    pairs = len(snapshot.storage.pair_t)
-    exact = x_kw.copy()
-    exact[part.start + 2 * pairs : part.stop] = storage.stored_energy_kwh(
-        snapshot.storage, x_kw[part], snapshot.interval_h
-    )
+def _with_states(current: Programme, x_kw: FloatArray) -> FloatArray:
+    """Return the columns with every state (stored energy, backlog) as its own equation leaves it.
+
+    A solver meets these equations to its own tolerance, which for a small store is not small.
+    """
+    snapshot, exact = current.snapshot, x_kw.copy()
+    for name, form in FORMS.items():
+        if form.settled is not None:
+            part = current.slices[name]
+            exact[part] = form.settled(snapshot.books[name], x_kw[part], snapshot.interval_h)
     return exact
 
 
-class _Model:
-    """The CVXPY model of one round, in MW and thousands of yen."""
-
-    def __init__(self, current: Programme, upper_kw: FloatArray, exclusive: IntArray) -> None:
-        self.current = current
-        self.parts = {
-            name: cp.Variable(
-                part.stop - part.start,
-                name=name,
-                bounds=[current.lower_kw[part] / KW_PER_MW, upper_kw[part] / KW_PER_MW],
-            )
-            for name, part in current.slices.items()
-            if part.stop > part.start
-        }
-        self.rows = {
-            name: self._constraint(rows) for name, rows in current.rows.items() if rows.matrix.nnz
-        }
-        cost_kjpy = sum(
-            current.cost_jpy[current.slices[name]] @ variable
-            for name, variable in self.parts.items()
-        )
-        self.problem = cp.Problem(
-            cp.Minimize(cost_kjpy),
-            [*self.rows.values(), *self._one_side_at_a_time(upper_kw, exclusive)],
-        )
-
-    def _constraint(self, rows: Rows) -> cp.Constraint:
-        terms = []
-        for name, variable in self.parts.items():
-            part = rows.matrix[:, self.current.slices[name]]
-            if part.nnz:
-                terms.append(part @ variable)
-        left = sum(terms[1:], start=terms[0])
-        right = rows.rhs / KW_PER_MW
-        return left == right if rows.is_equal else left <= right
-
-    def _one_side_at_a_time(self, upper_kw: FloatArray, exclusive: IntArray) -> list[cp.Constraint]:
-        if len(exclusive) == 0:
-            return []
-        pairs = len(self.current.snapshot.storage.pair_t)
-        limit_mw = upper_kw[self.current.slices["storage"]] / KW_PER_MW
-        is_charging = cp.Variable(len(exclusive), boolean=True, name="is_charging")
-        store = self.parts["storage"]
-        return [
-            store[exclusive] <= cp.multiply(limit_mw[exclusive], is_charging),
-            store[pairs + exclusive] <= cp.multiply(limit_mw[pairs + exclusive], 1 - is_charging),
-        ]
-
-    def x_mw(self) -> FloatArray:
-        """Return all columns in order."""
-        x = np.zeros(self.current.size)
-        for name, variable in self.parts.items():
-            x[self.current.slices[name]] = variable.value
-        return x
-
-    def duals(self, row_slices: dict[str, slice], count: int) -> FloatArray:
-        """Return the change of the optimum per unit of right-hand side, all rows in order."""
-        y = np.zeros(count)
-        for name, constraint in self.rows.items():
-            y[row_slices[name]] = -np.atleast_1d(constraint.dual_value)
-        return y
-
-
-def _linear(current: Programme, upper_kw: FloatArray) -> tuple[Linear, dict[str, slice]]:
-    """Stack all rows, in the solver's units."""
+def linear_problem(
+    current: Programme, bounds_kw: tuple[FloatArray, FloatArray]
+) -> tuple[Linear, dict[str, slice]]:
+    """Stack all rows, in MW and thousands of yen; also the rows of each family."""
     slices, start = {}, 0
     for name, rows in current.rows.items():
         slices[name] = slice(start, start + len(rows.rhs))
@@ -253,8 +216,8 @@ def _linear(current: Programme, upper_kw: FloatArray) -> tuple[Linear, dict[str,
             matrix=sp.csr_array(sp.vstack([rows.matrix for rows in families], format="csr")),
             rhs=np.concatenate([rows.rhs for rows in families]) / KW_PER_MW,
             is_equal=np.concatenate([np.full(len(rows.rhs), rows.is_equal) for rows in families]),
-            lower=current.lower_kw / KW_PER_MW,
-            upper=upper_kw / KW_PER_MW,
+            lower=bounds_kw[0] / KW_PER_MW,
+            upper=bounds_kw[1] / KW_PER_MW,
             cost=current.cost_jpy,
         ),
         slices,
@@ -263,31 +226,21 @@ def _linear(current: Programme, upper_kw: FloatArray) -> tuple[Linear, dict[str,
 
 def linear_of(clearing: Clearing) -> Linear:
     """Return the last linear problem of a clearing, in MW and thousands of yen."""
-    return _linear(clearing.programme, clearing.upper_kw)[0]
+    return linear_problem(clearing.programme, (clearing.lower_kw, clearing.upper_kw))[0]
 
 
 def _price_weight(row_slices: dict[str, slice], count: int) -> FloatArray:
     weight = np.zeros(count)
     for name in PRICED_ROWS:
-        weight[row_slices[name]] = 1.0
+        if name in row_slices:
+            weight[row_slices[name]] = 1.0
     return weight
 
 
 def _award_weight(current: Programme, upper_kw: FloatArray) -> FloatArray:
     """Return 1/offered for what bids sell, so that ties share pro rata; 0 for what follows."""
     weight = np.zeros(current.size)
-    pairs = len(current.snapshot.storage.pair_t)
-    offers = len(current.snapshot.shifts.offer_pair)
-    placed = len(current.snapshot.shifts.placed_pair)
-    store, shift, grid = (current.slices[name].start for name in ("storage", "shifts", GRID))
-    sold = [
-        np.arange(store),
-        np.arange(store, store + 2 * pairs),
-        np.arange(shift, shift + offers + placed),
-        np.arange(grid, current.size),
-    ]
-    chosen = np.concatenate(sold)
-    chosen = chosen[upper_kw[chosen] > 0]
+    chosen = np.flatnonzero(current.is_shared & (upper_kw > 0))
     weight[chosen] = KW_PER_MW / upper_kw[chosen]
     return weight
 
@@ -299,7 +252,7 @@ def _dual_bound_jpy(linear: Linear, y: FloatArray) -> float:
     return -float(linear.rhs @ y + reduced @ at) * KW_PER_MW
 
 
-def _broken_headroom(found: Clearing) -> dict[str, IntArray]:
+def _broken_rows(found: Clearing) -> dict[str, IntArray]:
     current = found.programme
     flow_kw = current.flow_kw(found.x_kw)
     room = current.headroom
@@ -307,24 +260,32 @@ def _broken_headroom(found: Clearing) -> dict[str, IntArray]:
     broken = {
         "headroom_up": np.flatnonzero((flow_kw > room.up_kw + slack_kw).ravel()),
         "headroom_down": np.flatnonzero((-flow_kw > room.down_kw + slack_kw).ravel()),
+        "deliver_flow": reserves.broken_calls(
+            current.snapshot,
+            found.x_kw[current.slices["CAPACITY"]],
+            flow_kw=flow_kw,
+            place_kw_per_kw=current.sensitivity.place,
+            headroom_kw=(room.up_kw, room.down_kw),
+        ),
     }
     return {name: np.setdiff1d(keys, current.rows[name].keys) for name, keys in broken.items()}
 
 
 def _both_ways(found: Clearing) -> IntArray:
-    """Return the store pairs that charge and discharge at once."""
-    pairs = len(found.snapshot.storage.pair_t)
-    store_kw = found.x_kw[found.programme.slices["storage"]]
-    least_kw = np.minimum(store_kw[:pairs], store_kw[pairs : 2 * pairs])
+    """Return the exclusive pairs of which both amounts are positive."""
+    pairs = found.programme.exclusive
+    least_kw = np.minimum(pairs.first @ found.x_kw, pairs.second @ found.x_kw)
     return np.flatnonzero(least_kw > BOTH_TOLERANCE_KW)
 
 
-def _with_sides_fixed(current: Programme, exclusive: IntArray, x_kw: FloatArray) -> FloatArray:
-    pairs = len(current.snapshot.storage.pair_t)
-    charge = current.slices["storage"].start + exclusive
-    discharge = charge + pairs
-    is_charging = x_kw[charge] > x_kw[discharge]
-    upper_kw = current.upper_kw.copy()
-    upper_kw[discharge[is_charging]] = 0.0
-    upper_kw[charge[~is_charging]] = 0.0
-    return upper_kw
+def _with_integers_fixed(
+    current: Programme, exclusive: IntArray, x_kw: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Return the bounds with binary columns at their value and the idle side of pairs at zero."""
+    lower_kw, upper_kw = current.lower_kw.copy(), current.upper_kw.copy()
+    lower_kw[current.binary] = upper_kw[current.binary] = np.rint(x_kw[current.binary])
+    first, second = current.exclusive.first[exclusive], current.exclusive.second[exclusive]
+    takes_first = first @ x_kw > second @ x_kw
+    idle = np.concatenate([first[~takes_first].indices, second[takes_first].indices])
+    upper_kw[idle] = 0.0
+    return lower_kw, upper_kw

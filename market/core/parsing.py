@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from market.core.errors import InvalidSnapshot
 from market.core.needs import DEMAND, demand_parse
+from market.core.offers import blocks
 from market.core.offers.forms import FORMS
 from market.core.offers.terms import Terms
 from market.core.reading import Reader
@@ -130,7 +131,9 @@ def bids_parse(reader: Reader, terms: Terms) -> list[dict[str, Any]]:
     InvalidSnapshot
         Or whichever refusal the reader carries; also for what only all bids together can break.
     """
-    return _table(reader, lambda item: bid_parse(item, terms))
+    bids = _table(reader, lambda item: bid_parse(item, terms))
+    blocks.check_links(reader, bids)
+    return bids
 
 
 def _needs(

@@ -6,8 +6,12 @@ In kW and yen, minimising cost − value over :math:`\underline x \le x \le \bar
   DOWN − excess + shortage = 0;
 - ``relief``: per element, sign and half hour with a need, :math:`s f + \text{served} \le 0`;
 - ``headroom``: :math:`\pm f \le` headroom, only for the pairs asked for;
-- ``sold_up``, ``sold_down``, ``carried``: what a resource can do and a path can carry;
-- ``own …``: each bid form's own rows.
+- ``envelope``: scheduled import − what is awarded at the place − over :math:`\le` envelope;
+- ``flow``: :math:`f = f^+ - f^-` where carrying costs something;
+- ``sold_up``, ``sold_down``, ``carried``, ``trunk``: what resources can do and paths can carry;
+- ``compute``: what runs at a compute offer = what it provides;
+- ``reserve``, ``deliver_…``: capacity sold, and that it could be called (:mod:`.reserves`);
+- ``FORM.name``: each bid form's own rows.
 
 Rows that bounds alone already guarantee are left out: their dual is zero.
 """
@@ -15,20 +19,23 @@ Rows that bounds alone already guarantee are left out: their dual is zero.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 import scipy.sparse as sp
 
+from market.core import reserves
+from market.core.grid_columns import costed_elements, grid_columns, grid_keys, grid_term
 from market.core.network import Sensitivity, sensitivity
-from market.core.offers import shifts, steps, storage
-from market.core.offers.terms import Columns, FloatArray, IntArray, incidence
+from market.core.offers.forms import FORMS
+from market.core.offers.terms import Columns, FloatArray, IntArray, Leg, incidence
 from market.core.snapshot import Snapshot
+from market.core.units import DIRECTION_SIGN, DOWN, UP
 
 GRID: Final = "grid"
-GRID_PARTS: Final = ("link", "transfer", "local", "balance", "excess", "shortage")
 GUARANTEE_MARGIN_RATIO: Final = 1e-9
+LAZY_ROWS: Final = ("headroom_up", "headroom_down", "deliver_flow")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +67,23 @@ class Headroom:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Exclusive:
+    """Pairs of amounts of which at most one may be positive; k pairs over n columns.
+
+    An amount is a sum of columns: charge against discharge of a store, or all energy against all
+    capacity sold of a resource.
+    """
+
+    first: sp.csr_array
+    second: sp.csr_array
+
+    @property
+    def count(self) -> int:
+        """Return the number of pairs."""
+        return int(self.first.shape[0])
+
+
+@dataclass(frozen=True, kw_only=True)
 class Programme:
     """All columns and rows of one clearing; build it with :func:`programme`."""
 
@@ -69,6 +93,7 @@ class Programme:
     relief_element: IntArray
     """Element of each relief group, (G,)."""
     relief_sign: FloatArray
+    forms: Mapping[str, Columns]
     slices: Mapping[str, slice]
     """Columns of each bid form and of the grid."""
     grid: Mapping[str, slice]
@@ -76,11 +101,21 @@ class Programme:
     lower_kw: FloatArray
     upper_kw: FloatArray
     cost_jpy: FloatArray
+    """With the tariffs of paths."""
+    received: sp.csr_array
+    """Injection at the receiving end, (P·T, n)."""
     sent: sp.csr_array
     """Injection at the sending end, (P·T, n)."""
     carried_gb: sp.csr_array
     """Traffic on each path, (paths·T, n). [GB per unit]"""
     rows: Mapping[str, Rows]
+    joint: Mapping[str, tuple[str, ...]]
+    """Names of the rows of each family that binds several bids together."""
+    binary: IntArray
+    """Columns that are 0 or 1."""
+    exclusive: Exclusive
+    is_shared: np.ndarray[tuple[int], np.dtype[np.bool_]]
+    """Columns over which ties are shared, (n,)."""
 
     @property
     def size(self) -> int:
@@ -96,32 +131,22 @@ class Programme:
 
 
 def programme(snapshot: Snapshot) -> Programme:
-    """Compose the problem of a snapshot, without headroom rows."""
+    """Compose the problem of a snapshot, without the rows of :data:`LAZY_ROWS`."""
     count = snapshot.interval_count
-    sizes = (len(snapshot.place_ids), len(snapshot.path_ids), count)
-    place_of, interval_h = snapshot.resource_place, snapshot.interval_h
     forms = {
-        "steps": steps.columns(
-            snapshot.steps, place_of=place_of, sizes=sizes, interval_h=interval_h
-        ),
-        "storage": storage.columns(
-            snapshot.storage, place_of=place_of, sizes=sizes, interval_h=interval_h
-        ),
-        "shifts": shifts.columns(
-            snapshot.shifts, place_of=place_of, sizes=sizes, interval_h=interval_h
-        ),
+        name: form.columns(snapshot.books[name], snapshot.interval_h, count)
+        for name, form in FORMS.items()
     }
     slices, start = {}, 0
-    for name, form in forms.items():
-        slices[name] = slice(start, start + form.count)
-        start += form.count
-    grid_lower, grid_upper, grid_cost, grid = _grid_columns(snapshot, start)
-    slices[GRID] = slice(start, start + len(grid_cost))
-    blocks = list(forms.values())
-    upper_kw = np.concatenate([*(form.upper_kw for form in blocks), grid_upper])
-    size = len(upper_kw)
-    sent_ratio = np.repeat(snapshot.sent_per_received_ratio, count)
-    sent = sp.diags_array(sent_ratio) @ _joined(blocks, "injection", size)
+    for name, block in forms.items():
+        slices[name] = slice(start, start + block.count)
+        start += block.count
+    lower, upper, cost, grid = grid_columns(snapshot, start)
+    size = start + len(cost)
+    slices[GRID] = slice(start, size)
+    received = _injection(snapshot, forms, slices, grid, size)
+    carried_gb = _used(forms, slices, "traffic_gb", (len(snapshot.path_ids) * count, size))
+    cost_jpy = np.concatenate([*(block.cost_jpy for block in forms.values()), cost])
     relief_element, relief_sign = _relief_groups(snapshot)
     base = Programme(
         snapshot=snapshot,
@@ -129,86 +154,200 @@ def programme(snapshot: Snapshot) -> Programme:
         headroom=_headroom(snapshot),
         relief_element=relief_element,
         relief_sign=relief_sign,
+        forms=forms,
         slices=slices,
         grid=grid,
-        lower_kw=np.concatenate([*(form.lower_kw for form in blocks), grid_lower]),
-        upper_kw=upper_kw,
-        cost_jpy=np.concatenate([*(form.cost_jpy for form in blocks), grid_cost]),
-        sent=sent.tocsr(),
-        carried_gb=_joined(blocks, "carried_gb", size),
+        lower_kw=np.concatenate([*(block.lower_kw for block in forms.values()), lower]),
+        upper_kw=np.concatenate([*(block.upper_kw for block in forms.values()), upper]),
+        cost_jpy=cost_jpy + carried_gb.T @ np.repeat(snapshot.tariff_jpy_per_gb, count),
+        received=received,
+        sent=sp.csr_array(
+            sp.diags_array(np.repeat(snapshot.sent_per_received_ratio, count)) @ received
+        ),
+        carried_gb=carried_gb,
         rows={},
+        joint={},
+        binary=np.concatenate(
+            [slices[name].start + block.binary for name, block in forms.items()]
+        ).astype(np.int64),
+        exclusive=_exclusive(snapshot, forms, slices, size),
+        is_shared=np.concatenate(
+            [*(block.is_shared for block in forms.values()), np.ones(len(cost), dtype=bool)]
+        ),
     )
-    rows = {"balance": _balance_rows(base), "relief": _relief_rows(base)}
-    for name, port, limit in (
-        ("sold_up", "sold_up", snapshot.limit_up_kw),
-        ("sold_down", "sold_down", snapshot.limit_down_kw),
-        ("carried", "carried_gb", snapshot.capacity_gb),
-    ):
-        rows[name] = _needed_rows(_joined(blocks, port, size), limit.ravel(), upper_kw)
-    rows |= _own_rows(forms, slices, size)
-    return _with_rows(base, rows)
-
-
-def with_headroom(base: Programme, pairs: Mapping[str, IntArray]) -> Programme:
-    """Return the problem with headroom rows for chosen (element·T + t) keys per direction."""
-    rows = dict(base.rows)
-    for name, sign, limit_kw in (
-        ("headroom_up", 1.0, base.headroom.up_kw),
-        ("headroom_down", -1.0, base.headroom.down_kw),
-    ):
-        keys = pairs[name]
-        rows[name] = Rows(
-            matrix=_flow_rows(base, keys, np.full(len(keys), sign)),
-            rhs=limit_kw.ravel()[keys],
-            is_equal=False,
-            keys=keys,
+    backing = reserves.energy_rows(
+        snapshot, capacity=slices["CAPACITY"], energy=_energy_columns(base), size=size
+    )
+    joint = {
+        f"{name}.{family}": own.keys
+        for name, block in forms.items()
+        for family, own in block.own.items()
+        if own.is_joint
+    } | {name: own.keys for name, own in backing.items()}
+    rows = _rows(base) | {
+        name: Rows(
+            matrix=own.matrix, rhs=own.rhs, is_equal=own.is_equal, keys=np.arange(len(own.rhs))
         )
-    return _with_rows(base, rows)
-
-
-def _with_rows(base: Programme, rows: Mapping[str, Rows]) -> Programme:
-    return Programme(**{**base.__dict__, "rows": rows})
-
-
-def _joined(blocks: list[Columns], port: str, size: int) -> sp.csr_array:
-    """Set the blocks side by side, with empty columns for the grid."""
-    parts = [getattr(block, port) for block in blocks]
-    width = size - sum(block.count for block in blocks)
-    parts.append(sp.csr_array((parts[0].shape[0], width)))
-    return sp.csr_array(sp.hstack(parts, format="csr"))
-
-
-def _grid_columns(
-    snapshot: Snapshot, start: int
-) -> tuple[FloatArray, FloatArray, FloatArray, dict[str, slice]]:
-    """Return bounds, cost and places of the grid's own columns."""
-    rules, h, count = snapshot.rules, snapshot.interval_h, snapshot.interval_count
-    areas = len(snapshot.network.area_ids)
-    limit_kw = np.full(areas * count, rules.deviation_limit_kw)
-    deviation_jpy = np.full(areas * count, h * rules.deviation_price_jpy_per_kwh)
-    parts = {
-        "link": (snapshot.network.link_limit_kw.ravel(), None),
-        "transfer": (snapshot.transfer_limit_kw.ravel(), None),
-        "local": (
-            snapshot.local_needs.need_kw.ravel(),
-            -h * snapshot.local_needs.cap_jpy_per_kwh.ravel(),
-        ),
-        "balance": (
-            snapshot.balance_needs.need_kw.ravel(),
-            -h * snapshot.balance_needs.cap_jpy_per_kwh.ravel(),
-        ),
-        "excess": (limit_kw, deviation_jpy),
-        "shortage": (limit_kw, deviation_jpy),
+        for name, own in backing.items()
     }
-    lower, upper, cost, grid = [], [], [], {}
-    for name in GRID_PARTS:
-        limit, cost_jpy = parts[name]
-        grid[name] = slice(start, start + len(limit))
-        start += len(limit)
-        lower.append(-limit if cost_jpy is None else np.zeros(len(limit)))
-        upper.append(limit)
-        cost.append(np.zeros(len(limit)) if cost_jpy is None else cost_jpy)
-    return np.concatenate(lower), np.concatenate(upper), np.concatenate(cost), grid
+    return replace(base, rows=rows, joint=joint)
+
+
+def _energy_columns(base: Programme) -> slice:
+    """Return the columns of energy stored."""
+    start = base.slices["STORAGE"].start
+    energy = base.forms["STORAGE"].families["energy"]
+    return slice(start + energy.start, start + energy.stop)
+
+
+def _rows(base: Programme) -> dict[str, Rows]:
+    """Return all rows that do not wait for a solution to break them."""
+    snapshot = base.snapshot
+    rows = {
+        "balance": _balance_rows(base),
+        "relief": _relief_rows(base),
+        "envelope": _envelope_rows(base),
+        "flow": _flow_cost_rows(base),
+        "compute": _compute_rows(base),
+        "reserve": _reserve_rows(base),
+    }
+    for name, matrix, limit in (
+        ("sold_up", sold(base, UP), snapshot.limit_up_kw),
+        ("sold_down", sold(base, DOWN), snapshot.limit_down_kw),
+        ("carried", base.carried_gb, snapshot.capacity_gb),
+        ("trunk", _trunk_traffic(base), snapshot.trunks.capacity_gb),
+    ):
+        rows[name] = needed_rows(base, matrix, limit.ravel())
+    for form, block in base.forms.items():
+        for name, own in block.own.items():
+            rows[f"{form}.{name}"] = Rows(
+                matrix=placed(own.matrix, base.slices[form], base.size),
+                rhs=own.rhs,
+                is_equal=own.is_equal,
+                keys=np.arange(len(own.rhs)),
+            )
+    return rows
+
+
+def with_lazy_rows(base: Programme, keys: Mapping[str, IntArray]) -> Programme:
+    """Return the problem with the rows chosen of the families that wait to be broken.
+
+    Parameters
+    ----------
+    base
+        The problem without any of them.
+    keys
+        Per family of :data:`LAZY_ROWS` the rows chosen: element·T + t for headroom, and those of
+        :func:`market.core.reserves.flow_keys` for ``deliver_flow``.
+    """
+    rows, called = dict(base.rows), keys["deliver_flow"]
+    count = base.snapshot.interval_count
+    for name, sign in (("headroom_up", 1.0), ("headroom_down", -1.0)):
+        rows[name] = _headroom_rows(base, keys[name], np.full(len(keys[name]), sign))
+    found = reserves.flow_keys(base.snapshot, called)
+    cleared = _headroom_rows(base, found.element * count + found.t, found.side_sign)
+    call = reserves.called_rows(
+        base.snapshot,
+        called,
+        place_kw_per_kw=base.sensitivity.place,
+        capacity=base.slices["CAPACITY"],
+        size=base.size,
+    )
+    rows["deliver_flow"] = replace(cleared, matrix=sp.csr_array(cleared.matrix + call), keys=called)
+    return replace(base, rows=rows)
+
+
+def _headroom_rows(base: Programme, keys: IntArray, sign: FloatArray) -> Rows:
+    """Return sign·flow ≤ headroom for (element·T + t) keys."""
+    room_kw = np.where(
+        sign > 0, base.headroom.up_kw.ravel()[keys], base.headroom.down_kw.ravel()[keys]
+    )
+    return Rows(
+        matrix=flow_rows(base, base.sent, keys, sign), rhs=room_kw, is_equal=False, keys=keys
+    )
+
+
+def placed(matrix: sp.csr_array, columns: slice, size: int) -> sp.csr_array:
+    """Return a form's matrix as rows over all columns."""
+    entries = sp.coo_array(matrix)
+    return sp.csr_array(
+        (entries.data, (entries.row, entries.col + columns.start)), shape=(matrix.shape[0], size)
+    )
+
+
+def leg_rows(
+    base: Programme, leg: Leg, form: str, number: IntArray, count_of_rows: int
+) -> sp.csr_array:
+    """Return a leg's kW per column as rows number·T + t, (count_of_rows·T, n).
+
+    Parameters
+    ----------
+    number
+        Row number of each entry's resource (or of its place), (k,).
+    """
+    count = base.snapshot.interval_count
+    return incidence(
+        (count_of_rows * count, base.size),
+        (number * count + leg.t, leg.column + base.slices[form].start, leg.kw_per_unit),
+    )
+
+
+def sold(base: Programme, direction: str, *, energy_only: bool = False) -> sp.csr_array:
+    """Return what columns sell of resources in a direction, (R·T, n), in kW per unit."""
+    resources = len(base.snapshot.resource_ids)
+    total = sp.csr_array((resources * base.snapshot.interval_count, base.size))
+    for form, block in base.forms.items():
+        for leg in block.legs:
+            if leg.direction == direction and (leg.is_energy or not energy_only):
+                total = total + leg_rows(base, leg, form, leg.resource, resources)
+    return sp.csr_array(total)
+
+
+def _injection(
+    snapshot: Snapshot,
+    forms: Mapping[str, Columns],
+    slices: Mapping[str, slice],
+    grid: Mapping[str, slice],
+    size: int,
+) -> sp.csr_array:
+    """Return injections at the receiving end: energy legs of bids and loads served at places."""
+    count = snapshot.interval_count
+    terms = [
+        (
+            snapshot.resource_place[leg.resource] * count + leg.t,
+            leg.column + slices[form].start,
+            DIRECTION_SIGN[leg.direction] * leg.kw_per_unit,
+        )
+        for form, block in forms.items()
+        for leg in block.legs
+        if leg.is_energy
+    ]
+    needs = snapshot.place_needs
+    terms.append(grid_term(grid["place"], needs.where[needs.step_need], -1.0, count))
+    return incidence((len(snapshot.place_ids) * count, size), *terms)
+
+
+def _used(
+    forms: Mapping[str, Columns], slices: Mapping[str, slice], port: str, shape: tuple[int, int]
+) -> sp.csr_array:
+    uses = [(slices[form].start, getattr(block, port)) for form, block in forms.items()]
+    return incidence(shape, *((use.row, use.column + start, use.amount) for start, use in uses))
+
+
+def _exclusive(
+    snapshot: Snapshot, forms: Mapping[str, Columns], slices: Mapping[str, slice], size: int
+) -> Exclusive:
+    """Return the pairs that bids name, then energy against capacity of a resource."""
+    pairs = np.concatenate(
+        [block.exclusive + slices[name].start for name, block in forms.items()]
+    ).reshape(-1, 2)
+    row, one = np.arange(len(pairs)), np.ones(len(pairs))
+    shape = (len(pairs), size)
+    energy, capacity = reserves.energy_against_capacity(snapshot, forms, slices, size)
+    return Exclusive(
+        first=sp.csr_array(sp.vstack([incidence(shape, (row, pairs[:, 0], one)), energy])),
+        second=sp.csr_array(sp.vstack([incidence(shape, (row, pairs[:, 1], one)), capacity])),
+    )
 
 
 def _relief_groups(snapshot: Snapshot) -> tuple[IntArray, FloatArray]:
@@ -232,9 +371,10 @@ def _headroom(snapshot: Snapshot) -> Headroom:
     """
     elements, needs = snapshot.elements, snapshot.local_needs
     asked = {sign: np.zeros_like(elements.base_flow_kw) for sign in (1.0, -1.0)}
+    asked_of_need_kw = needs.asked_kw
     for sign, asked_kw in asked.items():
         chosen = needs.sign == sign
-        np.add.at(asked_kw, needs.where[chosen], needs.need_kw[chosen])
+        np.add.at(asked_kw, needs.where[chosen], asked_of_need_kw[chosen])
     rating_kw = elements.rating_kw[:, None]
     return Headroom(
         up_kw=np.maximum(np.maximum(0.0, rating_kw - elements.base_flow_kw), asked[-1.0]),
@@ -245,25 +385,24 @@ def _headroom(snapshot: Snapshot) -> Headroom:
 def _balance_rows(base: Programme) -> Rows:
     snapshot, grid = base.snapshot, base.grid
     network, count = snapshot.network, snapshot.interval_count
-    areas = len(network.area_ids)
+    areas, balance = len(network.area_ids), snapshot.balance_needs
     of_area = incidence(
         (areas * count, len(snapshot.place_ids) * count),
         (
-            _grid_keys(snapshot.place_area, count),
+            grid_keys(snapshot.place_area, count),
             np.arange(len(snapshot.place_ids) * count),
             np.ones(len(snapshot.place_ids) * count),
         ),
     )
+    step = balance.step_need
     terms = [
-        _grid_term(grid["link"], network.bus_area[network.link_from], -1.0, count),
-        _grid_term(grid["link"], network.bus_area[network.link_to], 1.0, count),
-        _grid_term(grid["transfer"], snapshot.transfer_from, -1.0, count),
-        _grid_term(grid["transfer"], snapshot.transfer_to, 1.0, count),
-        _grid_term(
-            grid["balance"], snapshot.balance_needs.where, -snapshot.balance_needs.sign, count
-        ),
-        _grid_term(grid["excess"], np.arange(areas), -1.0, count),
-        _grid_term(grid["shortage"], np.arange(areas), 1.0, count),
+        grid_term(grid["link"], network.bus_area[network.link_from], -1.0, count),
+        grid_term(grid["link"], network.bus_area[network.link_to], 1.0, count),
+        grid_term(grid["transfer"], snapshot.transfer_from, -1.0, count),
+        grid_term(grid["transfer"], snapshot.transfer_to, 1.0, count),
+        grid_term(grid["balance"], balance.where[step], -balance.sign[step], count),
+        grid_term(grid["excess"], np.arange(areas), -1.0, count),
+        grid_term(grid["shortage"], np.arange(areas), 1.0, count),
     ]
     return Rows(
         matrix=sp.csr_array(of_area @ base.sent + incidence((areas * count, base.size), *terms)),
@@ -273,25 +412,13 @@ def _balance_rows(base: Programme) -> Rows:
     )
 
 
-def _grid_keys(where: IntArray, count: int) -> IntArray:
-    """Return where·T + t for every (entity, t), in order."""
-    return np.asarray((where[:, None] * count + np.arange(count)).ravel())
+def flow_rows(
+    base: Programme, injected: sp.csr_array, keys: IntArray, sign: FloatArray
+) -> sp.csr_array:
+    """Return sign·(change of flow) for (element·T + t) keys as rows over all columns.
 
-
-def _grid_term(
-    columns: slice, where: IntArray, coefficient: FloatArray | float, count: int
-) -> tuple[IntArray, IntArray, FloatArray]:
-    """Return the triples by which grid columns (entity, t) enter rows (where, t)."""
-    value = np.broadcast_to(np.asarray(coefficient, dtype=np.float64), where.shape)
-    return (
-        _grid_keys(where, count),
-        np.arange(columns.start, columns.stop),
-        np.repeat(value, count),
-    )
-
-
-def _flow_rows(base: Programme, keys: IntArray, sign: FloatArray) -> sp.csr_array:
-    """Return sign·(change of flow) for (element·T + t) keys as rows over all columns."""
+    `injected` is the injection at places that causes it, (P·T, n), usually ``base.sent``.
+    """
     count = base.snapshot.interval_count
     element, t = np.divmod(keys, count)
     rows = np.arange(len(keys))
@@ -308,55 +435,87 @@ def _flow_rows(base: Programme, keys: IntArray, sign: FloatArray) -> sp.csr_arra
         )
 
     places, links = base.sensitivity.place, base.sensitivity.link
-    by_place = spread(places, places.shape[1] * count) @ base.sent
+    by_place = spread(places, places.shape[1] * count) @ injected
     link = base.grid["link"]
-    padded = sp.hstack(
-        [
-            sp.csr_array((len(keys), link.start)),
-            spread(links, link.stop - link.start),
-            sp.csr_array((len(keys), base.size - link.stop)),
-        ],
-        format="csr",
-    )
-    return sp.csr_array(by_place + padded)
+    by_link = placed(spread(links, link.stop - link.start), link, base.size)
+    return sp.csr_array(by_place + by_link)
 
 
 def _relief_rows(base: Programme) -> Rows:
     snapshot, count = base.snapshot, base.snapshot.interval_count
-    group = relief_group_of(base)
+    needs, group = snapshot.local_needs, relief_group_of(base)
     asked_kw = np.zeros((len(base.relief_element), count))
-    np.add.at(asked_kw, group, snapshot.local_needs.need_kw)
+    np.add.at(asked_kw, group, needs.asked_kw)
     keys = np.flatnonzero(asked_kw.ravel() > 0)
     served = incidence(
-        (asked_kw.size, base.size), _grid_term(base.grid["local"], group, 1.0, count)
+        (asked_kw.size, base.size),
+        grid_term(base.grid["local"], group[needs.step_need], 1.0, count),
     )
     flow_keys = base.relief_element[keys // count] * count + keys % count
-    matrix = _flow_rows(base, flow_keys, base.relief_sign[keys // count]) + served[keys]
+    matrix = flow_rows(base, base.sent, flow_keys, base.relief_sign[keys // count]) + served[keys]
     return Rows(matrix=sp.csr_array(matrix), rhs=np.zeros(len(keys)), is_equal=False, keys=keys)
 
 
-def _needed_rows(matrix: sp.csr_array, limit: FloatArray, upper_kw: FloatArray) -> Rows:
+def _envelope_rows(base: Programme) -> Rows:
+    envelopes, count = base.snapshot.envelopes, base.snapshot.interval_count
+    size = len(envelopes.ids) * count
+    over = incidence(
+        (size, base.size), grid_term(base.grid["over"], np.arange(len(envelopes.ids)), -1.0, count)
+    )
+    matrix = over - base.received[grid_keys(envelopes.place, count)]
+    limit_kw = envelopes.max_import_kw - envelopes.scheduled_import_kw
+    return needed_rows(base, sp.csr_array(matrix), limit_kw.ravel())
+
+
+def _flow_cost_rows(base: Programme) -> Rows:
+    count, costed = base.snapshot.interval_count, costed_elements(base.snapshot)
+    keys = grid_keys(costed, count)
+    row = np.arange(len(keys))
+    forward, backward = base.grid["forward"], base.grid["backward"]
+    split = incidence(
+        (len(keys), base.size),
+        (row, np.arange(forward.start, forward.stop), -np.ones(len(keys))),
+        (row, np.arange(backward.start, backward.stop), np.ones(len(keys))),
+    )
+    matrix = flow_rows(base, base.sent, keys, np.ones(len(keys))) + split
+    return Rows(matrix=sp.csr_array(matrix), rhs=np.zeros(len(keys)), is_equal=True, keys=keys)
+
+
+def _compute_rows(base: Programme) -> Rows:
+    """Return what runs at each compute offer less what it provides, where it is used."""
+    offers = len(base.forms["COMPUTE_OFFER"].ids)
+    count = base.snapshot.interval_count
+    matrix = _used(base.forms, base.slices, "compute_kw", (offers * count, base.size))
+    keys = np.flatnonzero(np.diff(matrix.indptr))
+    return Rows(matrix=matrix[keys], rhs=np.zeros(len(keys)), is_equal=True, keys=keys)
+
+
+def _reserve_rows(base: Programme) -> Rows:
+    matrix, rhs, keys = reserves.reserve_rows(
+        base.snapshot,
+        capacity=base.slices["CAPACITY"],
+        served=base.grid["capacity"],
+        size=base.size,
+    )
+    return Rows(matrix=matrix, rhs=rhs, is_equal=False, keys=keys)
+
+
+def _trunk_traffic(base: Programme) -> sp.csr_array:
+    """Return the traffic on each trunk, (trunks·T, n), in GB per unit."""
+    trunks, count = base.snapshot.trunks, base.snapshot.interval_count
+    members = incidence(
+        (len(trunks.ids) * count, len(base.snapshot.path_ids) * count),
+        (
+            grid_keys(trunks.path_trunk, count),
+            grid_keys(trunks.path, count),
+            np.ones(len(trunks.path) * count),
+        ),
+    )
+    return sp.csr_array(members @ base.carried_gb)
+
+
+def needed_rows(base: Programme, matrix: sp.csr_array, limit: FloatArray) -> Rows:
     """Return the rows of a limit that the columns' bounds alone could exceed."""
-    reach = matrix @ upper_kw
-    keys = np.flatnonzero(reach > limit * (1.0 + GUARANTEE_MARGIN_RATIO))
+    reach = matrix.maximum(0.0) @ base.upper_kw + matrix.minimum(0.0) @ base.lower_kw
+    keys = np.flatnonzero(reach > limit + GUARANTEE_MARGIN_RATIO * np.abs(limit))
     return Rows(matrix=matrix[keys], rhs=limit[keys], is_equal=False, keys=keys)
-
-
-def _own_rows(
-    forms: Mapping[str, Columns], slices: Mapping[str, slice], size: int
-) -> dict[str, Rows]:
-    rows = {}
-    for name, form in forms.items():
-        for kind, matrix, rhs in (
-            ("equal", form.equal, form.equal_rhs),
-            ("at_most", form.at_most, form.at_most_rhs),
-        ):
-            before = sp.csr_array((len(rhs), slices[name].start))
-            after = sp.csr_array((len(rhs), size - slices[name].stop))
-            rows[f"own {name} {kind}"] = Rows(
-                matrix=sp.csr_array(sp.hstack([before, matrix, after], format="csr")),
-                rhs=rhs,
-                is_equal=kind == "equal",
-                keys=np.arange(len(rhs)),
-            )
-    return rows

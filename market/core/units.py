@@ -19,6 +19,8 @@ UP: Final = "UP"
 DOWN: Final = "DOWN"
 DIRECTIONS: Final = (UP, DOWN)
 DIRECTION_SIGN: Final = MappingProxyType({UP: 1.0, DOWN: -1.0})
+CAPACITY_PRICED_H: Final = 0.5
+"""Capacity is priced per kW and 30 minutes, whatever the length of an interval."""
 
 UNITS: Final = MappingProxyType(
     {

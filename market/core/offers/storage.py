@@ -168,8 +168,8 @@ def _energy_floor_kwh(store: StorageTable, interval_h: float) -> FloatArray:
     return np.asarray(np.minimum(floor_kwh, store.start_kwh[bid] * kept))
 
 
-def stored_energy_kwh(store: StorageTable, x_kw: FloatArray, interval_h: float) -> FloatArray:
-    """Return the energy that charge and discharge leave in each store, (n,), in kWh.
+def settled(store: StorageTable, x_kw: FloatArray, interval_h: float) -> FloatArray:
+    """Return the columns with the energy that charge and discharge leave in each store, (3n,).
 
     A solver meets the equation of stored energy to its own tolerance, which for a small store is
     not small. What is bought and sold decides; the energy follows from it to the last digit.
@@ -200,7 +200,7 @@ def stored_energy_kwh(store: StorageTable, x_kw: FloatArray, interval_h: float) 
         stored_kwh = np.where(alive, keep * stored_kwh, stored_kwh)
         stored_kwh[alive] += gained_kwh[pair]
         energy_kwh[pair] = stored_kwh[alive]
-    return energy_kwh
+    return np.concatenate([x_kw[: 2 * pairs], energy_kwh])
 
 
 def columns(store: StorageTable, *, interval_h: float) -> Columns:

@@ -10,10 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from market.core.audit import reserves
 from market.core.audit.block import Block, JointRows, Market
 from market.core.audit.forms import block
 
 JOINT: Final[Mapping[str, Callable[[Market, Mapping[str, Block]], JointRows]]] = {
+    "deliver_energy_down": reserves.energy_down,
+    "deliver_energy_up": reserves.energy_up,
     "group": block.groups,
     "link": block.links,
 }

@@ -8,6 +8,7 @@ from typing import Any, Final
 from market.core.audit.block import Block, Market
 from market.core.audit.forms import (
     block,
+    capacity,
     compute,
     deferral,
     portfolio,
@@ -22,6 +23,7 @@ FORMS: Final[Mapping[str, Callable[[Mapping[str, Any], Market], Block]]] = {
     "STEPS": steps.block,
     "STORAGE": storage.block,
     "SHIFT": shift.block,
+    "CAPACITY": capacity.block,
     "COMPUTE_OFFER": compute.offer_block,
     "COMPUTE_REQUEST": compute.request_block,
     "DEFERRAL": deferral.block,

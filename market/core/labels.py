@@ -13,6 +13,7 @@ from market.core.clearing import Clearing, clear
 from market.core.snapshot import snapshot_from_json
 
 REQUIREMENT: Final = "labels_required"
+JPY_DIGITS: Final = 6
 
 
 def label_costs(clearing: Clearing) -> list[dict[str, Any]]:
@@ -49,7 +50,7 @@ def _cost(clearing: Clearing, document: dict[str, Any], label: str) -> dict[str,
         "label": label,
         "welfare_jpy": clearing.objective_jpy,
         "welfare_without_jpy": free.objective_jpy,
-        "cost_jpy": free.objective_jpy - clearing.objective_jpy,
+        "cost_jpy": round(free.objective_jpy - clearing.objective_jpy, JPY_DIGITS) + 0.0,
         "bound_jpy": free.bound_jpy,
     }
 

@@ -1,0 +1,193 @@
+"""What the compute market says in public: what each offer runs, and where each request ran.
+
+The placement is the record against which a placement log is held afterwards: which work ran at
+which offer, over which path, in every half hour.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+
+from market.core.clearing import Clearing
+from market.core.offers.compute import OWN_PLACE, OfferTable, RequestTable
+from market.core.offers.terms import FloatArray, IntArray
+from market.core.pricing import SNAP_TICKS, Prices, path_price_jpy_per_gb, rounded
+
+JPY_DIGITS: Final = 6
+
+
+def compute_document(clearing: Clearing, found: Prices) -> dict[str, list[dict[str, Any]]]:
+    """Return the entries ``compute`` and ``requests`` of a result.
+
+    Parameters
+    ----------
+    clearing, found
+        The optimum, and its prices: ``found.compute_jpy_per_kwh`` per offer, (S, T).
+
+    Returns
+    -------
+    dict
+        ``compute``, per offer: ``used_kw`` at the IT equipment, ``price_jpy_per_kwh`` of a kWh
+        computed there, ``rent_jpy_per_kwh`` above operating cost and power, ``receipt_jpy``.
+        ``requests``, per request: ``served_kw``; ``price_jpy_per_kwh`` delivered at its place, or
+        null where no placement is allowed; ``paid_jpy`` and, in it, ``path_jpy``; ``placed``.
+    """
+    snapshot = clearing.snapshot
+    offers: OfferTable = snapshot.books["COMPUTE_OFFER"]
+    requests: RequestTable = snapshot.books["COMPUTE_REQUEST"]
+    tick = snapshot.rules.price_tick_jpy_per_kwh
+    price = rounded(found.compute_jpy_per_kwh, tick)
+    placed_kw = placed_on_ticks(_placed_kw(clearing), requests, snapshot.rules.quantity_tick_kw)
+    used_kw = np.zeros(offers.capacity_kw.shape)
+    np.add.at(used_kw, requests.link_offer, placed_kw)
+    used_kw = np.round(used_kw, 9)
+    rent = rounded(_rent_jpy_per_kwh(clearing, found), tick)
+    return {
+        "compute": [
+            {
+                "id": name,
+                "used_kw": _list(used_kw[row]),
+                "price_jpy_per_kwh": _list(price[row]),
+                "rent_jpy_per_kwh": _list(rent[row]),
+                "receipt_jpy": _jpy(snapshot.interval_h * float(used_kw[row] @ price[row])),
+            }
+            for row, name in enumerate(offers.ids)
+        ],
+        "requests": _requests(clearing, found, placed_kw),
+    }
+
+
+def _list(values: FloatArray) -> list[float]:
+    return [float(value) + 0.0 for value in values]
+
+
+def _jpy(amount: float) -> float:
+    return round(amount, JPY_DIGITS) + 0.0
+
+
+def _placed_kw(clearing: Clearing) -> FloatArray:
+    """Return what each placement allowed runs, (L, T)."""
+    requests: RequestTable = clearing.snapshot.books["COMPUTE_REQUEST"]
+    placed_kw = np.zeros((len(requests.link_request), clearing.snapshot.interval_count))
+    part = clearing.programme.slices["COMPUTE_REQUEST"]
+    placed_kw[requests.placed_link, requests.placed_t] = clearing.x_kw[part]
+    return placed_kw
+
+
+def placed_on_ticks(placed_kw: FloatArray, requests: RequestTable, tick_kw: float) -> FloatArray:
+    """Round placements so that each request keeps its total, and never gets above what it asks.
+
+    All are rounded down; the ticks this leaves over go, one each, to those that lost a part of
+    one, in the order of offer and path.
+
+    Parameters
+    ----------
+    placed_kw
+        (L, T), in the order of the table. [kW]
+    requests
+        The table.
+    tick_kw
+        The tick. [kW]
+
+    Returns
+    -------
+    FloatArray
+        (L, T) multiples of the tick. [kW]
+    """
+    owner = requests.link_request
+
+    def per_request(of_links: FloatArray) -> FloatArray:
+        total = np.zeros(requests.quantity_kw.shape)
+        np.add.at(total, owner, of_links)
+        return total
+
+    whole = np.floor(placed_kw / tick_kw + SNAP_TICKS)
+    lost = placed_kw / tick_kw - whole > SNAP_TICKS
+    most = np.floor(requests.quantity_kw / tick_kw + SNAP_TICKS)
+    spare = np.minimum(np.rint(per_request(placed_kw) / tick_kw), most) - per_request(whole)
+    turn = np.cumsum(lost, axis=0)
+    before = np.concatenate([np.zeros((1, placed_kw.shape[1])), turn])[
+        np.searchsorted(owner, owner)
+    ]
+    whole += lost & (turn - before <= spare[owner])
+    return np.asarray(np.round(whole * tick_kw, 9) + 0.0)
+
+
+def _rent_jpy_per_kwh(clearing: Clearing, found: Prices) -> FloatArray:
+    """Return what computing is worth above operating cost and power, (S, T)."""
+    snapshot = clearing.snapshot
+    offers: OfferTable = snapshot.books["COMPUTE_OFFER"]
+    power = found.place_jpy_per_kwh[snapshot.resource_place[offers.resource]]
+    cost = offers.ask_jpy_per_kwh[:, None] + offers.pue_ratio[:, None] * power
+    return np.asarray(np.maximum(0.0, found.compute_jpy_per_kwh - cost))
+
+
+def _requests(clearing: Clearing, found: Prices, placed_kw: FloatArray) -> list[dict[str, Any]]:
+    snapshot = clearing.snapshot
+    requests: RequestTable = snapshot.books["COMPUTE_REQUEST"]
+    path_price = _of_links(path_price_jpy_per_gb(clearing, found), requests.link_path)
+    gb_per_kwh = requests.gb_per_kwh[requests.link_request][:, None]
+    delivered = _delivered_jpy_per_kwh(clearing, found, placed_kw)
+    published = []
+    for row, name in enumerate(requests.ids):
+        first, last = np.searchsorted(requests.link_request, [row, row + 1])
+        mine = slice(first, last)
+        served_kw = np.round(placed_kw[mine].sum(axis=0), 9)
+        carried_gb = snapshot.interval_h * gb_per_kwh[mine] * placed_kw[mine]
+        paid_jpy = snapshot.interval_h * float(served_kw @ np.nan_to_num(delivered[row]))
+        published.append(
+            {
+                "id": name,
+                "served_kw": _list(served_kw),
+                "price_jpy_per_kwh": [
+                    None if np.isnan(value) else float(value) + 0.0 for value in delivered[row]
+                ],
+                "paid_jpy": _jpy(paid_jpy),
+                "path_jpy": _jpy(float((carried_gb * path_price[mine]).sum())),
+                "placed": [
+                    {
+                        "offer": snapshot.books["COMPUTE_OFFER"].ids[requests.link_offer[link]],
+                        "path": _path_id(clearing, int(requests.link_path[link])),
+                        "kw": _list(placed_kw[link]),
+                    }
+                    for link in range(first, last)
+                    if placed_kw[link].any()
+                ],
+            }
+        )
+    return published
+
+
+def _path_id(clearing: Clearing, path: int) -> str | None:
+    return None if path == OWN_PLACE else clearing.snapshot.path_ids[path]
+
+
+def _of_links(per_path: FloatArray, link_path: IntArray) -> FloatArray:
+    """Return a series of each placement's path, (L, T); zeros at the request's own place."""
+    none = np.zeros((1, per_path.shape[1]))
+    return np.asarray(np.concatenate([per_path, none])[link_path])
+
+
+def _delivered_jpy_per_kwh(clearing: Clearing, found: Prices, placed_kw: FloatArray) -> FloatArray:
+    """Return what a kWh computed costs at each request's place, (K, T); NaN if nowhere allowed.
+
+    All placements used by a request cost it the same, unrounded; where none is used it is what
+    the least dear would cost. The nearest tick, and never above the request's value if served.
+    """
+    snapshot = clearing.snapshot
+    requests: RequestTable = snapshot.books["COMPUTE_REQUEST"]
+    tariff = snapshot.tariff_jpy_per_gb[:, None] + found.path_rent_jpy_per_gb
+    cost = found.compute_jpy_per_kwh[requests.link_offer] + requests.gb_per_kwh[
+        requests.link_request
+    ][:, None] * _of_links(tariff, requests.link_path)
+    shape = requests.quantity_kw.shape
+    least, used = np.full(shape, np.inf), np.full(shape, np.inf)
+    np.minimum.at(least, requests.link_request, cost)
+    np.minimum.at(used, requests.link_request, np.where(placed_kw > 0, cost, np.inf))
+    is_served = np.isfinite(used)
+    price = np.where(is_served, used, np.where(np.isfinite(least), least, np.nan))
+    price = rounded(price, snapshot.rules.price_tick_jpy_per_kwh)
+    value = np.broadcast_to(requests.value_jpy_per_kwh[:, None], shape)
+    return np.where(is_served, np.minimum(price, value), price)

@@ -178,10 +178,10 @@ def _delivered_jpy_per_kwh(clearing: Clearing, found: Prices, placed_kw: FloatAr
     """
     snapshot = clearing.snapshot
     requests: RequestTable = snapshot.books["COMPUTE_REQUEST"]
-    tariff = snapshot.tariff_jpy_per_gb[:, None] + found.path_rent_jpy_per_gb
+    path_price = path_price_jpy_per_gb(clearing, found)
     cost = found.compute_jpy_per_kwh[requests.link_offer] + requests.gb_per_kwh[
         requests.link_request
-    ][:, None] * _of_links(tariff, requests.link_path)
+    ][:, None] * _of_links(path_price, requests.link_path)
     shape = requests.quantity_kw.shape
     least, used = np.full(shape, np.inf), np.full(shape, np.inf)
     np.minimum.at(least, requests.link_request, cost)

@@ -13,6 +13,7 @@ from market.core.errors import InvalidSnapshot
 from market.core.offers import compute
 from market.core.offers.terms import Numbers, Terms
 from market.core.reading import Reader
+from tests.books import RULES, Result, bus, path, place, resource, steps
 
 COUNT = 3
 RESOURCES: dict[str, dict[str, Any]] = {
@@ -348,3 +349,65 @@ def test_the_audit_reads_the_same_columns_as_the_model(seed: int) -> None:
     model = _model_of(snapshot)
     assert model["kw"]
     assert model == _audit_of(snapshot)
+
+
+def _three_sites(**trunk: Any) -> dict[str, Any]:
+    """Return a request at A that two machines far away can serve, over the leaves of one trunk."""
+    places = ["A", "B", "C"]
+    return {
+        "schema": "wattbit-snapshot/2",
+        "auction": "trunk",
+        "interval_h": 0.5,
+        "interval_count": 1,
+        "rules": RULES,
+        "network": {
+            "convention": "reactance",
+            "base_mva": 100.0,
+            "buses": [bus(name, area=name, island=name, slack=1.0) for name in places],
+        },
+        "places": [place(name) for name in places],
+        "resources": [resource(f"site-{name}", name, hardware=["GPU"]) for name in places[1:]]
+        + [resource(f"plant-{name}", name) for name in places[1:]],
+        "paths": [path(id=f"a{name}", to_place=name, price_jpy_per_gb=1.0) for name in places[1:]],
+        "trunks": [{"id": "trunk", "paths": ["aB", "aC"], "owner": "fibre"} | trunk],
+        "bids": [
+            steps("power-B", "plant-B", "UP", (1000, 10)),
+            steps("power-C", "plant-C", "UP", (1000, 12)),
+            _offer("gpu-B", "site-B", capacity_kw=40.0, ask_jpy_per_kwh=0.0, pue_ratio=1.0),
+            _offer("gpu-C", "site-C", capacity_kw=40.0, ask_jpy_per_kwh=0.0, pue_ratio=1.0),
+            _request(quantity_kw=100.0, value_jpy_per_kwh=50.0, gb_per_kwh=1.0),
+        ],
+    }
+
+
+def test_a_trunk_bounds_the_sum_of_its_leaves_and_earns_the_rent() -> None:
+    result = Result(_three_sites(capacity_gb=30.0))
+    # 30 GB in half an hour carry 60 kW: all 40 of B, where power is cheaper, and 20 of C.
+    assert result.get("compute", "gpu-B")["used_kw"] == [40.0]
+    assert result.get("compute", "gpu-C")["used_kw"] == [20.0]
+    request = result.get("requests", "r")
+    assert request["placed"] == [
+        {"offer": "gpu-B", "path": "aB", "kw": [40.0]},
+        {"offer": "gpu-C", "path": "aC", "kw": [20.0]},
+    ]
+    # 40 kW stay without: the price is the value, 50. C costs 12 and the path 1: 37 for the trunk.
+    assert request["price_jpy_per_kwh"] == [50.0]
+    assert result.get("trunks", "trunk")["rent_jpy_per_gb"] == [37.0]
+    # At B the same trunk leaves 50 − 1 − 37 = 12 of which power takes 10: 2 for the machine.
+    assert result.get("compute", "gpu-B")["price_jpy_per_kwh"] == [12.0]
+    assert result.get("compute", "gpu-B")["rent_jpy_per_kwh"] == [2.0]
+    assert result.get("compute", "gpu-C")["price_jpy_per_kwh"] == [12.0]
+    # 0.5 h × 60 kW × 50 = 1500 = B 0.5 × 40 × 12 + C 0.5 × 20 × 12 + 30 GB × (1 + 37).
+    assert request["paid_jpy"] == 1500.0
+    assert result.get("compute", "gpu-B")["receipt_jpy"] == 240.0
+    assert result.get("compute", "gpu-C")["receipt_jpy"] == 120.0
+    assert request["path_jpy"] == 1140.0
+    assert result.money["residual_jpy"] == 0.0
+
+
+def test_a_trunk_with_room_has_no_rent() -> None:
+    result = Result(_three_sites(capacity_gb=41.0))
+    # 40 GB carry the 80 kW that both machines have: now they are what is scarce, at 50 − 1 = 49.
+    assert result.get("trunks", "trunk")["rent_jpy_per_gb"] == [0.0]
+    assert result.get("compute", "gpu-B")["rent_jpy_per_kwh"] == [39.0]
+    assert result.get("compute", "gpu-C")["rent_jpy_per_kwh"] == [37.0]

@@ -1,19 +1,21 @@
 """Legs: what each accepted bid sells, at which place, in published numbers.
 
-A bid has one leg per resource and effect: a step curve one, a store a charging and a discharging
-one, a shift one that leaves its source and one that arrives at each destination.
+A bid has one leg per name, direction and resource: a step curve one, a store a charging and a
+discharging one, a shift one that leaves its source and one that arrives at each destination.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
 from market.core.clearing import Clearing
-from market.core.offers.terms import FloatArray, IntArray
+from market.core.offers.terms import Columns, FloatArray, IntArray
+from market.core.offers.terms import Leg as FormLeg
 from market.core.pricing import (
     SNAP_TICKS,
     Prices,
@@ -23,10 +25,11 @@ from market.core.pricing import (
     rounded_up,
     share_ticks,
 )
-from market.core.units import DIRECTION_SIGN, DOWN, UP
+from market.core.units import CAPACITY_PRICED_H, DIRECTION_SIGN, DOWN
 
-LEG_ORDER: Final = ("STEPS", "CHARGE", "DISCHARGE", "SHIFT_OUT", "SHIFT_IN")
 SHORT_JPY: Final = 1e-9
+MERIT_FORMS: Final = ("STEPS", "PORTFOLIO")
+"""Forms whose cost is that of their cheapest steps up to what is awarded."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,14 +40,17 @@ class Leg:
     ----------
     bid, resource, name, direction
         Which bid acts through which resource, and how.
-    quantity_kw, price_jpy_per_kwh
-        Published award and price, both at the receiving end.
+    quantity_kw, price_jpy
+        Published award and price, both at the receiving end: JPY/kWh of energy, or JPY per kW
+        and 30 minutes of capacity.
     cost_jpy
         What the bid asked for this quantity.
     path_jpy
         What it owes to path owners out of its receipt.
-    receipt_jpy
-        +price × energy for UP, −price × energy for DOWN.
+    computing_jpy
+        What it receives for computing.
+    product
+        The product of reserved capacity; ``None`` for energy.
     """
 
     bid: str
@@ -52,214 +58,235 @@ class Leg:
     name: str
     direction: str
     quantity_kw: FloatArray
-    price_jpy_per_kwh: FloatArray
+    price_jpy: FloatArray
     interval_h: float
     cost_jpy: float = 0.0
     path_jpy: float = 0.0
+    computing_jpy: float = 0.0
+    product: str | None = None
+
+    @property
+    def order(self) -> tuple[bool, str, str]:
+        """Return what legs of a bid are ordered by: what it gives before what it takes."""
+        return self.direction == DOWN, self.name, self.resource
+
+    @property
+    def sign(self) -> float:
+        """Return +1 where a higher price is better for the bid, −1 where it is worse."""
+        return 1.0 if self.product is not None else DIRECTION_SIGN[self.direction]
+
+    @property
+    def priced_quantity(self) -> FloatArray:
+        """Return kWh of energy, or kW·30 min of capacity."""
+        hours = self.interval_h if self.product is None else self.interval_h / CAPACITY_PRICED_H
+        return np.asarray(hours * self.quantity_kw)
 
     @property
     def receipt_jpy(self) -> float:
-        """Return what the leg receives, in JPY."""
-        energy_kwh = self.interval_h * self.quantity_kw
-        return DIRECTION_SIGN[self.direction] * float(energy_kwh @ self.price_jpy_per_kwh)
+        """Return what the leg receives for energy or capacity, in JPY."""
+        return self.sign * float(self.priced_quantity @ self.price_jpy)
 
 
-def legs(clearing: Clearing, found: Prices) -> list[Leg]:
-    """Return the legs of all accepted bids, ordered by bid, kind and resource.
+def legs(
+    clearing: Clearing,
+    found: Prices,
+    *,
+    computing_jpy: Mapping[str, float],
+    make_whole_jpy: Mapping[str, float],
+) -> list[Leg]:
+    """Return the legs of all accepted bids, ordered by bid, name and resource.
 
     Prices are the nearest tick, save where that would leave a bid below what it asked: then some
     of its prices are a tick or more in its favour, as few as it takes.
+
+    Parameters
+    ----------
+    clearing, found
+        The optimum and its prices.
+    computing_jpy
+        What each compute offer receives from requests, as published.
+    make_whole_jpy
+        What bids are paid beside the price because integers leave them short.
     """
-    raw = _raw_price_jpy_per_kwh(clearing, found)
-    drafts = [*_step_legs(clearing), *_storage_legs(clearing), *_shift_legs(clearing, found)]
-    kept = [leg for leg in drafts if leg.quantity_kw.any()]
-    by_bid: dict[str, list[Leg]] = {}
-    for leg in kept:
-        by_bid.setdefault(leg.bid, []).append(leg)
     tick = clearing.snapshot.rules.price_tick_jpy_per_kwh
-    return [
-        leg
-        for bid in sorted(by_bid)
-        for leg in sorted(
-            _priced(by_bid[bid], raw, tick),
-            key=lambda leg: (LEG_ORDER.index(leg.name), leg.resource),
+    by_bid: dict[str, list[tuple[Leg, FloatArray]]] = {}
+    for form in clearing.programme.forms:
+        for leg, fair_jpy in _drafts(clearing, found, form):
+            by_bid.setdefault(leg.bid, []).append((leg, fair_jpy))
+    cost_jpy, path_jpy = _costs(clearing, by_bid), _dues(clearing, found)
+    published = []
+    for bid in sorted(by_bid):
+        drafts = sorted(by_bid[bid], key=lambda draft: draft[0].order)
+        first, fair_jpy = drafts[0]
+        first = replace(
+            first,
+            cost_jpy=cost_jpy[bid],
+            path_jpy=path_jpy.get(bid, 0.0),
+            computing_jpy=computing_jpy.get(bid, 0.0),
         )
-    ]
+        published += _priced([(first, fair_jpy), *drafts[1:]], make_whole_jpy.get(bid, 0.0), tick)
+    return published
 
 
-def _raw_price_jpy_per_kwh(clearing: Clearing, found: Prices) -> dict[str, FloatArray]:
+def _drafts(clearing: Clearing, found: Prices, form: str) -> Iterator[tuple[Leg, FloatArray]]:
+    """Yield the legs of a form that carry anything, without prices, each beside its fair price."""
+    snapshot, block = clearing.snapshot, clearing.programme.forms[form]
+    for leg in block.legs:
+        row_of, rows = _rows_of(block, leg)
+        raw_kw, offered_kw = _on_grid(clearing, form, leg, row_of, len(rows))
+        bid, resource = rows[:, 0], rows[:, 1]
+        quantity_kw = _on_ticks(clearing, form, (raw_kw, offered_kw), (bid, resource))
+        place = snapshot.resource_place[resource]
+        for row in np.flatnonzero(quantity_kw.any(axis=1)):
+            product, fair_jpy = None, found.place_jpy_per_kwh[place[row]]
+            if not leg.is_energy:
+                number = snapshot.books[form].product[bid[row]]
+                product = snapshot.products.ids[number]
+                fair_jpy = found.reserved_jpy_per_kw[number, place[row]]
+            yield (
+                Leg(
+                    bid=block.ids[bid[row]],
+                    resource=snapshot.resource_ids[resource[row]],
+                    name=leg.name,
+                    direction=leg.direction,
+                    quantity_kw=quantity_kw[row],
+                    price_jpy=np.zeros(snapshot.interval_count),
+                    interval_h=snapshot.interval_h,
+                    product=product,
+                ),
+                fair_jpy,
+            )
+
+
+def _rows_of(block: Columns, leg: FormLeg) -> tuple[IntArray, IntArray]:
+    """Return the row of each entry of a leg, and (bid, resource) of each row."""
+    width = int(leg.resource.max(initial=0)) + 1
+    keys, row_of = np.unique(block.bid[leg.column] * width + leg.resource, return_inverse=True)
+    return row_of, np.stack(np.divmod(keys, width), axis=1)
+
+
+def _on_grid(
+    clearing: Clearing, form: str, leg: FormLeg, row_of: IntArray, rows: int
+) -> tuple[FloatArray, FloatArray]:
+    """Return what a leg carries and what it could carry at most, (rows, T) each, in kW."""
+    part, count = clearing.programme.slices[form], clearing.snapshot.interval_count
+    sums = []
+    for values in (clearing.x_kw, clearing.programme.upper_kw):
+        kw = leg.kw_per_unit * values[part][leg.column]
+        total = np.bincount(row_of * count + leg.t, weights=kw, minlength=rows * count)
+        sums.append(total.reshape(rows, count))
+    return sums[0], sums[1]
+
+
+def _on_ticks(
+    clearing: Clearing,
+    form: str,
+    kw: tuple[FloatArray, FloatArray],
+    of: tuple[IntArray, IntArray],
+) -> FloatArray:
+    """Return quantities in whole ticks, never above what is offered."""
+    (raw_kw, offered_kw), (bid, resource) = kw, of
     snapshot = clearing.snapshot
-    return {
-        name: found.place_jpy_per_kwh[place]
-        for name, place in zip(snapshot.resource_ids, snapshot.resource_place, strict=True)
-    }
+    tick = snapshot.rules.quantity_tick_kw
+    if form == "STEPS":
+        area = snapshot.place_area[snapshot.resource_place[resource]]
+        return share_ticks(raw_kw, offered_kw, area, tick)
+    if form == "PORTFOLIO":
+        return share_ticks(raw_kw, offered_kw, bid, tick)
+    return np.minimum(rounded(raw_kw, tick), rounded_down(offered_kw, tick))
 
 
-def _priced(drafts: list[Leg], raw: dict[str, FloatArray], tick: float) -> list[Leg]:
-    nearest = [replace(leg, price_jpy_per_kwh=rounded(raw[leg.resource], tick)) for leg in drafts]
-    if _short_jpy(nearest) <= SHORT_JPY:
+def _costs(
+    clearing: Clearing, by_bid: Mapping[str, list[tuple[Leg, FloatArray]]]
+) -> dict[str, float]:
+    """Return what each bid asks for what it is awarded."""
+    found: dict[str, float] = {}
+    for form, block in clearing.programme.forms.items():
+        if form in MERIT_FORMS:
+            found |= _merit_cost_jpy(clearing, form, by_bid)
+            continue
+        cost = block.cost_jpy * clearing.x_kw[clearing.programme.slices[form]]
+        total = np.bincount(block.bid, weights=cost, minlength=len(block.ids))
+        found |= dict(zip(block.ids, total.tolist(), strict=True))
+    return found
+
+
+def _merit_cost_jpy(
+    clearing: Clearing, form: str, by_bid: Mapping[str, list[tuple[Leg, FloatArray]]]
+) -> dict[str, float]:
+    """Return what each bid of steps asks for its award, cheapest steps first."""
+    snapshot = clearing.snapshot
+    book: Any = snapshot.books[form]
+    left_kw = np.zeros((len(book.ids), snapshot.interval_count))
+    for row, name in enumerate(book.ids):
+        for leg, _ in by_bid.get(name, ()):
+            left_kw[row] += leg.quantity_kw
+    cost_jpy = np.zeros(len(book.ids))
+    awarded = left_kw.any(axis=1)
+    for step in np.flatnonzero(awarded[book.bid]):
+        bid = book.bid[step]
+        window = slice(book.first_t[step], book.last_t[step] + 1)
+        taken_kw = np.minimum(left_kw[bid, window], book.quantity_kw[step])
+        left_kw[bid, window] -= taken_kw
+        cost_jpy[bid] += snapshot.interval_h * book.ask_jpy_per_kwh[step] * taken_kw.sum()
+    return dict(zip(book.ids, cost_jpy.tolist(), strict=True))
+
+
+def _dues(clearing: Clearing, found: Prices) -> dict[str, float]:
+    """Return what each bid owes to the owners of paths and trunks, at published prices."""
+    price = path_price_jpy_per_gb(clearing, found).ravel()
+    owed: dict[str, float] = {}
+    for form, block in clearing.programme.forms.items():
+        use, x_kw = block.traffic_gb, clearing.x_kw[clearing.programme.slices[form]]
+        if len(use.row) == 0:
+            continue
+        jpy = price[use.row] * use.amount * x_kw[use.column]
+        total = np.bincount(block.bid[use.column], weights=jpy, minlength=len(block.ids))
+        owed |= dict(zip(block.ids, total.tolist(), strict=True))
+    return owed
+
+
+def _priced(drafts: list[tuple[Leg, FloatArray]], make_whole_jpy: float, tick: float) -> list[Leg]:
+    fair = [fair_jpy for _, fair_jpy in drafts]
+    nearest = [replace(leg, price_jpy=rounded(fair_jpy, tick)) for leg, fair_jpy in drafts]
+    short_jpy = _short_jpy(nearest) - make_whole_jpy
+    if short_jpy <= SHORT_JPY:
         return nearest
-    return _favoured(nearest, raw, tick)
+    return _favoured(nearest, fair, short_jpy, tick)
 
 
-def _favoured(nearest: list[Leg], raw: dict[str, FloatArray], tick: float) -> list[Leg]:
+def _favoured(
+    nearest: list[Leg], fair: list[FloatArray], short_jpy: float, tick: float
+) -> list[Leg]:
     """Move as few prices as it takes by a tick in the bid's favour, so that it is not short.
 
     Prices that rounding moved against the bid come first, the dearest tick first; what is still
     missing then is made good on the half hour with the most energy.
     """
-    short_jpy = _short_jpy(nearest)
-    kindest = [
-        (rounded_up if leg.direction == UP else rounded_down)(raw[leg.resource], tick)
-        for leg in nearest
-    ]
-    prices = np.stack([leg.price_jpy_per_kwh for leg in nearest])
-    sign = np.array([[DIRECTION_SIGN[leg.direction]] for leg in nearest])
-    energy_kwh = np.stack([leg.interval_h * leg.quantity_kw for leg in nearest])
-    gain_jpy = (sign * (np.stack(kindest) - prices) * energy_kwh).ravel()
+    kindest = np.stack(
+        [
+            (rounded_up if leg.sign > 0 else rounded_down)(fair_jpy, tick)
+            for leg, fair_jpy in zip(nearest, fair, strict=True)
+        ]
+    )
+    prices = np.stack([leg.price_jpy for leg in nearest])
+    sign = np.array([[leg.sign] for leg in nearest])
+    amount = np.stack([leg.priced_quantity for leg in nearest])
+    gain_jpy = (sign * (kindest - prices) * amount).ravel()
     for place in np.argsort(-gain_jpy, kind="stable"):
         if short_jpy <= SHORT_JPY or gain_jpy[place] <= SHORT_JPY:
             break
-        prices.ravel()[place] = np.stack(kindest).ravel()[place]
+        prices.ravel()[place] = kindest.ravel()[place]
         short_jpy -= gain_jpy[place]
     if short_jpy > SHORT_JPY:
-        leg, t = np.unravel_index(np.argmax(energy_kwh), energy_kwh.shape)
-        ticks = math.ceil(short_jpy / (energy_kwh[leg, t] * tick) - SNAP_TICKS)
+        leg, t = np.unravel_index(np.argmax(amount), amount.shape)
+        ticks = math.ceil(short_jpy / (amount[leg, t] * tick) - SNAP_TICKS)
         prices[leg, t] += sign[leg, 0] * ticks * tick
     return [
-        replace(leg, price_jpy_per_kwh=rounded(price, tick))
+        replace(leg, price_jpy=rounded(price, tick))
         for leg, price in zip(nearest, prices, strict=True)
     ]
 
 
 def _short_jpy(sold: list[Leg]) -> float:
-    return sum(leg.cost_jpy + leg.path_jpy - leg.receipt_jpy for leg in sold)
-
-
-def _step_legs(clearing: Clearing) -> list[Leg]:
-    snapshot, steps = clearing.snapshot, clearing.snapshot.steps
-    count, tick = snapshot.interval_count, snapshot.rules.quantity_tick_kw
-    shape = (len(steps.ids), count)
-    x_kw = clearing.x_kw[clearing.programme.slices["steps"]]
-    sold_kw, offered_kw = np.zeros(shape), np.zeros(shape)
-    np.add.at(sold_kw, (steps.pair_bid, steps.pair_t), x_kw)
-    np.add.at(offered_kw, (steps.pair_bid, steps.pair_t), steps.quantity_kw[steps.pair_step])
-    area = snapshot.place_area[snapshot.resource_place[steps.resource]]
-    award_kw = share_ticks(sold_kw, offered_kw, 2 * area + (steps.sign < 0), tick)
-    cost_jpy = _merit_cost_jpy(clearing, award_kw)
-    return [
-        Leg(
-            bid=name,
-            resource=snapshot.resource_ids[steps.resource[row]],
-            name="STEPS",
-            direction=UP if steps.sign[row] > 0 else DOWN,
-            quantity_kw=award_kw[row],
-            price_jpy_per_kwh=np.zeros(count),
-            interval_h=snapshot.interval_h,
-            cost_jpy=float(cost_jpy[row]),
-        )
-        for row, name in enumerate(steps.ids)
-    ]
-
-
-def _merit_cost_jpy(clearing: Clearing, award_kw: FloatArray) -> FloatArray:
-    """Return what each step bid asks for its award, cheapest steps first, (B,)."""
-    snapshot, steps = clearing.snapshot, clearing.snapshot.steps
-    left_kw = award_kw.copy()
-    cost_jpy = np.zeros(len(steps.ids))
-    for step in range(len(steps.bid)):
-        bid = steps.bid[step]
-        window = slice(steps.first_t[step], steps.last_t[step] + 1)
-        taken_kw = np.minimum(left_kw[bid, window], steps.quantity_kw[step])
-        left_kw[bid, window] -= taken_kw
-        cost_jpy[bid] += snapshot.interval_h * steps.ask_jpy_per_kwh[step] * taken_kw.sum()
-    return cost_jpy
-
-
-def _on_grid(values: FloatArray, t: IntArray, count: int) -> FloatArray:
-    series = np.zeros(count)
-    np.add.at(series, t, values)
-    return series
-
-
-def _storage_legs(clearing: Clearing) -> list[Leg]:
-    snapshot, store = clearing.snapshot, clearing.snapshot.storage
-    count, tick = snapshot.interval_count, snapshot.rules.quantity_tick_kw
-    x_kw = clearing.x_kw[clearing.programme.slices["storage"]]
-    pairs = len(store.pair_t)
-    found = []
-    for row, name in enumerate(store.ids):
-        mine = np.flatnonzero(store.pair_bid == row)
-        for leg, offset, direction, limit in (
-            ("CHARGE", 0, DOWN, store.charge_limit_kw[row]),
-            ("DISCHARGE", pairs, UP, store.discharge_limit_kw[row]),
-        ):
-            raw_kw = _on_grid(x_kw[offset + mine], store.pair_t[mine], count)
-            quantity_kw = np.minimum(rounded(raw_kw, tick), rounded_down(np.array(limit), tick))
-            energy_kwh = snapshot.interval_h * float(quantity_kw.sum())
-            found.append(
-                Leg(
-                    bid=name,
-                    resource=snapshot.resource_ids[store.resource[row]],
-                    name=leg,
-                    direction=direction,
-                    quantity_kw=quantity_kw,
-                    price_jpy_per_kwh=np.zeros(count),
-                    interval_h=snapshot.interval_h,
-                    cost_jpy=energy_kwh * float(store.wear_jpy_per_kwh[row]) if offset else 0.0,
-                )
-            )
-    return found
-
-
-def _shift_legs(clearing: Clearing, found: Prices) -> list[Leg]:
-    price = path_price_jpy_per_gb(clearing, found)
-    return [
-        leg
-        for bid in range(len(clearing.snapshot.shifts.ids))
-        for leg in _legs_of_shift(clearing, bid, price)
-    ]
-
-
-def _legs_of_shift(clearing: Clearing, bid: int, path_price: FloatArray) -> list[Leg]:
-    """Return one leg at the source and one at each resource that work is moved to."""
-    snapshot, shift = clearing.snapshot, clearing.snapshot.shifts
-    count, tick = snapshot.interval_count, snapshot.rules.quantity_tick_kw
-    x_kw = clearing.x_kw[clearing.programme.slices["shifts"]]
-    offers, placed = len(shift.offer_pair), len(shift.placed_pair)
-    pair = np.flatnonzero(shift.destination_bid[shift.placed_pair] == bid)
-    destination, t = shift.placed_pair[pair], shift.placed_pair_t[pair]
-    moved_kw, increase_kw = x_kw[offers + pair], x_kw[offers + placed + pair]
-    carried_gb = (
-        snapshot.interval_h * shift.gb_per_kwh[bid] * moved_kw + shift.gb_per_kw[bid] * increase_kw
-    )
-    offer = np.flatnonzero(shift.offer_bid[shift.offer_pair] == bid)
-    ask = shift.ask_jpy_per_kwh[shift.offer_pair[offer]]
-    ask_jpy = snapshot.interval_h * float(ask @ x_kw[offer])
-    out = Leg(
-        bid=shift.ids[bid],
-        resource=snapshot.resource_ids[shift.resource[bid]],
-        name="SHIFT_OUT",
-        direction=UP,
-        quantity_kw=rounded(_on_grid(moved_kw, t, count), tick),
-        price_jpy_per_kwh=np.zeros(count),
-        interval_h=snapshot.interval_h,
-        cost_jpy=ask_jpy + float(shift.change_cost_jpy_per_kw[bid] * increase_kw.sum()),
-        path_jpy=float(carried_gb @ path_price[shift.destination_path[destination], t]),
-    )
-    target = shift.destination_resource[destination]
-    arriving_kw = shift.ratio[destination] * moved_kw
-    return [out] + [
-        replace(
-            out,
-            resource=snapshot.resource_ids[resource],
-            name="SHIFT_IN",
-            direction=DOWN,
-            quantity_kw=rounded(
-                _on_grid(arriving_kw[target == resource], t[target == resource], count), tick
-            ),
-            cost_jpy=0.0,
-            path_jpy=0.0,
-        )
-        for resource in np.unique(target)
-    ]
+    return sum(leg.cost_jpy + leg.path_jpy - leg.receipt_jpy - leg.computing_jpy for leg in sold)

@@ -4,7 +4,11 @@ With area prices :math:`\lambda`, local need prices :math:`\mu` and element rent
 flow on element q is worth :math:`\sigma_q = \nu^+_q - \nu^-_q + \sum_s s\,\mu_{qs}`, and one kWh of
 UP at place p, whose sending end sees :math:`g_p` kWh per kWh received, is worth
 
-.. math:: \pi_{pt} = g_p \bigl(\lambda_{a(p)t} - \sum_q H_{qp}\, \sigma_{qt}\bigr).
+.. math:: \pi_{pt} = g_p \bigl(\lambda_{a(p)t} - \sum_q H_{qp}\, \sigma_{qt}\bigr)
+          + \varepsilon_{pt},
+
+where :math:`\varepsilon` is the price of the envelope of a flexible connection, if the place has
+one; :math:`\sigma` also has what carrying costs, and what a call of capacity would load.
 
 An action is thereby paid once for all its effects. See ``docs/algorithms/pricing.md``.
 """
@@ -16,12 +20,16 @@ from typing import Final
 
 import numpy as np
 
+from market.core import reserves
 from market.core.clearing import Clearing
+from market.core.needs import Needs
 from market.core.offers.terms import FloatArray, IntArray
 from market.core.programme import relief_group_of
+from market.core.units import CAPACITY_PRICED_H
 
 SNAP_TICKS: Final = 1e-6
 PATH_DIGITS: Final = 6
+MONEY_DIGITS: Final = 9
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,66 +41,128 @@ class Prices:
     """Per relief group (element and sign), (G, T)."""
     rent_up_jpy_per_kwh: FloatArray
     rent_down_jpy_per_kwh: FloatArray
+    flow_jpy_per_kwh: FloatArray
+    """What carrying one more kWh costs where it costs something, (Q, T)."""
+    call_jpy_per_kwh: FloatArray
+    """Worth of flow while an area's capacity is called, (A, 2 directions, Q, T)."""
+    call_rent_jpy_per_kwh: FloatArray
+    """What calls of capacity would pay for headroom up and down, (2, Q, T)."""
+    envelope_jpy_per_kwh: FloatArray
     place_jpy_per_kwh: FloatArray
     """Value of UP at the receiving end, (P, T)."""
     local_jpy_per_kwh: FloatArray
     """What each local need pays, (D, T)."""
     balance_jpy_per_kwh: FloatArray
     """What each balance need pays per kWh of its own direction, (E, T)."""
+    load_jpy_per_kwh: FloatArray
+    """What each load at a place pays, (L, T)."""
+    capacity_jpy_per_kw: FloatArray
+    """What each capacity need pays per kW and 30 minutes, (C, T)."""
+    reserve_jpy_per_kw: FloatArray
+    """Price of each product in each area, per kW and 30 minutes, (W, A, T)."""
+    reserved_jpy_per_kw: FloatArray
+    """The same at each place and the receiving end, (W, P, T)."""
+    compute_jpy_per_kwh: FloatArray
+    """Price of computing at each compute offer, (O, T)."""
     link_jpy_per_kwh: FloatArray
     """Price at the ``to`` end less price at the ``from`` end, (K, T)."""
     transfer_jpy_per_kwh: FloatArray
     path_rent_jpy_per_gb: FloatArray
     """Scarcity rent above the tariff, (paths, T)."""
+    trunk_rent_jpy_per_gb: FloatArray
 
 
 def prices(clearing: Clearing) -> Prices:
     """Return the prices a clearing's duals imply. Shapes and units: :class:`Prices`."""
     current, snapshot = clearing.programme, clearing.snapshot
     h, count = snapshot.interval_h, snapshot.interval_count
-    elements = (len(snapshot.elements.ids), count)
-    area = _full(clearing, "balance", (len(snapshot.network.area_ids), count)) / h
-    relief = -_full(clearing, "relief", (len(current.relief_element), count)) / h
+    elements, areas = len(snapshot.elements.ids), len(snapshot.network.area_ids)
+    area = _full(clearing, "balance", areas) / h
+    relief = -_full(clearing, "relief", len(current.relief_element)) / h
     rent_up = -_full(clearing, "headroom_up", elements) / h
     rent_down = -_full(clearing, "headroom_down", elements) / h
-    worth = rent_up - rent_down
+    flow = -_full(clearing, "flow", elements) / h
+    envelope = -_full(clearing, "envelope", len(snapshot.envelopes.ids)) / h
+    called = current.rows["deliver_flow"].keys
+    call_price = -clearing.dual_jpy_per_kw["deliver_flow"] / h
+    call = reserves.call_worth_jpy_per_kwh(snapshot, called, call_price)
+    call_rent, at = np.zeros((2, elements, count)), reserves.flow_keys(snapshot, called)
+    np.add.at(call_rent, (at.side, at.element, at.t), call_price)
+    worth = rent_up - rent_down + flow + call.sum(axis=(0, 1))
     np.add.at(worth, current.relief_element, current.relief_sign[:, None] * relief)
     sent = area[snapshot.place_area] - current.sensitivity.place.T @ worth
-    network = snapshot.network
-    needs, balances = snapshot.local_needs, snapshot.balance_needs
-    served = clearing.x_kw[current.grid["balance"]].reshape(-1, count)
-    balance = balances.sign[:, None] * area[balances.where]
+    place = snapshot.sent_per_received_ratio[:, None] * sent
+    np.add.at(place, snapshot.envelopes.place, envelope)
+    network, balances = snapshot.network, snapshot.balance_needs
+    products = len(snapshot.products.ids)
+    reserve = -_full(clearing, "reserve", products * areas) * CAPACITY_PRICED_H / h
+    by_area = reserve.reshape(products, areas, count)
+    offers = len(current.forms["COMPUTE_OFFER"].ids)
     return Prices(
         area_jpy_per_kwh=area,
         relief_jpy_per_kwh=relief,
         rent_up_jpy_per_kwh=rent_up,
         rent_down_jpy_per_kwh=rent_down,
-        place_jpy_per_kwh=snapshot.sent_per_received_ratio[:, None] * sent,
-        local_jpy_per_kwh=np.minimum(relief[relief_group_of(current)], needs.cap_jpy_per_kwh),
-        balance_jpy_per_kwh=np.where(
-            served > 0, balance, np.minimum(balance, balances.cap_jpy_per_kwh)
+        flow_jpy_per_kwh=flow,
+        call_jpy_per_kwh=call,
+        call_rent_jpy_per_kwh=call_rent,
+        envelope_jpy_per_kwh=envelope,
+        place_jpy_per_kwh=place,
+        local_jpy_per_kwh=_paid(
+            clearing, "local", snapshot.local_needs, relief[relief_group_of(current)]
         ),
+        balance_jpy_per_kwh=_paid(
+            clearing, "balance", balances, balances.sign[:, None] * area[balances.where]
+        ),
+        load_jpy_per_kwh=_paid(
+            clearing, "place", snapshot.place_needs, place[snapshot.place_needs.where]
+        ),
+        capacity_jpy_per_kw=_paid(
+            clearing, "capacity", snapshot.capacity_needs, reserve[snapshot.capacity_needs.where]
+        ),
+        reserve_jpy_per_kw=by_area,
+        reserved_jpy_per_kw=reserves.capacity_price_jpy_per_kw(
+            snapshot,
+            reserve_jpy_per_kw=by_area,
+            call_worth_jpy_per_kwh=call,
+            place_kw_per_kw=current.sensitivity.place,
+        ),
+        compute_jpy_per_kwh=-_full(clearing, "compute", offers) / h,
         link_jpy_per_kwh=(
             area[network.bus_area[network.link_to]]
             - area[network.bus_area[network.link_from]]
             - current.sensitivity.link.T @ worth
         ),
         transfer_jpy_per_kwh=area[snapshot.transfer_to] - area[snapshot.transfer_from],
-        path_rent_jpy_per_gb=-_full(clearing, "carried", (len(snapshot.path_ids), count)),
+        path_rent_jpy_per_gb=-_full(clearing, "carried", len(snapshot.path_ids)),
+        trunk_rent_jpy_per_gb=-_full(clearing, "trunk", len(snapshot.trunks.ids)),
     )
 
 
-def _full(clearing: Clearing, name: str, shape: tuple[int, int]) -> FloatArray:
-    """Return a family's duals on its whole grid; rows left out are worth nothing."""
-    full = np.zeros(shape[0] * shape[1])
+def _paid(clearing: Clearing, part: str, needs: Needs, price: FloatArray) -> FloatArray:
+    """Return what needs pay: the price, or where they take nothing at most their highest cap."""
+    served_kw = needs.total(clearing.part_kw(part))
+    return np.asarray(np.where(served_kw > 0, price, np.minimum(price, needs.top_cap_jpy_per_kwh)))
+
+
+def _full(clearing: Clearing, name: str, entities: int) -> FloatArray:
+    """Return a family's duals on its whole grid, (entities, T); rows left out are worth nothing."""
+    count = clearing.snapshot.interval_count
+    full = np.zeros(entities * count)
     full[clearing.programme.rows[name].keys] = clearing.dual_jpy_per_kw[name]
-    return full.reshape(shape)
+    return full.reshape(entities, count)
 
 
 def path_price_jpy_per_gb(clearing: Clearing, found: Prices) -> FloatArray:
-    """Return tariff plus scarcity rent as published, (paths, T), in JPY/GB."""
-    tariff = clearing.snapshot.tariff_jpy_per_gb[:, None]
-    return np.asarray(np.round(tariff + found.path_rent_jpy_per_gb, PATH_DIGITS))
+    """Return tariff, own rent and rents of trunks as published, (paths, T), in JPY/GB."""
+    snapshot = clearing.snapshot
+    rent = np.round(found.path_rent_jpy_per_gb, PATH_DIGITS)
+    np.add.at(
+        rent,
+        snapshot.trunks.path,
+        np.round(found.trunk_rent_jpy_per_gb, PATH_DIGITS)[snapshot.trunks.path_trunk],
+    )
+    return np.asarray(np.round(snapshot.tariff_jpy_per_gb[:, None] + rent, MONEY_DIGITS))
 
 
 def rounded(values: FloatArray, tick: float) -> FloatArray:

@@ -2,49 +2,61 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
+from market.core import reserves
 from market.core.clearing import Clearing
-from market.core.offers.terms import FloatArray, IntArray
+from market.core.needs import Needs
+from market.core.offers.terms import BoolArray, Columns, FloatArray, IntArray
 from market.core.pricing import Prices
+from market.core.units import DOWN, UP
+
+SIDES: Final = (UP, DOWN)
 
 
 def raw_document(clearing: Clearing, found: Prices) -> dict[str, Any]:
     """Return primal and dual values as JSON values; series that are zero throughout are left out.
 
-    Prices of power are per kWh, of paths per GB, of a shift's own rows per kW. All are at least
-    zero but the area prices, a store's value of energy and a shift's value of work.
+    Prices of power are per kWh, of capacity per kW and 30 minutes, of paths per GB. Duals of rows
+    that belong to bids are per unit of the row; at least zero where the row is a limit.
     """
-    snapshot, grid = clearing.snapshot, clearing.programme.grid
-    count = snapshot.interval_count
-
-    def part(name: str) -> FloatArray:
-        return clearing.x_kw[grid[name]].reshape(-1, count)
-
+    snapshot = clearing.snapshot
+    needs = (
+        ("LOCAL", "local", snapshot.local_needs),
+        ("BALANCE", "balance", snapshot.balance_needs),
+        ("PLACE", "place", snapshot.place_needs),
+        ("CAPACITY", "capacity", snapshot.capacity_needs),
+    )
     return {
-        "steps": _steps(clearing),
-        "storage": _storage(clearing),
-        "shifts": _shifts(clearing),
-        "served_kw": {
-            "LOCAL": _named(snapshot.local_needs.ids, part("local")),
-            "BALANCE": _named(snapshot.balance_needs.ids, part("balance")),
-        },
-        "excess_kw": _named(snapshot.network.area_ids, part("excess")),
-        "shortage_kw": _named(snapshot.network.area_ids, part("shortage")),
-        "link_kw": _named(snapshot.network.link_ids, part("link")),
-        "transfer_kw": _named(snapshot.transfer_ids, part("transfer")),
+        "bids": _bids(clearing),
+        "joint": _joint(clearing),
+        "served_kw": {kind: _served(table, clearing.part_kw(part)) for kind, part, table in needs},
+        "excess_kw": _named(snapshot.network.area_ids, clearing.part_kw("excess")),
+        "shortage_kw": _named(snapshot.network.area_ids, clearing.part_kw("shortage")),
+        "over_kw": _named(snapshot.envelopes.ids, clearing.part_kw("over")),
+        "link_kw": _named(snapshot.network.link_ids, clearing.part_kw("link")),
+        "transfer_kw": _named(snapshot.transfer_ids, clearing.part_kw("transfer")),
         "duals": _duals(clearing, found),
     }
 
 
 def _series(values: FloatArray) -> list[float]:
-    return [float(value) + 0.0 for value in values]
+    found: list[float] = (np.asarray(values) + 0.0).tolist()
+    return found
 
 
 def _named(ids: tuple[str, ...], rows: FloatArray) -> dict[str, list[float]]:
     return {name: _series(row) for name, row in zip(ids, rows, strict=True) if row.any()}
+
+
+def _served(needs: Needs, served_kw: FloatArray) -> dict[str, list[list[float]]]:
+    """Return what each step of each need that takes anything is served."""
+    steps: dict[int, list[list[float]]] = {}
+    for need, row in zip(needs.step_need, served_kw, strict=True):
+        steps.setdefault(int(need), []).append(_series(row))
+    return {needs.ids[need]: rows for need, rows in steps.items() if any(map(any, rows))}
 
 
 def _duals(clearing: Clearing, found: Prices) -> dict[str, Any]:
@@ -59,82 +71,98 @@ def _duals(clearing: Clearing, found: Prices) -> dict[str, Any]:
         full = np.zeros(len(snapshot.resource_ids) * snapshot.interval_count)
         full[current.rows[name].keys] = -clearing.dual_jpy_per_kw[name] / snapshot.interval_h
         sold[name] = _named(snapshot.resource_ids, full.reshape(-1, snapshot.interval_count))
+    areas = snapshot.network.area_ids
     return {
-        "area_jpy_per_kwh": _named(snapshot.network.area_ids, found.area_jpy_per_kwh),
+        "area_jpy_per_kwh": _named(areas, found.area_jpy_per_kwh),
         "relief_jpy_per_kwh": relief,
         "rent_up_jpy_per_kwh": _named(snapshot.elements.ids, found.rent_up_jpy_per_kwh),
         "rent_down_jpy_per_kwh": _named(snapshot.elements.ids, found.rent_down_jpy_per_kwh),
+        "flow_jpy_per_kwh": _named(snapshot.elements.ids, found.flow_jpy_per_kwh),
         "sold_up_jpy_per_kwh": sold["sold_up"],
         "sold_down_jpy_per_kwh": sold["sold_down"],
         "path_jpy_per_gb": _named(snapshot.path_ids, found.path_rent_jpy_per_gb),
+        "trunk_jpy_per_gb": _named(snapshot.trunks.ids, found.trunk_rent_jpy_per_gb),
+        "envelope_jpy_per_kwh": _named(snapshot.envelopes.ids, found.envelope_jpy_per_kwh),
+        "compute_jpy_per_kwh": _named(
+            current.forms["COMPUTE_OFFER"].ids, found.compute_jpy_per_kwh
+        ),
+        "reserve_jpy_per_kw": {
+            product: _named(areas, rows)
+            for product, rows in zip(snapshot.products.ids, found.reserve_jpy_per_kw, strict=True)
+            if rows.any()
+        },
     }
 
 
-def _steps(clearing: Clearing) -> dict[str, list[list[float]]]:
-    """Return, per bid, the series of each step over its curve's half hours."""
-    steps = clearing.snapshot.steps
-    x_kw = clearing.x_kw[clearing.programme.slices["steps"]]
-    ends = np.cumsum(steps.last_t - steps.first_t + 1)[:-1]
-    by_bid: dict[str, list[list[float]]] = {name: [] for name in steps.ids}
-    for bid, series in zip(steps.bid, np.split(x_kw, ends) if len(steps.bid) else [], strict=True):
-        by_bid[steps.ids[bid]].append(_series(series))
-    return {name: rows for name, rows in by_bid.items() if any(map(any, rows))}
-
-
-def _storage(clearing: Clearing) -> dict[str, dict[str, Any]]:
-    store, part = clearing.snapshot.storage, clearing.programme.slices["storage"]
-    x_kw, upper_kw = clearing.x_kw[part], clearing.upper_kw[part]
-    pairs = len(store.pair_t)
-    energy = clearing.dual_jpy_per_kw["own storage equal"]
-    cycles = np.zeros(len(store.ids))
-    cycles[np.isfinite(store.cycles_max)] = -clearing.dual_jpy_per_kw["own storage at_most"]
-    found = {}
-    for row, name in enumerate(store.ids):
-        mine = np.flatnonzero(store.pair_bid == row)
-        found[name] = {
-            "charge_kw": _series(x_kw[mine]),
-            "discharge_kw": _series(x_kw[pairs + mine]),
-            "energy_kwh": _series(x_kw[2 * pairs + mine]),
-            "energy_jpy_per_kwh": _series(-energy[mine]),
-            "cycles_jpy_per_kwh": float(cycles[row]) + 0.0,
-            "no_charge_t": _held(store.pair_t[mine], upper_kw[mine], store.charge_limit_kw[row]),
-            "no_discharge_t": _held(
-                store.pair_t[mine], upper_kw[pairs + mine], store.discharge_limit_kw[row]
-            ),
-        }
-    return found
-
-
-def _held(t: IntArray, upper_kw: FloatArray, limit_kw: float) -> list[int]:
-    """Return the half hours in which a side was fixed at zero."""
-    return [int(interval) for interval in t[(upper_kw == 0) & (limit_kw > 0)]]
-
-
-def _shifts(clearing: Clearing) -> dict[str, dict[str, Any]]:
-    shift = clearing.snapshot.shifts
-    x_kw = clearing.x_kw[clearing.programme.slices["shifts"]]
-    offers, placed = len(shift.offer_pair), len(shift.placed_pair)
-    work = clearing.dual_jpy_per_kw["own shifts equal"]
-    change = -clearing.dual_jpy_per_kw["own shifts at_most"]
-    found = {}
-    for row, name in enumerate(shift.ids):
-        mine = [
-            np.flatnonzero(shift.offer_pair == o) for o in np.flatnonzero(shift.offer_bid == row)
-        ]
-        places = []
-        for number in np.flatnonzero(shift.destination_bid == row):
-            pair = np.flatnonzero(shift.placed_pair == number)
-            places.append(
-                {
-                    "destination": int(shift.destination_number[number]),
-                    "placed_kw": _series(x_kw[offers + pair]),
-                    "increase_kw": _series(x_kw[offers + placed + pair]),
-                    "change_jpy_per_kw": _series(change[pair]),
-                }
+def _joint(clearing: Clearing) -> dict[str, dict[str, float]]:
+    """Return the duals of rows that bind several bids together, by their names."""
+    joint = {
+        family.rpartition(".")[2]: _keyed(keys, -clearing.dual_jpy_per_kw[family])
+        for family, keys in clearing.programme.joint.items()
+    }
+    snapshot, rows = clearing.snapshot, clearing.programme.rows["deliver_flow"]
+    called = reserves.flow_keys(snapshot, rows.keys)
+    names = tuple(
+        "|".join(
+            (
+                snapshot.network.area_ids[area],
+                SIDES[call],
+                snapshot.elements.ids[element],
+                SIDES[side],
+                str(t),
             )
-        found[name] = {
-            "offers_kw": [_series(x_kw[pair]) for pair in mine],
-            "work_jpy_per_kw": _series(work[np.flatnonzero(shift.link_pair == row)]),
-            "places": places,
-        }
+        )
+        for area, call, element, side, t in zip(
+            called.area, called.call, called.element, called.side, called.t, strict=True
+        )
+    )
+    price = -clearing.dual_jpy_per_kw["deliver_flow"] / snapshot.interval_h
+    joint["deliver_flow"] = _keyed(names, price)
+    return {name: found for name, found in joint.items() if found}
+
+
+def _keyed(keys: tuple[str, ...], values: FloatArray) -> dict[str, float]:
+    return {key: float(value) for key, value in zip(keys, values, strict=True) if value}
+
+
+def _bids(clearing: Clearing) -> dict[str, Any]:
+    """Return, per bid with anything to say, its columns, duals and columns held by a decision."""
+    found: dict[str, Any] = {}
+    for form, block in clearing.programme.forms.items():
+        part = clearing.programme.slices[form]
+        x, is_held = clearing.x_kw[part], clearing.is_held[part]
+        for name, family in block.families.items():
+            _add_columns(found, block, name, (x[family], is_held[family], block.bid[family]))
+        for name, own in block.own.items():
+            if not own.is_joint:
+                duals = -clearing.dual_jpy_per_kw[f"{form}.{name}"]
+                for bid, values in _by_bid(own.bid, duals, len(block.ids)):
+                    if values.any():
+                        _entry(found, block.ids[bid], "y")[name] = _series(values)
     return found
+
+
+def _add_columns(
+    found: dict[str, Any], block: Columns, name: str, at: tuple[FloatArray, BoolArray, IntArray]
+) -> None:
+    x, is_held, bid = at
+    for row, values in _by_bid(bid, x, len(block.ids)):
+        if values.any():
+            _entry(found, block.ids[row], "x")[name] = _series(values)
+    if is_held.any():
+        for row, held in _by_bid(bid, is_held.astype(np.float64), len(block.ids)):
+            if held.any():
+                _entry(found, block.ids[row], "held")[name] = np.flatnonzero(held).tolist()
+
+
+def _entry(found: dict[str, Any], bid: str, kind: str) -> dict[str, Any]:
+    entry: dict[str, Any] = found.setdefault(bid, {}).setdefault(kind, {})
+    return entry
+
+
+def _by_bid(bid: IntArray, values: FloatArray, bids: int) -> list[tuple[int, FloatArray]]:
+    """Return each bid's values in their order; a bid's entries need not stand together."""
+    order = np.argsort(bid, kind="stable")
+    ends = np.cumsum(np.bincount(bid, minlength=bids))[:-1]
+    parts = np.split(values[order], ends) if bids else []
+    return list(enumerate(parts))

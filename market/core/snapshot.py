@@ -232,7 +232,7 @@ def snapshot_from_json(mapping: Mapping[str, Any]) -> Snapshot:
             count,
             lambda n: _numbers(products)[n["product"]] * len(areas) + areas[n["area"]],
         ),
-        books=_books(document),
+        books=books_of(document),
         canonical=canonical_bytes(document),
     )
 
@@ -382,8 +382,8 @@ def _trunks(document: dict[str, Any], count: int) -> Trunks:
     )
 
 
-def _books(document: dict[str, Any]) -> dict[str, Any]:
-    """Return the table of each bid form."""
+def books_of(document: dict[str, Any]) -> dict[str, Any]:
+    """Return the table of each bid form, from a canonical document."""
     bids = document["bids"]
     terms = Terms(
         interval_count=document["interval_count"],

@@ -12,8 +12,9 @@ import numpy as np
 
 from market.core.clearing import Clearing
 from market.core.offers.compute import OWN_PLACE, OfferTable, RequestTable
-from market.core.offers.terms import FloatArray, IntArray
+from market.core.offers.terms import FloatArray
 from market.core.pricing import SNAP_TICKS, Prices, path_price_jpy_per_gb, rounded
+from market.core.rules import PAY_AS_CLEAR
 
 JPY_DIGITS: Final = 6
 
@@ -33,17 +34,22 @@ def compute_document(clearing: Clearing, found: Prices) -> dict[str, list[dict[s
         computed there, ``rent_jpy_per_kwh`` above operating cost and power, ``receipt_jpy``.
         ``requests``, per request: ``served_kw``; ``price_jpy_per_kwh`` delivered at its place, or
         null where no placement is allowed; ``paid_jpy`` and, in it, ``path_jpy``; ``placed``.
+
+        Where computing is paid as bid, an offer receives its operating cost and its power, and a
+        request pays that for each of its placements; prices are then reported, not settled.
     """
     snapshot = clearing.snapshot
     offers: OfferTable = snapshot.books["COMPUTE_OFFER"]
     requests: RequestTable = snapshot.books["COMPUTE_REQUEST"]
     tick = snapshot.rules.price_tick_jpy_per_kwh
     price = rounded(found.compute_jpy_per_kwh, tick)
-    placed_kw = placed_on_ticks(_placed_kw(clearing), requests, snapshot.rules.quantity_tick_kw)
+    raw_kw = _placed_kw(clearing)
+    placed_kw = placed_on_ticks(raw_kw, requests, snapshot.rules.quantity_tick_kw)
     used_kw = np.zeros(offers.capacity_kw.shape)
     np.add.at(used_kw, requests.link_offer, placed_kw)
     used_kw = np.round(used_kw, 9)
     rent = rounded(_rent_jpy_per_kwh(clearing, found), tick)
+    settled = _settled_jpy_per_kwh(clearing, found)
     return {
         "compute": [
             {
@@ -51,11 +57,11 @@ def compute_document(clearing: Clearing, found: Prices) -> dict[str, list[dict[s
                 "used_kw": _list(used_kw[row]),
                 "price_jpy_per_kwh": _list(price[row]),
                 "rent_jpy_per_kwh": _list(rent[row]),
-                "receipt_jpy": _jpy(snapshot.interval_h * float(used_kw[row] @ price[row])),
+                "receipt_jpy": _jpy(snapshot.interval_h * float(used_kw[row] @ settled[row])),
             }
             for row, name in enumerate(offers.ids)
         ],
-        "requests": _requests(clearing, found, placed_kw),
+        "requests": _requests(clearing, found, raw_kw, placed_kw),
     }
 
 
@@ -124,50 +130,66 @@ def _rent_jpy_per_kwh(clearing: Clearing, found: Prices) -> FloatArray:
     return np.asarray(np.maximum(0.0, found.compute_jpy_per_kwh - cost))
 
 
-def _requests(clearing: Clearing, found: Prices, placed_kw: FloatArray) -> list[dict[str, Any]]:
+def _settled_jpy_per_kwh(clearing: Clearing, found: Prices) -> FloatArray:
+    """Return what an offer receives per kWh computed, (S, T): the price, or what it asks."""
     snapshot = clearing.snapshot
+    offers: OfferTable = snapshot.books["COMPUTE_OFFER"]
+    tick = snapshot.rules.price_tick_jpy_per_kwh
+    if snapshot.rules.payment["COMPUTE"] == PAY_AS_CLEAR:
+        return rounded(found.compute_jpy_per_kwh, tick)
+    place = snapshot.resource_place[offers.resource]
+    power = rounded(found.place_jpy_per_kwh[place], tick)
+    return np.asarray(offers.ask_jpy_per_kwh[:, None] + offers.pue_ratio[:, None] * power)
+
+
+def _requests(
+    clearing: Clearing, found: Prices, raw_kw: FloatArray, placed_kw: FloatArray
+) -> list[dict[str, Any]]:
+    snapshot, h = clearing.snapshot, clearing.snapshot.interval_h
     requests: RequestTable = snapshot.books["COMPUTE_REQUEST"]
-    path_price = _of_links(path_price_jpy_per_gb(clearing, found), requests.link_path)
-    gb_per_kwh = requests.gb_per_kwh[requests.link_request][:, None]
-    delivered = _delivered_jpy_per_kwh(clearing, found, placed_kw)
-    published = []
-    for row, name in enumerate(requests.ids):
-        first, last = np.searchsorted(requests.link_request, [row, row + 1])
-        mine = slice(first, last)
-        served_kw = np.round(placed_kw[mine].sum(axis=0), 9)
-        carried_gb = snapshot.interval_h * gb_per_kwh[mine] * placed_kw[mine]
-        paid_jpy = snapshot.interval_h * float(served_kw @ np.nan_to_num(delivered[row]))
-        published.append(
+    offer_ids = snapshot.books["COMPUTE_OFFER"].ids
+    owner, shape = requests.link_request, requests.quantity_kw.shape
+    price = _delivered_jpy_per_kwh(clearing, found, placed_kw)
+    paid_jpy, path_jpy, served_kw = np.zeros(shape), np.zeros(shape), np.zeros(shape)
+    np.add.at(paid_jpy, owner, h * placed_kw * _paid_jpy_per_kwh(clearing, found, price))
+    # Paths are paid for what they carry unrounded, as for every other bid.
+    np.add.at(path_jpy, owner, h * raw_kw * _traffic_jpy_per_kwh(clearing, found))
+    np.add.at(served_kw, owner, placed_kw)
+    placed: list[list[dict[str, Any]]] = [[] for _ in requests.ids]
+    for link in np.flatnonzero(placed_kw.any(axis=1)):
+        placed[owner[link]].append(
             {
-                "id": name,
-                "served_kw": _list(served_kw),
-                "price_jpy_per_kwh": [
-                    None if np.isnan(value) else float(value) + 0.0 for value in delivered[row]
-                ],
-                "paid_jpy": _jpy(paid_jpy),
-                "path_jpy": _jpy(float((carried_gb * path_price[mine]).sum())),
-                "placed": [
-                    {
-                        "offer": snapshot.books["COMPUTE_OFFER"].ids[requests.link_offer[link]],
-                        "path": _path_id(clearing, int(requests.link_path[link])),
-                        "kw": _list(placed_kw[link]),
-                    }
-                    for link in range(first, last)
-                    if placed_kw[link].any()
-                ],
+                "offer": offer_ids[requests.link_offer[link]],
+                "path": _path_id(clearing, int(requests.link_path[link])),
+                "kw": _list(placed_kw[link]),
             }
         )
-    return published
+    return [
+        {
+            "id": name,
+            "served_kw": _list(np.round(served_kw[row], 9)),
+            "price_jpy_per_kwh": [
+                None if np.isnan(value) else float(value) for value in price[row]
+            ],
+            "paid_jpy": _jpy(float(paid_jpy[row].sum())),
+            "path_jpy": _jpy(float(path_jpy[row].sum())),
+            "placed": placed[row],
+        }
+        for row, name in enumerate(requests.ids)
+    ]
 
 
 def _path_id(clearing: Clearing, path: int) -> str | None:
     return None if path == OWN_PLACE else clearing.snapshot.path_ids[path]
 
 
-def _of_links(per_path: FloatArray, link_path: IntArray) -> FloatArray:
-    """Return a series of each placement's path, (L, T); zeros at the request's own place."""
-    none = np.zeros((1, per_path.shape[1]))
-    return np.asarray(np.concatenate([per_path, none])[link_path])
+def _traffic_jpy_per_kwh(clearing: Clearing, found: Prices) -> FloatArray:
+    """Return what the path of each placement costs per kWh computed, (L, T)."""
+    requests: RequestTable = clearing.snapshot.books["COMPUTE_REQUEST"]
+    price = path_price_jpy_per_gb(clearing, found)
+    at_home = np.zeros((1, price.shape[1]))
+    by_link = np.concatenate([price, at_home])[requests.link_path]  # OWN_PLACE is the last row
+    return np.asarray(requests.gb_per_kwh[requests.link_request][:, None] * by_link)
 
 
 def _delivered_jpy_per_kwh(clearing: Clearing, found: Prices, placed_kw: FloatArray) -> FloatArray:
@@ -178,10 +200,7 @@ def _delivered_jpy_per_kwh(clearing: Clearing, found: Prices, placed_kw: FloatAr
     """
     snapshot = clearing.snapshot
     requests: RequestTable = snapshot.books["COMPUTE_REQUEST"]
-    path_price = path_price_jpy_per_gb(clearing, found)
-    cost = found.compute_jpy_per_kwh[requests.link_offer] + requests.gb_per_kwh[
-        requests.link_request
-    ][:, None] * _of_links(path_price, requests.link_path)
+    cost = found.compute_jpy_per_kwh[requests.link_offer] + _traffic_jpy_per_kwh(clearing, found)
     shape = requests.quantity_kw.shape
     least, used = np.full(shape, np.inf), np.full(shape, np.inf)
     np.minimum.at(least, requests.link_request, cost)
@@ -191,3 +210,15 @@ def _delivered_jpy_per_kwh(clearing: Clearing, found: Prices, placed_kw: FloatAr
     price = rounded(price, snapshot.rules.price_tick_jpy_per_kwh)
     value = np.broadcast_to(requests.value_jpy_per_kwh[:, None], shape)
     return np.where(is_served, np.minimum(price, value), price)
+
+
+def _paid_jpy_per_kwh(clearing: Clearing, found: Prices, price: FloatArray) -> FloatArray:
+    """Return what a request pays per kWh of each placement, (L, T)."""
+    requests: RequestTable = clearing.snapshot.books["COMPUTE_REQUEST"]
+    owner = requests.link_request
+    if clearing.snapshot.rules.payment["COMPUTE"] == PAY_AS_CLEAR:
+        return np.nan_to_num(price[owner])
+    asked = _settled_jpy_per_kwh(clearing, found)[requests.link_offer]
+    return np.minimum(
+        asked + _traffic_jpy_per_kwh(clearing, found), requests.value_jpy_per_kwh[owner][:, None]
+    )

@@ -1,6 +1,7 @@
 """Freeze the closed book: rows in, one canonical snapshot out.
 
-One of the two places where Decimal becomes float (the award writer is the way back).
+With `market.trading.snapshot_rows` the place where Decimal becomes float (the award writer is
+the way back).
 """
 
 from __future__ import annotations
@@ -12,15 +13,15 @@ from uuid import UUID
 
 from market.core.snapshot import snapshot_bytes, snapshot_from_json
 from market.core.timegrid import INTERVAL_H, INTERVALS_PER_DAY
-from market.registry.models import Branch, Bus, OpticalPath, Resource
+from market.registry.models import Branch, Bus, OpticalPath, OpticalTrunk, Resource, Site
 from market.registry.selectors import resources_by_code
-from market.trading.models import Auction, BaseFlow, Bid, Need, NeedKind, TransferLimit
+from market.trading.contents import resources_named
+from market.trading.models import Auction, BaseFlow, Bid, BidForm, NeedKind, TransferLimit
 from market.trading.sealing import contents_open
-from market.trading.selectors import book_of, needs_of
+from market.trading.selectors import book_of, envelopes_of, needs_of
+from market.trading.snapshot_rows import bid_row, resource_row
 
-SCHEMA = "wattbit-snapshot/1"
-# Entries of a bid's content that stay text; all others are exact numbers written as text.
-TEXT_FIELDS = frozenset({"direction", "resource", "path", "hardware", "labels_required"})
+SCHEMA = "wattbit-snapshot/2"
 
 Json = dict[str, Any]
 
@@ -36,6 +37,11 @@ def snapshot_of_book(auction: Auction) -> bytes:
     bids = list(book_of(auction))
     contents = contents_open([bid.id for bid in bids])
     resources = _resources_of(bids, contents)
+    envelopes = list(envelopes_of(auction))
+    paths = _paths(bids, contents)
+    sites = {resource.site.code: resource.site for resource in resources}
+    sites |= {bid.site.code: bid.site for bid in bids if bid.site is not None}
+    sites |= {envelope.site.code: envelope.site for envelope in envelopes}
     document = {
         "schema": SCHEMA,
         "auction": auction.code,
@@ -45,13 +51,31 @@ def snapshot_of_book(auction: Auction) -> bytes:
         "network": _network(auction),
         "transfers": _transfers(auction),
         "elements": _elements(auction),
-        "places": _places(resources),
-        "resources": [_resource(resource) for resource in resources],
-        "paths": _paths(contents),
+        "places": _places(sites.values()),
+        "resources": [resource_row(resource) for resource in resources],
+        "paths": [_path(path) for path in paths],
+        "trunks": _trunks(paths),
+        "envelopes": [
+            {
+                "id": envelope.site.code,
+                "place": envelope.site.code,
+                "kind": envelope.kind,
+                "owner": owner_of(envelope.site.organisation_id),
+                "max_import_kw": _floats(envelope.max_import_kw),
+                "scheduled_import_kw": _floats(envelope.scheduled_import_kw),
+            }
+            for envelope in envelopes
+        ],
+        "products": auction.ruleset.rules.get("products", []),
         **_needs(auction),
-        "bids": [_bid(bid, contents[bid.id]) for bid in bids],
+        "bids": _bids(bids, contents),
     }
     return snapshot_bytes(snapshot_from_json(document))
+
+
+def owner_of(organisation_id: UUID) -> str:
+    """Return the name an organisation has in snapshots and results: stable, and no name at all."""
+    return str(organisation_id)
 
 
 def _floats(values: Iterable[Decimal]) -> list[float]:
@@ -125,101 +149,128 @@ def _elements(auction: Auction) -> list[Json]:
         .order_by("congestion_point__code", "-revision")
         .distinct("congestion_point__code")
     )
-    return [
-        {
-            "id": flow.congestion_point.code,
-            "branch": flow.congestion_point.branch.code,
-            "rating_kw": float(flow.congestion_point.rating_kw),
-            "base_flow_kw": _floats(flow.base_flow_kw),
-        }
-        for flow in flows
-    ]
+    return [_element(flow) for flow in flows]
+
+
+def _element(flow: BaseFlow) -> Json:
+    point = flow.congestion_point
+    owners = {point.owner_id, point.co_owner_id} - {None}
+    row: Json = {
+        "id": point.code,
+        "branch": point.branch.code,
+        "rating_kw": float(point.rating_kw),
+        "base_flow_kw": _floats(flow.base_flow_kw),
+        "owners": sorted(owner_of(owner) for owner in owners if owner is not None),
+    }
+    if not any(row["base_flow_kw"]):
+        # The cost of carrying is for whole flows; of a change to one nobody asks it.
+        row["flow_cost_jpy_per_kwh"] = float(point.branch.flow_cost_jpy_per_kwh)
+    return row
 
 
 def _resources_of(bids: Sequence[Bid], contents: Mapping[UUID, Json]) -> list[Resource]:
-    resources = {bid.resource.code: bid.resource for bid in bids}
-    destinations = {
-        row["resource"] for content in contents.values() for row in content.get("destinations", ())
-    }
-    resources |= resources_by_code(destinations - resources.keys())
+    resources = {bid.resource.code: bid.resource for bid in bids if bid.resource is not None}
+    named = {code for content in contents.values() for code, _ in resources_named(content)}
+    resources |= resources_by_code(named - resources.keys())
     return [resources[code] for code in sorted(resources)]
 
 
-def _places(resources: Iterable[Resource]) -> list[Json]:
-    sites = {resource.site.code: resource.site for resource in resources}
+def _places(sites: Iterable[Site]) -> list[Json]:
     return [
         {"id": site.code, "bus": site.bus_code, "loss_ratio": float(site.loss_ratio)}
-        for site in sites.values()
+        for site in sites
     ]
 
 
-def _resource(resource: Resource) -> Json:
-    return {
-        "id": resource.code,
-        "place": resource.site.code,
-        "limit_up_kw": float(resource.limit_up_kw),
-        "limit_down_kw": float(resource.limit_down_kw),
-        "labels": sorted(resource.site.labels),
-        "hardware": sorted(resource.hardware),
-    }
-
-
-def _paths(contents: Mapping[UUID, Json]) -> list[Json]:
+def _paths(bids: Sequence[Bid], contents: Mapping[UUID, Json]) -> list[OpticalPath]:
+    """Return the paths that shifts name, and those from where computing is asked to where it is."""
     codes = {
         row["path"] for content in contents.values() for row in content.get("destinations", ())
     }
-    paths = OpticalPath.objects.filter(code__in=codes).select_related("from_site", "to_site")
+    asked = {bid.site_id for bid in bids if bid.form == BidForm.COMPUTE_REQUEST}
+    offered = {
+        bid.resource.site_id
+        for bid in bids
+        if bid.form == BidForm.COMPUTE_OFFER and bid.resource is not None
+    }
+    paths = OpticalPath.objects.select_related("from_site", "to_site").order_by("code")
+    return [
+        *paths.filter(code__in=codes),
+        *paths.filter(from_site__in=asked, to_site__in=offered).exclude(code__in=codes),
+    ]
+
+
+def _path(path: OpticalPath) -> Json:
+    return {
+        "id": path.code,
+        "from_place": path.from_site.code,
+        "to_place": path.to_site.code,
+        "capacity_gb": float(path.capacity_gb),
+        "price_jpy_per_gb": float(path.price_jpy_per_gb),
+        "latency_ms": float(path.latency_ms),
+        "owner": owner_of(path.owner_id),
+    }
+
+
+def _trunks(paths: Sequence[OpticalPath]) -> list[Json]:
+    """Return the trunks of the paths in the book, bounding those."""
+    code_of = {path.id: path.code for path in paths}
+    trunks = OpticalTrunk.objects.filter(paths__in=code_of).distinct().order_by("code")
     return [
         {
-            "id": path.code,
-            "from_place": path.from_site.code,
-            "to_place": path.to_site.code,
-            "capacity_gb": float(path.capacity_gb),
-            "price_jpy_per_gb": float(path.price_jpy_per_gb),
-            "latency_ms": float(path.latency_ms),
+            "id": trunk.code,
+            "paths": sorted(code_of[path.id] for path in trunk.paths.all() if path.id in code_of),
+            "capacity_gb": float(trunk.capacity_gb),
+            "owner": owner_of(trunk.owner_id),
         }
-        for path in paths
+        for trunk in trunks.prefetch_related("paths")
     ]
 
 
 def _needs(auction: Auction) -> Json:
-    local: list[Json] = []
-    balance: list[Json] = []
-    for need in needs_of(auction).filter(available_at__lt=auction.gate_closure_at):
+    found: Json = {"local_needs": [], "balance_needs": [], "capacity_needs": []}
+    needs = needs_of(auction).filter(available_at__lt=auction.gate_closure_at)
+    for need in needs.prefetch_related("steps"):
         row: Json = {
             "id": str(need.id),
-            "need_kw": _floats(need.quantity_kw),
-            "cap_jpy_per_kwh": _floats(need.cap_jpy_per_kwh),
+            "pricing": need.pricing.lower(),
+            "steps": [
+                {
+                    "need_kw": _floats(step.quantity_kw),
+                    # the layout has one name for a cap, whatever it is per
+                    "cap_jpy_per_kwh": _floats(
+                        step.cap_jpy_per_kw_30min
+                        if need.kind == NeedKind.CAPACITY
+                        else step.cap_jpy_per_kwh
+                    ),
+                }
+                for step in (list(need.steps.all()) or [need])
+            ],
         }
-        if need.kind == NeedKind.LOCAL:
-            local.append(row | {"element": _element_code(need), "sign": need.flow_sign})
+        if need.congestion_point is not None:
+            element = need.congestion_point.code
+            found["local_needs"].append(row | {"element": element, "sign": need.flow_sign})
+        elif need.product_id is not None:
+            found["capacity_needs"].append(row | {"area": need.area_id, "product": need.product_id})
         else:
-            balance.append(row | {"area": need.area_id, "direction": need.direction})
-    return {"local_needs": local, "balance_needs": balance}
+            found["balance_needs"].append(row | {"area": need.area_id, "direction": need.direction})
+    return found
 
 
-def _element_code(need: Need) -> str:
-    return need.congestion_point.code if need.congestion_point is not None else ""
-
-
-def _bid(bid: Bid, content: Json) -> Json:
-    row: Json = {
-        "id": str(bid.id),
-        "form": bid.form,
-        "resource": bid.resource.code,
-        **_numbers(content),
+def _bids(bids: Sequence[Bid], contents: Mapping[UUID, Json]) -> list[Json]:
+    """Return the bids; what bidders call their blocks and groups becomes unmistakable."""
+    blocks = {
+        (bid.organisation_id, bid.client_bid_id): str(bid.id)
+        for bid in bids
+        if bid.form == BidForm.BLOCK
     }
-    if bid.form == "STEPS":
-        row["mechanism"] = bid.mechanism
-    return row
-
-
-def _numbers(value: Any, name: str = "") -> Any:
-    """Exact text to float, throughout a bid's content."""
-    if isinstance(value, Mapping):
-        return {key: _numbers(item, key) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_numbers(item, name) for item in value]
-    if isinstance(value, str) and name not in TEXT_FIELDS:
-        return float(value)
-    return value
+    rows = []
+    for bid in bids:
+        owner = owner_of(bid.organisation_id)
+        row = bid_row(str(bid.id), bid, contents[bid.id]) | {"owner": owner}
+        if row.get("parent") is not None:
+            row["parent"] = blocks.get((bid.organisation_id, row["parent"]), row["parent"])
+        if row.get("exclusive_group") is not None:
+            row["exclusive_group"] = f"{owner}/{row['exclusive_group']}"
+        rows.append(row)
+    return rows

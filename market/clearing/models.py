@@ -7,8 +7,39 @@ from django.db.models.functions import Now
 
 from accounts.fields import KW_MAX, PRICE_MAX_JPY_PER_KWH, bounded, kw_field
 from accounts.parties.models import Organisation
-from market.registry.models import Area, CongestionPoint, Resource, Site
+from market.clearing.findings import (
+    BidOutcome,
+    ComputePlacement,
+    ComputeUse,
+    EnvelopeUse,
+    Outcome,
+    PivotalFinding,
+    RentKind,
+    RentShare,
+)
+from market.registry.models import Area, CongestionPoint, MarketProduct, Resource, Site
 from market.trading.models import Auction, Bid, Direction, Need
+
+__all__ = [
+    "Award",
+    "AwardInterval",
+    "BidOutcome",
+    "CapacityInterval",
+    "ClearingPrice",
+    "ClearingRun",
+    "ComputePlacement",
+    "ComputeUse",
+    "ElementFlow",
+    "EnvelopeUse",
+    "Leg",
+    "Outcome",
+    "PivotalFinding",
+    "PriceKind",
+    "RentKind",
+    "RentShare",
+    "RunState",
+    "SnapshotRecord",
+]
 
 
 class SnapshotRecord(models.Model):
@@ -35,6 +66,7 @@ class RunState(models.TextChoices):
 
     READY = "READY", "待機"
     RUNNING = "RUNNING", "計算中"
+    VERIFIED = "VERIFIED", "検証済"
     PUBLISHED = "PUBLISHED", "公表"
     FAILED = "FAILED", "失敗"
 
@@ -92,6 +124,14 @@ class Leg(models.TextChoices):
     DISCHARGE = "DISCHARGE", "放電"
     SHIFT_OUT = "SHIFT_OUT", "移動元"
     SHIFT_IN = "SHIFT_IN", "移動先"
+    BLOCK = "BLOCK", "ブロック"
+    DEFERRED = "DEFERRED", "繰延べ"
+    REBOUND = "REBOUND", "取戻し"
+    CURTAILED = "CURTAILED", "出力抑制"
+    RELEASED = "RELEASED", "抑制解除"
+    PORTFOLIO = "PORTFOLIO", "ポートフォリオ"
+    RESERVED = "RESERVED", "調整力確保"
+    COMPUTE = "COMPUTE", "計算"
 
 
 class Award(models.Model):
@@ -113,6 +153,15 @@ class Award(models.Model):
     )
     leg = models.CharField("区分", max_length=10, choices=Leg)
     direction = models.CharField("方向", max_length=4, choices=Direction)
+    product = models.ForeignKey(
+        MarketProduct,
+        models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="+",
+        verbose_name="商品",
+        help_text="調整力のみ",
+    )
     version = models.PositiveIntegerField("版", default=1)
 
     class Meta:
@@ -121,6 +170,12 @@ class Award(models.Model):
         constraints = [
             models.UniqueConstraint(
                 fields=["run", "bid", "resource", "leg", "direction"], name="award_once"
+            ),
+            models.CheckConstraint(condition=models.Q(leg__in=Leg.values), name="award_leg"),
+            models.CheckConstraint(
+                condition=models.Q(leg="RESERVED", product__isnull=False)
+                | models.Q(~models.Q(leg="RESERVED"), product__isnull=True),
+                name="award_product",
             ),
         ]
 
@@ -162,10 +217,39 @@ class AwardInterval(models.Model):
         return f"コマ{self.t + 1} {self.quantity_kw} kW"
 
 
+class CapacityInterval(models.Model):
+    """Capacity reserved by an award in one half hour; nobody is called yet, no energy moves."""
+
+    id = models.BigAutoField(primary_key=True)
+    award = models.ForeignKey(
+        Award, models.PROTECT, related_name="capacity_intervals", verbose_name="約定"
+    )
+    t = models.PositiveSmallIntegerField("番号", help_text="0…47（コマ−1）")
+    start_at = models.DateTimeField("開始")
+    quantity_kw = kw_field("確保量 (kW)")
+    price_jpy_per_kw_30min = models.DecimalField(
+        "約定単価 (円/kW・30分)", max_digits=10, decimal_places=2
+    )
+
+    class Meta:
+        verbose_name = "調整力の約定（30分）"
+        verbose_name_plural = "調整力の約定（30分）"
+        constraints = [
+            models.UniqueConstraint(fields=["award", "t"], name="capacityinterval_once"),
+            bounded("t", 0, 47, name="capacityinterval"),
+            bounded("quantity_kw", 0, KW_MAX, name="capacityinterval"),
+            bounded("price_jpy_per_kw_30min", 0, PRICE_MAX_JPY_PER_KWH, name="capacityinterval"),
+        ]
+
+    def __str__(self) -> str:
+        return f"コマ{self.t + 1} {self.quantity_kw} kW"
+
+
 class PriceKind(models.TextChoices):
     """What a published price is of."""
 
     NEED = "NEED", "必要量"
+    CAPACITY = "CAPACITY", "調整力"
     AREA = "AREA", "エリア"
     PLACE = "PLACE", "地点"
 
@@ -177,7 +261,7 @@ class ClearingPrice(models.Model):
     run = models.ForeignKey(
         ClearingRun, models.PROTECT, related_name="prices", verbose_name="約定計算"
     )
-    kind = models.CharField("種別", max_length=6, choices=PriceKind)
+    kind = models.CharField("種別", max_length=8, choices=PriceKind)
     need = models.ForeignKey(
         Need, models.PROTECT, null=True, blank=True, related_name="prices", verbose_name="必要量"
     )
@@ -185,7 +269,12 @@ class ClearingPrice(models.Model):
     site = models.ForeignKey(Site, models.PROTECT, null=True, blank=True, verbose_name="拠点")
     t = models.PositiveSmallIntegerField("番号")
     start_at = models.DateTimeField("開始")
-    price_jpy_per_kwh = models.DecimalField("単価 (円/kWh)", max_digits=10, decimal_places=2)
+    price_jpy_per_kwh = models.DecimalField(
+        "単価 (円/kWh)", max_digits=10, decimal_places=2, null=True, blank=True
+    )
+    price_jpy_per_kw_30min = models.DecimalField(
+        "単価 (円/kW・30分)", max_digits=10, decimal_places=2, null=True, blank=True
+    )
     served_kw = kw_field("充足 (kW)", null=True, blank=True)
     unserved_kw = kw_field("未充足 (kW)", null=True, blank=True)
 
@@ -200,19 +289,36 @@ class ClearingPrice(models.Model):
             ),
             models.CheckConstraint(
                 condition=models.Q(kind="NEED", need__isnull=False)
+                | models.Q(kind="CAPACITY", need__isnull=False)
                 | models.Q(kind="AREA", area__isnull=False)
                 | models.Q(kind="PLACE", site__isnull=False),
                 name="price_of",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(
+                    kind="CAPACITY",
+                    price_jpy_per_kwh__isnull=True,
+                    price_jpy_per_kw_30min__isnull=False,
+                )
+                | models.Q(
+                    ~models.Q(kind="CAPACITY"),
+                    price_jpy_per_kwh__isnull=False,
+                    price_jpy_per_kw_30min__isnull=True,
+                ),
+                name="price_unit",
             ),
             bounded("t", 0, 47, name="price"),
             bounded(
                 "price_jpy_per_kwh", -PRICE_MAX_JPY_PER_KWH, PRICE_MAX_JPY_PER_KWH, name="price"
             ),
+            bounded("price_jpy_per_kw_30min", 0, PRICE_MAX_JPY_PER_KWH, name="price"),
             bounded("served_kw", 0, KW_MAX, name="price"),
             bounded("unserved_kw", 0, KW_MAX, name="price"),
         ]
 
     def __str__(self) -> str:
+        if self.kind == PriceKind.CAPACITY:
+            return f"{self.get_kind_display()} コマ{self.t + 1} {self.price_jpy_per_kw_30min} 円/kW"
         return f"{self.get_kind_display()} コマ{self.t + 1} {self.price_jpy_per_kwh} 円/kWh"
 
 

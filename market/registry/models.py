@@ -32,6 +32,7 @@ __all__ = [
     "GridModel",
     "MarketProduct",
     "OpticalPath",
+    "OpticalTrunk",
     "Portfolio",
     "Resource",
     "ResourceKind",
@@ -283,6 +284,28 @@ class OpticalPath(models.Model):
             bounded("price_jpy_per_gb", 0, 9_999, name="path"),
             bounded("latency_ms", 0, 100_000, name="path"),
         ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class OpticalTrunk(models.Model):
+    """A shared wavelength from one site to several (P2MP): it bounds the sum of its paths."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    owner = models.ForeignKey(Organisation, models.PROTECT, related_name="+", verbose_name="所有者")
+    code = models.SlugField("コード", max_length=40, unique=True)
+    name = models.CharField("名称", max_length=80)
+    paths = models.ManyToManyField(OpticalPath, related_name="trunks", verbose_name="光パス")
+    capacity_gb = models.DecimalField(
+        "容量 (GB/30分)", max_digits=12, decimal_places=1, help_text="全パスの合計"
+    )
+
+    class Meta:
+        verbose_name = "光幹線"
+        verbose_name_plural = "光幹線"
+        ordering = ["code"]
+        constraints = [bounded("capacity_gb", 0, 1_000_000_000, name="trunk")]
 
     def __str__(self) -> str:
         return self.name

@@ -24,6 +24,7 @@ from accounts.parties.models import Organisation
 from market.core.errors import InvalidRules
 from market.core.reading import Reader, canonical_bytes
 from market.core.rules import rules_from_json
+from market.core.units import DIRECTIONS
 from market.registry.models import (
     STORAGE_KINDS,
     Area,
@@ -32,6 +33,7 @@ from market.registry.models import (
     Consent,
     ControllableLink,
     GridModel,
+    MarketProduct,
     OpticalPath,
     Resource,
     RevenueSplit,
@@ -65,9 +67,10 @@ PATH_REQUIRED = (
     "latency_ms",
 )
 # Sections that parts above the market read for themselves.
-RULES_OPTIONAL = ("dispatch", "baseline", "settlement")
+RULES_ABOVE = ("dispatch", "baseline", "settlement")
 DEADLINE_MAX_MIN = 7 * 24 * 60
 SOLVER_DEADLINE_MAX_S = 24 * 60 * 60
+SUSTAINED_MAX_H = 24
 
 
 @transaction.atomic
@@ -391,8 +394,10 @@ def ruleset_enact(*, version: str, valid_from_on: date, rules: Row) -> Ruleset:
     ----------
     rules
         ``clearing`` as :func:`market.core.rules.rules_from_json` reads it, without ``version``;
-        ``publication`` with ``deadline_min`` [min] and ``solver_deadline_s`` [s]; and sections
-        that parts above the market read themselves.
+        ``publication`` with ``deadline_min`` [min], ``solver_deadline_s`` [s] and optionally
+        ``hold_min`` [min], how long after the gate a result is held back at least; optionally
+        ``products``, the capacity products traded (id, direction, sustained_h); and sections that
+        parts above the market read themselves.
 
     Raises
     ------
@@ -414,7 +419,7 @@ def ruleset_enact(*, version: str, valid_from_on: date, rules: Row) -> Ruleset:
 def _rules_check(rules: Row, version: str) -> None:
     """Refuse rules that the market could not run a day under."""
     section = Reader(rules, "rules", InvalidRules).fields(
-        required=("clearing", "publication"), optional=RULES_OPTIONAL
+        required=("clearing", "publication"), optional=("products", *RULES_ABOVE)
     )
     try:
         content = canonical_bytes(rules)
@@ -427,13 +432,34 @@ def _rules_check(rules: Row, version: str) -> None:
         clearing["version"].refuse("must not be given: it is the ruleset's own")
     values = {name: entry.value for name, entry in clearing.items()}
     rules_from_json(Reader({"version": version, **values}, "rules.clearing", InvalidRules))
-    publication = section["publication"].fields(required=("deadline_min", "solver_deadline_s"))
+    publication = section["publication"].fields(
+        required=("deadline_min", "solver_deadline_s"), optional=("hold_min",)
+    )
     for name, high in (
         ("deadline_min", DEADLINE_MAX_MIN),
         ("solver_deadline_s", SOLVER_DEADLINE_MAX_S),
     ):
         if not publication[name].number(high=high) > 0:
             publication[name].refuse("must be above 0")
-    for name in RULES_OPTIONAL:
+    if "hold_min" in publication:
+        publication["hold_min"].number(low=0, high=publication["deadline_min"].number())
+    if "products" in section:
+        _products_check(section["products"])
+    for name in RULES_ABOVE:
         if name in section:
             section[name].entries()
+
+
+def _products_check(reader: Reader) -> None:
+    """Refuse capacity products that the snapshot could not carry, or nobody registered."""
+    seen: set[str] = set()
+    for item in reader.items():
+        entry = item.fields(required=("id", "direction", "sustained_h"))
+        code = entry["id"].text()
+        if code in seen:
+            entry["id"].refuse("must be a product named once")
+        seen.add(code)
+        entry["direction"].choice(DIRECTIONS)
+        entry["sustained_h"].number(low=0.5, high=SUSTAINED_MAX_H)
+        if not MarketProduct.objects.filter(code=code).exists():
+            entry["id"].refuse("must be a registered product")

@@ -3,8 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
 from django.db import connection, transaction
@@ -14,47 +13,37 @@ from accounts.core.errors import NotFound
 from accounts.core.numbers import name_of
 from accounts.fields.copying import rows_copy
 from accounts.parties.models import Organisation
-from market.registry.models import (
-    STORAGE_KINDS,
-    Bus,
-    OpticalPath,
-    Resource,
-    ResourceKind,
-    WorkloadClass,
+from market.core.offers.blocks import broken_links
+from market.registry.models import Portfolio, Resource, Site, WorkloadClass
+from market.registry.selectors import resources_by_code
+from market.trading.bid_checks import (
+    SUBJECTS,
+    Draft,
+    refuse_over_limits,
+    refuse_strange_members,
+    refuse_unfit,
+    refuse_unknown_movements,
+    refuse_unsellable,
 )
-from market.registry.selectors import resources_by_code, resources_sellable_by
 from market.trading.contents import (
     Content,
     InvalidBid,
     content_bytes,
     content_canonical,
     content_sha256,
-    quantity_peak_kw,
 )
 from market.trading.gates import gate_enter
 from market.trading.models import Auction, Bid, BidForm, BidState, Mechanism
-from market.trading.sealing import contents_seal
+from market.trading.sealing import contents_open, contents_seal
 
 BIDS_MAX = 5_000
 BOOK_MAX = 20_000  # bids of one organisation in one auction
 CLIENT_ID_LENGTH_MAX = 64
-_Fits = Mapping[str, tuple[str, ...]]
-_LOAD: _Fits = {
-    "STEPS": (Mechanism.DEFERRAL, Mechanism.POWER_CAP, Mechanism.STOP),
-    "SHIFT": (Mechanism.SPATIAL,),
-}
-_STORE: _Fits = {"STEPS": (Mechanism.BATTERY,), "STORAGE": (Mechanism.BATTERY,)}
-_GENERATION: _Fits = {"STEPS": (Mechanism.RENEWABLE,)}
-# What each kind of resource can be bid as: form, then mechanisms.
-FITS: dict[str, _Fits] = {
-    ResourceKind.DC_LOAD: _LOAD,
-    ResourceKind.PV: _GENERATION,
-    ResourceKind.WIND: _GENERATION,
-    **dict.fromkeys(map(str, STORAGE_KINDS), _STORE),
-}
 # Advisory locks of bidders; taken after the gate's, before rows. Numbers are never reused.
 BIDDER_LOCK_CLASS = 2602
-ENVELOPE_FIELDS = frozenset({"client_bid_id", "resource", "form", "mechanism"})
+Named = TypeVar("Named", Resource, Portfolio, Site)
+HEAD_FIELDS = frozenset({"client_bid_id", "form", "mechanism"})
+ENVELOPE_FIELDS = HEAD_FIELDS | {"resource"}
 BID_COLUMNS = (
     "id",
     "client_bid_id",
@@ -62,6 +51,8 @@ BID_COLUMNS = (
     "auction_id",
     "organisation_id",
     "resource_id",
+    "portfolio_id",
+    "site_id",
     "workload_class_id",
     "form",
     "mechanism",
@@ -84,18 +75,6 @@ class Receipt:
     is_new: bool
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Draft:
-    client_bid_id: str
-    resource: Resource
-    workload_class_id: int | None
-    form: str
-    mechanism: str
-    content: Content
-    canonical: bytes
-    sha256: str
-
-
 @dataclass(kw_only=True)
 class _Basket:
     """What one call adds to the book, gathered row by row and stored at once."""
@@ -108,7 +87,7 @@ class _Basket:
     contents: list[tuple[UUID, bytes]] = field(default_factory=list)
     superseded: list[UUID] = field(default_factory=list)
 
-    def put(self, draft: _Draft, before: Bid | None, place: str) -> None:
+    def put(self, draft: Draft, before: Bid | None, place: str) -> None:
         """Add a draft as a new version, unless it repeats the version `before`."""
         if before is not None and before.auction_id != self.auction.id:
             raise InvalidBid(
@@ -138,7 +117,9 @@ class _Basket:
                 receipt.version,
                 self.auction.id,
                 self.organisation.id,
-                draft.resource.id,
+                None if draft.resource is None else draft.resource.id,
+                None if draft.portfolio is None else draft.portfolio.id,
+                None if draft.site is None else draft.site.id,
                 draft.workload_class_id,
                 draft.form,
                 draft.mechanism,
@@ -175,9 +156,11 @@ def bids_submit(
     Parameters
     ----------
     bids
-        Each with ``client_bid_id``, ``resource`` (code), ``form``, ``mechanism``, optionally
+        Each with ``client_bid_id``, ``form``, ``mechanism``, the code of its ``resource``
+        (``portfolio`` for PORTFOLIO, ``place`` for COMPUTE_REQUEST), optionally
         ``workload_class`` (kind), and the fields of its form as in docs/snapshot.md with
-        exact numbers (``int``, ``Decimal`` or plain strings).
+        exact numbers (``int``, ``Decimal`` or plain strings). ``parent`` of a block is the
+        client id of another block of the bidder.
 
     Returns
     -------
@@ -195,10 +178,10 @@ def bids_submit(
     if not isinstance(bids, list | tuple) or not 1 <= len(bids) <= BIDS_MAX:
         raise InvalidBid(field="bids", value=bids, rule=f"a list of 1 to {BIDS_MAX}")
     # Reading the basket needs no lock: the gate is held for the writing only.
-    drafts = _drafts(organisation, bids)
+    drafts = drafts_of(organisation, bids)
     auction, moment = gate_enter(auction_id)
     _take_turn(organisation)
-    _refuse_unsellable(auction, organisation, drafts)
+    refuse_unsellable(auction, organisation, drafts)
     _refuse_overfull(auction, organisation, len(drafts))
     current = {
         bid.client_bid_id: bid
@@ -209,6 +192,7 @@ def bids_submit(
         )
         .order_by("client_bid_id", "version")
     }
+    _refuse_broken_links(auction, organisation, drafts, current)
     basket = _Basket(auction=auction, organisation=organisation, moment=moment)
     for i, draft in enumerate(drafts):
         basket.put(draft, current.get(draft.client_bid_id), f"bids[{i}]")
@@ -234,6 +218,7 @@ def bid_withdraw(*, auction_id: UUID, organisation: Organisation, client_bid_id:
     """
     name_of(client_bid_id, field="client_bid_id", length_max=CLIENT_ID_LENGTH_MAX)
     auction, _ = gate_enter(auction_id)
+    _take_turn(organisation)
     bid = (
         Bid.objects.select_for_update()
         .filter(
@@ -246,6 +231,8 @@ def bid_withdraw(*, auction_id: UUID, organisation: Organisation, client_bid_id:
     )
     if bid is None:
         raise NotFound(field="client_bid_id", value=client_bid_id, rule="a bid in the book")
+    if bid.form == BidForm.BLOCK:
+        _refuse_orphans(auction, organisation, client_bid_id)
     Bid.objects.filter(id=bid.id).update(state=BidState.WITHDRAWN)
     entry_append(action="market.bid.withdrawn", subject=bid, organisation_id=organisation.id)
 
@@ -259,11 +246,13 @@ def _take_turn(organisation: Organisation) -> None:
         )
 
 
-def _is_same(before: Bid, draft: _Draft) -> bool:
+def _is_same(before: Bid, draft: Draft) -> bool:
     return (
         before.state == BidState.SUBMITTED
         and before.content_sha256 == draft.sha256
-        and before.resource_id == draft.resource.id
+        and before.resource_id == (None if draft.resource is None else draft.resource.id)
+        and before.portfolio_id == (None if draft.portfolio is None else draft.portfolio.id)
+        and before.site_id == (None if draft.site is None else draft.site.id)
         and before.form == draft.form
         and before.mechanism == draft.mechanism
         and before.workload_class_id == draft.workload_class_id
@@ -281,15 +270,26 @@ def _receipt(bid: Bid) -> Receipt:
     )
 
 
-def _drafts(organisation: Organisation, bids: Sequence[Any]) -> list[_Draft]:
-    named = (bid.get("resource") for bid in bids if isinstance(bid, Mapping))
-    codes = {code for code in named if isinstance(code, str) and code.isprintable()}
-    resources = resources_by_code(codes)
-    classes = {
-        (row.resource_id, row.kind): row.id
-        for row in WorkloadClass.objects.filter(resource__code__in=codes)
-    }
-    drafts = [_draft(bid, f"bids[{i}]", resources, classes) for i, bid in enumerate(bids)]
+@dataclass(frozen=True, kw_only=True)
+class _Known:
+    """What the bids of a basket name, by code, in one query each."""
+
+    resources: Mapping[str, Resource]
+    classes: Mapping[tuple[Any, str], int]
+    portfolios: Mapping[str, Portfolio]
+    sites: Mapping[str, Site]
+
+
+def drafts_of(organisation: Organisation, bids: Sequence[Any]) -> list[Draft]:
+    """Read a basket as far as no auction is needed for it.
+
+    Raises
+    ------
+    InvalidBid, NotFound
+        As :func:`bids_submit`.
+    """
+    known = _known(organisation, [bid for bid in bids if isinstance(bid, Mapping)])
+    drafts = [_draft(bid, f"bids[{i}]", known) for i, bid in enumerate(bids)]
     seen: set[str] = set()
     for i, draft in enumerate(drafts):
         if draft.client_bid_id in seen:
@@ -299,192 +299,183 @@ def _drafts(organisation: Organisation, bids: Sequence[Any]) -> list[_Draft]:
                 rule="once in a basket",
             )
         seen.add(draft.client_bid_id)
-    _check_movements(organisation, drafts)
+    refuse_unknown_movements(organisation, drafts)
+    refuse_strange_members(drafts)
     return drafts
 
 
-def _draft(
-    bid: object,
-    field: str,
-    resources: Mapping[str, Resource],
-    classes: Mapping[tuple[Any, str], int],
-) -> _Draft:
+def _known(organisation: Organisation, bids: Sequence[Mapping[str, Any]]) -> _Known:
+    def codes(name: str) -> set[str]:
+        named = (bid.get(name) for bid in bids)
+        return {code for code in named if isinstance(code, str) and code.isprintable()}
+
+    resources, portfolios, places = codes("resource"), codes("portfolio"), codes("place")
+    return _Known(
+        resources=resources_by_code(resources),
+        classes={
+            (row.resource_id, row.kind): row.id
+            for row in WorkloadClass.objects.filter(resource__code__in=resources)
+        },
+        portfolios={
+            row.code: row
+            for row in Portfolio.objects.filter(organisation=organisation, code__in=portfolios)
+        }
+        if portfolios
+        else {},
+        sites={row.code: row for row in Site.objects.filter(code__in=places)} if places else {},
+    )
+
+
+def _draft(bid: object, field: str, known: _Known) -> Draft:
     if not isinstance(bid, Mapping):
         raise InvalidBid(field=field, value=bid, rule="an object")
-    for name in sorted(ENVELOPE_FIELDS - bid.keys()):
+    form = bid.get("form")
+    subject = SUBJECTS.get(form, "resource") if isinstance(form, str) else "resource"
+    envelope = ENVELOPE_FIELDS if subject == "resource" else HEAD_FIELDS | {subject}
+    for name in sorted(envelope - bid.keys()):
         raise InvalidBid(field=f"{field}.{name}", value=None, rule="required")
     client_bid_id = name_of(
         bid["client_bid_id"], field=f"{field}.client_bid_id", length_max=CLIENT_ID_LENGTH_MAX
     )
-    resource = resources.get(bid["resource"]) if isinstance(bid["resource"], str) else None
-    if resource is None:
-        raise NotFound(field=f"{field}.resource", value=bid["resource"], rule="a known resource")
-    form, mechanism = bid["form"], bid["mechanism"]
-    _refuse_unfit(resource, form, mechanism, field)
-    kind = bid.get("workload_class")
-    workload_class_id = None if kind is None else classes.get((resource.id, str(kind)))
-    if kind is not None and workload_class_id is None:
-        raise NotFound(
-            field=f"{field}.workload_class", value=kind, rule=f"a workload class of {resource.code}"
-        )
+    resource = portfolio = site = None
+    if subject == "resource":
+        resource = _named(known.resources, bid, subject, f"{field}.{subject}")
+        refuse_unfit(resource, form, bid["mechanism"], field)
+    elif subject == "portfolio":
+        portfolio = _named(known.portfolios, bid, subject, f"{field}.{subject}")
+    else:
+        site = _named(known.sites, bid, subject, f"{field}.{subject}")
+    mechanism = _mechanism(bid["mechanism"], str(form), field)
     offer = {
         name: value
         for name, value in bid.items()
-        if name not in ENVELOPE_FIELDS and name != "workload_class"
+        if name not in envelope and name != "workload_class"
     }
-    content = content_canonical(form, offer, field=field)
-    _refuse_over_limits(resource, form, content, field)
+    content = content_canonical(str(form), offer, field=field)
+    if resource is not None:
+        refuse_over_limits(resource, str(form), content, field)
     canonical = content_bytes(content)
-    return _Draft(
+    return Draft(
         client_bid_id=client_bid_id,
-        resource=resource,
-        workload_class_id=workload_class_id,
-        form=form,
+        form=str(form),
         mechanism=mechanism,
+        resource=resource,
+        portfolio=portfolio,
+        site=site,
+        workload_class_id=_workload_class_id(bid, resource, known, field),
         content=content,
         canonical=canonical,
         sha256=content_sha256(canonical),
     )
 
 
-def _refuse_unfit(resource: Resource, form: object, mechanism: object, field: str) -> None:
-    """Refuse forms and mechanisms that the kind of resource cannot have."""
-    fits = FITS.get(resource.kind, {})
-    if not isinstance(form, str) or form not in fits:
-        raise InvalidBid(
-            field=f"{field}.form",
-            value=form,
-            rule=f"for {resource.kind} one of {', '.join(fits)}",
-        )
-    mechanisms = fits[form]
-    if mechanism not in mechanisms:
-        raise InvalidBid(
-            field=f"{field}.mechanism",
-            value=mechanism,
-            rule=f"for {form} of {resource.kind} one of {', '.join(mechanisms)}",
-        )
+def _named(known: Mapping[str, Named], bid: Mapping[str, Any], subject: str, field: str) -> Named:
+    code = bid[subject]
+    found = known.get(code) if isinstance(code, str) else None
+    if found is None:
+        raise NotFound(field=field, value=code, rule=f"a known {subject}")
+    return found
 
 
-def _refuse_over_limits(resource: Resource, form: str, content: Content, field: str) -> None:
-    limits: dict[str, Decimal] = {"UP": resource.limit_up_kw, "DOWN": resource.limit_down_kw}
-    for direction, peak_kw in quantity_peak_kw(form, content).items():
-        if peak_kw > limits[direction]:
-            raise InvalidBid(
-                field=f"{field}.quantity_kw",
-                value=str(peak_kw),
-                rule=f"at most {limits[direction]} kW {direction} of resource {resource.code}",
-            )
-    if form == BidForm.STORAGE:
-        _refuse_beyond_store(resource, content, field)
-
-
-def _refuse_beyond_store(resource: Resource, content: Content, field: str) -> None:
-    """Refuse to sell more than the registered store holds, or any of its reserve."""
-    store = getattr(resource, "storage", None)
-    if store is None:
-        raise InvalidBid(
-            field=f"{field}.resource",
-            value=resource.code,
-            rule="a resource with a registered store",
-        )
-    if Decimal(content["reserve_kwh"]) < store.reserve_kwh:
-        raise InvalidBid(
-            field=f"{field}.reserve_kwh",
-            value=content["reserve_kwh"],
-            rule=f"at least the {store.reserve_kwh} kWh that are never sold",
-        )
-    for name, high in (
-        ("energy_limit_kwh", store.energy_kwh),
-        ("charge_limit_kw", store.charge_kw),
-        ("discharge_limit_kw", store.discharge_kw),
-        ("charge_efficiency_ratio", store.charge_efficiency_ratio),
-        ("discharge_efficiency_ratio", store.discharge_efficiency_ratio),
+def _mechanism(value: object, form: str, field: str) -> str:
+    """Return the mechanism; of bids without a resource it is checked here."""
+    is_request = form == BidForm.COMPUTE_REQUEST
+    if (
+        not isinstance(value, str)
+        or value not in Mechanism.values
+        or (is_request and value != Mechanism.COMPUTE)
     ):
-        if Decimal(content[name]) > high:
-            raise InvalidBid(
-                field=f"{field}.{name}",
-                value=content[name],
-                rule=f"at most the registered {high} of {resource.code}",
-            )
+        allowed = Mechanism.COMPUTE.value if is_request else ", ".join(Mechanism.values)
+        raise InvalidBid(field=f"{field}.mechanism", value=value, rule=f"one of {allowed}")
+    return value
 
 
-def _check_movements(organisation: Organisation, drafts: Sequence[_Draft]) -> None:
-    """Every destination and path of a shift exists, and the path joins the two sites."""
-    shifts = [(i, draft) for i, draft in enumerate(drafts) if draft.form == BidForm.SHIFT]
-    if not shifts:
-        return
-    wanted = [row for _, draft in shifts for row in draft.content["destinations"]]
-    resources = resources_by_code(row["resource"] for row in wanted)
-    paths = {
-        path.code: path
-        for path in OpticalPath.objects.filter(code__in={row["path"] for row in wanted})
-    }
-    for i, draft in shifts:
-        for j, row in enumerate(draft.content["destinations"]):
-            field = f"bids[{i}].destinations[{j}]"
-            there = resources.get(row["resource"])
-            path = paths.get(row["path"])
-            if (
-                there is None
-                or there.site.organisation_id != organisation.id
-                or there.kind != ResourceKind.DC_LOAD
-            ):
-                raise NotFound(
-                    field=f"{field}.resource",
-                    value=row["resource"],
-                    rule="a computing load of the bidder",
-                )
-            if there.id == draft.resource.id:
-                raise InvalidBid(
-                    field=f"{field}.resource", value=row["resource"], rule="another resource"
-                )
-            if path is None or (path.from_site_id, path.to_site_id) != (
-                draft.resource.site_id,
-                there.site_id,
-            ):
-                raise NotFound(
-                    field=f"{field}.path",
-                    value=row["path"],
-                    rule="a path from the bid's site to the destination's",
-                )
+def _workload_class_id(
+    bid: Mapping[str, Any], resource: Resource | None, known: _Known, field: str
+) -> int | None:
+    kind = bid.get("workload_class")
+    if kind is None:
+        return None
+    found = None if resource is None else known.classes.get((resource.id, str(kind)))
+    if found is None:
+        code = "no resource" if resource is None else resource.code
+        raise NotFound(
+            field=f"{field}.workload_class", value=kind, rule=f"a workload class of {code}"
+        )
+    return found
 
 
-def _refuse_unsellable(
-    auction: Auction, organisation: Organisation, drafts: Sequence[_Draft]
+def _refuse_broken_links(
+    auction: Auction,
+    organisation: Organisation,
+    drafts: Sequence[Draft],
+    current: Mapping[str, Bid],
 ) -> None:
-    """Refuse what the organisation may not sell, or what the auction's network does not know."""
-    destinations = {
-        row["resource"]
+    """Refuse blocks whose parent is no block of the bidder's book, or that lead back to themselves.
+
+    A basket may bring parent and child, and may break a link by replacing the parent.
+    """
+    replaced = {
+        draft.client_bid_id
         for draft in drafts
-        if draft.form == BidForm.SHIFT
-        for row in draft.content["destinations"]
+        if draft.client_bid_id in current and current[draft.client_bid_id].form == BidForm.BLOCK
     }
-    codes = destinations | {draft.resource.code for draft in drafts}
-    sellable = dict(
-        resources_sellable_by(organisation, on=auction.delivery_on)
-        .filter(code__in=codes)
-        .values_list("code", "site__bus_code")
-    )
-    buses = set(
-        Bus.objects.filter(
-            grid_model=auction.grid_model_id, code__in=set(sellable.values())
-        ).values_list("code", flat=True)
+    if not replaced and not any(draft.form == BidForm.BLOCK for draft in drafts):
+        return
+    given = {draft.client_bid_id for draft in drafts}
+    blocks = {
+        name: content
+        for name, content in _blocks_in_book(auction, organisation).items()
+        if name not in given
+    }
+    blocks |= {
+        draft.client_bid_id: draft.content for draft in drafts if draft.form == BidForm.BLOCK
+    }
+    broken = broken_links(
+        [
+            {
+                "id": name,
+                "form": "BLOCK",
+                "parent": content.get("parent"),
+                "exclusive_group": content.get("exclusive_group"),
+            }
+            for name, content in blocks.items()
+        ]
     )
     for i, draft in enumerate(drafts):
-        own = [(draft.resource.code, f"bids[{i}].resource")]
-        if draft.form == BidForm.SHIFT:
-            own += [
-                (row["resource"], f"bids[{i}].destinations[{j}].resource")
-                for j, row in enumerate(draft.content["destinations"])
-            ]
-        for code, field_path in own:
-            if code not in sellable:
-                # The same answer for another's resource as for none: existence is no oracle.
-                raise NotFound(field=field_path, value=code, rule="a known resource")
-            if sellable[code] not in buses:
-                raise NotFound(
-                    field=field_path, value=code, rule="at a bus of the auction's grid model"
-                )
+        if draft.client_bid_id in broken:
+            raise InvalidBid(
+                field=f"bids[{i}].parent",
+                value=draft.content.get("parent"),
+                rule=broken[draft.client_bid_id],
+            )
+    for name in sorted(broken):
+        raise InvalidBid(
+            field="bids", value=name, rule=f"a block of the book would be left: {broken[name]}"
+        )
+
+
+def _refuse_orphans(auction: Auction, organisation: Organisation, client_bid_id: str) -> None:
+    for name, content in sorted(_blocks_in_book(auction, organisation).items()):
+        if content.get("parent") == client_bid_id:
+            raise InvalidBid(
+                field="client_bid_id",
+                value=client_bid_id,
+                rule=f"no parent of a block in the book: withdraw {name} first",
+            )
+
+
+def _blocks_in_book(auction: Auction, organisation: Organisation) -> dict[str, Content]:
+    """Contents of the bidder's own blocks by client id: it may read its own."""
+    names = dict(
+        Bid.objects.filter(
+            auction=auction,
+            organisation=organisation,
+            state=BidState.SUBMITTED,
+            form=BidForm.BLOCK,
+        ).values_list("id", "client_bid_id")
+    )
+    return {names[bid_id]: content for bid_id, content in contents_open(names).items()}
 
 
 def _refuse_overfull(auction: Auction, organisation: Organisation, count: int) -> None:

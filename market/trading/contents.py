@@ -1,46 +1,59 @@
 """Check what a bid offers and put it into its one canonical form.
 
 The canonical form is the layout of the snapshot's ``bids`` (docs/snapshot.md) without
-``id`` and ``resource``, numbers as plain decimal strings. Equal offers have equal bytes,
-so that a receipt, a replay and a retry can compare hashes.
+``id``, ``owner`` and what the envelope names (resource, portfolio or place), numbers as plain
+decimal strings. Equal offers have equal bytes, so that a receipt, a replay and a retry can
+compare hashes.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from decimal import ROUND_FLOOR, Decimal
-from functools import lru_cache
-from itertools import pairwise
 from typing import Any
 
 from accounts.core.errors import Refused
-from accounts.core.numbers import decimal_of, index_of, name_of
-from accounts.fields import HALF_HOURS_COUNT
 from market.core.timegrid import INTERVAL_H
+from market.trading import content_forms
+from market.trading.content_reading import (
+    CURVES_MAX,
+    GB_HIGH,
+    KWH_HIGH,
+    ONE,
+    ZERO,
+    Content,
+    InvalidBid,
+    apart,
+    code,
+    curves,
+    direction,
+    eligibility,
+    items,
+    kw,
+    number,
+    only,
+    price,
+    window,
+)
 
-STEPS_MAX = 20
-CURVES_MAX = HALF_HOURS_COUNT
+__all__ = (
+    "Content",
+    "InvalidBid",
+    "capacity_peak_kw",
+    "content_bytes",
+    "content_canonical",
+    "content_sha256",
+    "quantity_peak_kw",
+    "resources_named",
+)
+
 DESTINATIONS_MAX = 50
-LABELS_MAX = 20
-CODE_LENGTH_MAX = 40
 # The same work takes between half and twice the power elsewhere; beyond that is a typing error.
 RATIO_LOW, RATIO_HIGH = Decimal("0.5"), Decimal(2)
-KW_HIGH = Decimal(100_000_000)
-KWH_HIGH = Decimal(1_000_000_000)
-PRICE_HIGH = Decimal(9_999)
-STEP_FIELDS = {"quantity_kw", "ask_jpy_per_kwh"}
-ONE = Decimal(1)
 TENTH = Decimal("0.1")
-ZERO = Decimal(0)
 
-
-class InvalidBid(Refused):
-    """The offer breaks a rule of its form."""
-
-
-Content = dict[str, Any]
 _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
 
 
@@ -73,117 +86,12 @@ def content_sha256(canonical: bytes) -> str:
     return hashlib.sha256(canonical).hexdigest()
 
 
-def _only(content: object, field: str, required: set[str], optional: set[str]) -> Mapping[str, Any]:
-    if type(content) is dict and content.keys() == required:
-        return content
-    if not isinstance(content, Mapping):
-        raise InvalidBid(field=field, value=content, rule="an object")
-    for name in sorted(required - content.keys()):
-        raise InvalidBid(field=f"{field}.{name}", value=None, rule="required")
-    for name in sorted(content.keys() - required - optional, key=repr):
-        raise InvalidBid(
-            field=f"{field}.{name}"[:80], value=content[name], rule="not a field of this form"
-        )
-    return content
-
-
-def _items(value: object, field: str, count_max: int) -> Sequence[Any]:
-    if not isinstance(value, list | tuple) or not 1 <= len(value) <= count_max:
-        raise InvalidBid(field=field, value=value, rule=f"a list of 1 to {count_max}")
-    return value
-
-
-def _text(number: Decimal) -> str:
-    """Shortest plain form: 12.50 and 12.5 are the same offer."""
-    plain = format(number, "f")
-    if "." in plain:
-        plain = plain.rstrip("0").rstrip(".")
-    return "0" if plain == "-0" else plain
-
-
-@lru_cache(maxsize=65_536)
-def _known_kw(value: str) -> str | None:
-    """Canonical text of a quantity in plain text, or None if a rule speaks against it.
-
-    A basket repeats few numbers many times, so reading each text once is what makes a
-    thousand bids cheap; refusals go the long way, which names the field.
-    """
-    try:
-        return _text(decimal_of(value, field="", low=ZERO, high=KW_HIGH, places=1))
-    except Refused:
-        return None
-
-
-@lru_cache(maxsize=65_536)
-def _known_price(value: str) -> tuple[str, Decimal] | None:
-    """Canonical text and value of a price in plain text; see :func:`_known_kw`."""
-    try:
-        number = decimal_of(value, field="", low=-PRICE_HIGH, high=PRICE_HIGH, places=2)
-    except Refused:
-        return None
-    return _text(number), number
-
-
-def _kw(value: object, field: str) -> str:
-    return _text(decimal_of(value, field=field, low=ZERO, high=KW_HIGH, places=1))
-
-
-def _price(value: object, field: str, *, low: Decimal = -PRICE_HIGH) -> str:
-    return _text(decimal_of(value, field=field, low=low, high=PRICE_HIGH, places=2))
-
-
-def _range(row: Mapping[str, Any], field: str) -> tuple[int, int]:
-    first_t = index_of(row["first_t"], field=f"{field}.first_t", count=HALF_HOURS_COUNT)
-    last_t = index_of(row["last_t"], field=f"{field}.last_t", count=HALF_HOURS_COUNT)
-    if last_t < first_t:
-        raise InvalidBid(field=f"{field}.last_t", value=last_t, rule="not before first_t")
-    return first_t, last_t
-
-
 def _steps(content: Mapping[str, Any], field: str) -> Content:
-    row = _only(content, field, {"direction", "curves"}, set())
-    if row["direction"] not in ("UP", "DOWN"):
-        raise InvalidBid(field=f"{field}.direction", value=row["direction"], rule="UP or DOWN")
-    curves: list[Content] = []
-    for i, raw in enumerate(_items(row["curves"], f"{field}.curves", CURVES_MAX)):
-        place = f"{field}.curves[{i}]"
-        curve = _only(raw, place, {"first_t", "last_t", "steps"}, set())
-        first_t, last_t = _range(curve, place)
-        curves.append(
-            {"first_t": first_t, "last_t": last_t, "steps": _curve_steps(curve["steps"], place)}
-        )
-    curves.sort(key=lambda curve: curve["first_t"])
-    for before, after in pairwise(curves):
-        if after["first_t"] <= before["last_t"]:
-            raise InvalidBid(
-                field=f"{field}.curves",
-                value=after["first_t"],
-                rule="curves of one bid do not overlap in time",
-            )
-    return {"direction": row["direction"], "curves": curves}
-
-
-def _curve_steps(steps: object, place: str) -> list[dict[str, str]]:
-    read = []
-    ask_before = -PRICE_HIGH
-    for j, raw in enumerate(_items(steps, f"{place}.steps", STEPS_MAX)):
-        step = _only(raw, f"{place}.steps[{j}]", STEP_FIELDS, set())
-        quantity, ask = step["quantity_kw"], step["ask_jpy_per_kwh"]
-        quantity_text = _known_kw(quantity) if type(quantity) is str else None
-        if quantity_text is None:
-            quantity_text = _kw(quantity, f"{place}.steps[{j}].quantity_kw")
-        known = _known_price(ask) if type(ask) is str else None
-        if known is None:
-            text = _price(ask, f"{place}.steps[{j}].ask_jpy_per_kwh")
-            known = (text, Decimal(text))
-        ask_text, ask_now = known
-        if ask_now < ask_before:
-            raise InvalidBid(
-                field=f"{place}.steps[{j}].ask_jpy_per_kwh", value=ask_text, rule="asks do not fall"
-            )
-        ask_before = ask_now
-        read.append({"quantity_kw": quantity_text, "ask_jpy_per_kwh": ask_text})
-    return read
+    row = only(content, field, {"direction", "curves"})
+    return {
+        "direction": direction(row["direction"], f"{field}.direction"),
+        "curves": curves(row["curves"], f"{field}.curves"),
+    }
 
 
 def _storage(content: Mapping[str, Any], field: str) -> Content:
@@ -191,36 +99,20 @@ def _storage(content: Mapping[str, Any], field: str) -> Content:
     efficiencies = ("charge_efficiency_ratio", "discharge_efficiency_ratio")
     powers = ("charge_limit_kw", "discharge_limit_kw")
     required = {"first_t", "last_t", "wear_jpy_per_kwh", "standing_loss_ratio", "cycles_max"}
-    row = _only(content, field, required | {*energies, *efficiencies, *powers}, set())
-    first_t, last_t = _range(row, field)
+    row = only(content, field, required | {*energies, *efficiencies, *powers})
+    first_t, last_t = window(row, field)
     read: Content = {"first_t": first_t, "last_t": last_t}
     for name in powers:
-        read[name] = _kw(row[name], f"{field}.{name}")
-    for name in energies:
-        read[name] = _text(
-            decimal_of(row[name], field=f"{field}.{name}", low=ZERO, high=KWH_HIGH, places=1)
-        )
-    for name in efficiencies:
-        read[name] = _text(
-            decimal_of(row[name], field=f"{field}.{name}", low=Decimal("0.01"), high=ONE, places=4)
-        )
-    read["standing_loss_ratio"] = _text(
-        decimal_of(
-            row["standing_loss_ratio"],
-            field=f"{field}.standing_loss_ratio",
-            low=ZERO,
-            high=Decimal("0.999"),
-            places=6,
-        )
-    )
-    read["cycles_max"] = _text(
-        decimal_of(
-            row["cycles_max"], field=f"{field}.cycles_max", low=ZERO, high=Decimal(48), places=2
-        )
-    )
-    read["wear_jpy_per_kwh"] = _price(
-        row["wear_jpy_per_kwh"], f"{field}.wear_jpy_per_kwh", low=ZERO
-    )
+        read[name] = kw(row[name], f"{field}.{name}")
+    bounds = {
+        **dict.fromkeys(energies, (ZERO, KWH_HIGH, 1)),
+        **{name: (Decimal("0.01"), ONE, 4) for name in efficiencies},
+        "standing_loss_ratio": (ZERO, Decimal("0.999"), 6),
+        "cycles_max": (ZERO, Decimal(48), 2),
+    }
+    for name, (low, high, places) in bounds.items():
+        read[name] = number(row[name], f"{field}.{name}", low=low, high=high, places=places)
+    read["wear_jpy_per_kwh"] = price(row["wear_jpy_per_kwh"], f"{field}.wear_jpy_per_kwh", low=ZERO)
     limit, reserve = Decimal(read["energy_limit_kwh"]), Decimal(read["reserve_kwh"])
     for name in ("start_kwh", "end_min_kwh"):
         if not reserve <= Decimal(read[name]) <= limit:
@@ -256,69 +148,37 @@ def _refuse_unkept(read: Content, field: str) -> None:
 
 
 def _shift(content: Mapping[str, Any], field: str) -> Content:
-    row = _only(
+    row = only(
         content,
         field,
         {"destinations", "offers", "change_cost_jpy_per_kw", "gb_per_kw", "gb_per_kwh"},
         {"labels_required", "hardware", "latency_max_ms"},
     )
-    gb_high = Decimal(1_000_000)
     read: Content = {
         "destinations": _destinations(row["destinations"], field),
         "offers": _shift_offers(row["offers"], field),
-        "change_cost_jpy_per_kw": _price(
+        "change_cost_jpy_per_kw": price(
             row["change_cost_jpy_per_kw"], f"{field}.change_cost_jpy_per_kw", low=ZERO
         ),
-        "labels_required": _labels(row.get("labels_required", []), f"{field}.labels_required"),
+        **eligibility(row, field),
     }
     for name in ("gb_per_kw", "gb_per_kwh"):
-        read[name] = _text(
-            decimal_of(row[name], field=f"{field}.{name}", low=ZERO, high=gb_high, places=6)
-        )
-    if row.get("hardware") is not None:
-        read["hardware"] = name_of(
-            row["hardware"], field=f"{field}.hardware", length_max=CODE_LENGTH_MAX
-        )
-    if row.get("latency_max_ms") is not None:
-        read["latency_max_ms"] = _text(
-            decimal_of(
-                row["latency_max_ms"],
-                field=f"{field}.latency_max_ms",
-                low=ZERO,
-                high=Decimal(100_000),
-                places=2,
-            )
-        )
+        read[name] = number(row[name], f"{field}.{name}", high=GB_HIGH, places=6)
     return read
-
-
-def _labels(value: object, field: str) -> list[str]:
-    if not isinstance(value, list | tuple) or len(value) > LABELS_MAX:
-        raise InvalidBid(field=field, value=value, rule=f"a list of at most {LABELS_MAX} labels")
-    labels = [
-        name_of(label, field=f"{field}[{i}]", length_max=CODE_LENGTH_MAX)
-        for i, label in enumerate(value)
-    ]
-    if len(set(labels)) != len(labels):
-        raise InvalidBid(field=field, value=value, rule="each label once")
-    return sorted(labels)
 
 
 def _destinations(value: object, field: str) -> list[dict[str, str]]:
     read = []
-    for i, raw in enumerate(_items(value, f"{field}.destinations", DESTINATIONS_MAX)):
+    for i, raw in enumerate(items(value, f"{field}.destinations", DESTINATIONS_MAX)):
         at = f"{field}.destinations[{i}]"
-        row = _only(raw, at, {"resource", "path", "ratio"}, set())
-        ratio = decimal_of(
-            row["ratio"], field=f"{at}.ratio", low=RATIO_LOW, high=RATIO_HIGH, places=4
-        )
+        row = only(raw, at, {"resource", "path", "ratio"})
         read.append(
             {
-                "resource": name_of(
-                    row["resource"], field=f"{at}.resource", length_max=CODE_LENGTH_MAX
+                "resource": code(row["resource"], f"{at}.resource"),
+                "path": code(row["path"], f"{at}.path"),
+                "ratio": number(
+                    row["ratio"], f"{at}.ratio", low=RATIO_LOW, high=RATIO_HIGH, places=4
                 ),
-                "path": name_of(row["path"], field=f"{at}.path", length_max=CODE_LENGTH_MAX),
-                "ratio": _text(ratio),
             }
         )
     if len({row["resource"] for row in read}) != len(read):
@@ -328,47 +188,98 @@ def _destinations(value: object, field: str) -> list[dict[str, str]]:
 
 def _shift_offers(value: object, field: str) -> list[Content]:
     read: list[Content] = []
-    for i, raw in enumerate(_items(value, f"{field}.offers", CURVES_MAX)):
+    for i, raw in enumerate(items(value, f"{field}.offers", CURVES_MAX)):
         at = f"{field}.offers[{i}]"
-        row = _only(raw, at, {"first_t", "last_t", "quantity_kw", "ask_jpy_per_kwh"}, set())
-        first_t, last_t = _range(row, at)
+        row = only(raw, at, {"first_t", "last_t", "quantity_kw", "ask_jpy_per_kwh"})
+        first_t, last_t = window(row, at)
         read.append(
             {
                 "first_t": first_t,
                 "last_t": last_t,
-                "quantity_kw": _kw(row["quantity_kw"], f"{at}.quantity_kw"),
-                "ask_jpy_per_kwh": _price(row["ask_jpy_per_kwh"], f"{at}.ask_jpy_per_kwh"),
+                "quantity_kw": kw(row["quantity_kw"], f"{at}.quantity_kw"),
+                "ask_jpy_per_kwh": price(row["ask_jpy_per_kwh"], f"{at}.ask_jpy_per_kwh"),
             }
         )
-    read.sort(key=lambda row: row["first_t"])
-    for before, after in pairwise(read):
-        if after["first_t"] <= before["last_t"]:
-            raise InvalidBid(
-                field=f"{field}.offers",
-                value=after["first_t"],
-                rule="offers of one bid do not overlap in time",
-            )
-    return read
+    return apart(read, f"{field}.offers", "offers")
 
 
 _FORMS: dict[str, Callable[[Mapping[str, Any], str], Content]] = {
     "STEPS": _steps,
     "STORAGE": _storage,
     "SHIFT": _shift,
+    "BLOCK": content_forms.block,
+    "DEFERRAL": content_forms.deferral,
+    "RENEWABLE": content_forms.renewable,
+    "PORTFOLIO": content_forms.portfolio,
+    "CAPACITY": content_forms.capacity,
+    "COMPUTE_OFFER": content_forms.compute_offer,
+    "COMPUTE_REQUEST": content_forms.compute_request,
 }
 
 
-def quantity_peak_kw(form: str, content: Mapping[str, Any]) -> dict[str, Decimal]:
-    """Largest power the canonical content asks of its own resource, per direction."""
-    if form == "STEPS":
-        peak = max(
-            sum((Decimal(step["quantity_kw"]) for step in curve["steps"]), ZERO)
-            for curve in content["curves"]
+def _curves_peak_kw(content: Content) -> Decimal:
+    return max(
+        sum((Decimal(step["quantity_kw"]) for step in curve["steps"]), ZERO)
+        for curve in content["curves"]
+    )
+
+
+def _most(values: object) -> Decimal:
+    return max(map(Decimal, values))  # type: ignore[call-overload,no-any-return]
+
+
+def _release_peak_kw(content: Content) -> Decimal:
+    pairs = zip(content["available_kw"], content["scheduled_kw"], strict=True)
+    return max(max(ZERO, Decimal(could) - Decimal(does)) for could, does in pairs)
+
+
+def capacity_peak_kw(content: Content) -> Decimal:
+    """Largest ΔkW an offer of capacity reserves in a half hour."""
+    return max(
+        sum(
+            (
+                Decimal(offer["quantity_kw"])
+                for offer in content["offers"]
+                if offer["first_t"] <= first["first_t"] <= offer["last_t"]
+            ),
+            ZERO,
         )
-        return {content["direction"]: peak}
-    if form == "STORAGE":
-        return {
-            "UP": Decimal(content["discharge_limit_kw"]),
-            "DOWN": Decimal(content["charge_limit_kw"]),
-        }
-    return {"UP": max(Decimal(offer["quantity_kw"]) for offer in content["offers"])}
+        for first in content["offers"]
+    )
+
+
+_PEAKS: dict[str, Callable[[Content], dict[str, Decimal]]] = {
+    "STEPS": lambda content: {content["direction"]: _curves_peak_kw(content)},
+    "STORAGE": lambda content: {
+        "UP": Decimal(content["discharge_limit_kw"]),
+        "DOWN": Decimal(content["charge_limit_kw"]),
+    },
+    "SHIFT": lambda content: {"UP": _most(row["quantity_kw"] for row in content["offers"])},
+    "BLOCK": lambda content: {content["direction"]: _most(content["quantity_kw"])},
+    "RENEWABLE": lambda content: {
+        "DOWN": _most(content["scheduled_kw"]),
+        "UP": _release_peak_kw(content),
+    },
+    "COMPUTE_OFFER": lambda content: {
+        "DOWN": _most(content["capacity_kw"]) * Decimal(content["pue_ratio"])
+    },
+}
+
+
+def quantity_peak_kw(form: str, content: Content) -> dict[str, Decimal]:
+    """Largest power the canonical content asks of its own resource, per direction.
+
+    Nothing for forms without one resource of their own, for ΔkW, whose direction is its
+    product's, and for waiting work, of which a resource may defer less than arrives.
+    """
+    peaks = _PEAKS.get(form)
+    return {} if peaks is None else peaks(content)
+
+
+def resources_named(content: Content) -> list[tuple[str, str]]:
+    """Return the codes of further resources that a content names, each with its field."""
+    return [
+        (row["resource"], f"{name}[{i}].resource")
+        for name in ("destinations", "members")
+        for i, row in enumerate(content.get(name, ()))
+    ]

@@ -5,22 +5,54 @@ import uuid
 from django.db import models
 from django.db.models.functions import Now
 
-from accounts.fields import (
-    half_hours_field,
-    kw_field,
-    price_field,
-)
+from accounts.fields import bounded, half_hours_field, kw_field, price_field
 from accounts.parties.models import Organisation
 from market.registry.models import (
     Area,
     CongestionPoint,
-    ControllableLink,
     GridModel,
+    MarketProduct,
     Portfolio,
     Resource,
     Ruleset,
+    Site,
     WorkloadClass,
 )
+from market.trading.conditions import BaseFlow, Envelope, EnvelopeKind, TransferLimit
+from market.trading.standing import (
+    StandingBid,
+    StandingBidContent,
+    StandingRenewal,
+    StandingState,
+)
+
+__all__ = [
+    "AUCTION_TRANSITIONS",
+    "Auction",
+    "AuctionState",
+    "BaseFlow",
+    "Bid",
+    "BidContent",
+    "BidForm",
+    "BidState",
+    "Direction",
+    "Envelope",
+    "EnvelopeKind",
+    "Mechanism",
+    "Need",
+    "NeedKind",
+    "NeedPricing",
+    "NeedState",
+    "NeedStep",
+    "StandingBid",
+    "StandingBidContent",
+    "StandingRenewal",
+    "StandingState",
+    "TransferLimit",
+]
+
+
+STEPS_MAX = 20  # of one demand curve
 
 
 class AuctionState(models.TextChoices):
@@ -95,10 +127,18 @@ class Auction(models.Model):
 
 
 class NeedKind(models.TextChoices):
-    """Relief of a line or transformer, or balance of an area."""
+    """Relief of a line or transformer, balance of an area, or capacity held ready in it."""
 
     LOCAL = "LOCAL", "ローカル"
     BALANCE = "BALANCE", "需給"
+    CAPACITY = "CAPACITY", "調整力（ΔkW）"
+
+
+class NeedPricing(models.TextChoices):
+    """Whether the auction finds the price up to the cap, or the cap is the price for all."""
+
+    AUCTION = "AUCTION", "オークション"
+    POSTED = "POSTED", "公示価格"
 
 
 class Direction(models.TextChoices):
@@ -135,9 +175,24 @@ class Need(models.Model):
         "潮流の向き", null=True, blank=True, help_text="減らす潮流の符号（+1 / −1）"
     )
     area = models.ForeignKey(Area, models.PROTECT, null=True, blank=True, verbose_name="エリア")
+    product = models.ForeignKey(
+        MarketProduct, models.PROTECT, null=True, blank=True, verbose_name="商品"
+    )
     direction = models.CharField("方向", max_length=4, choices=Direction)
-    quantity_kw = half_hours_field(kw_field("kW"), "必要量 (kW)")
-    cap_jpy_per_kwh = half_hours_field(price_field("円/kWh"), "上限価格 (円/kWh)")
+    pricing = models.CharField(
+        "価格の決め方", max_length=8, choices=NeedPricing, default=NeedPricing.AUCTION
+    )
+    quantity_kw = half_hours_field(kw_field("kW"), "必要量 (kW)", help_text="全段の合計")
+    cap_jpy_per_kwh = half_hours_field(
+        price_field("円/kWh"),
+        "上限価格 (円/kWh)",
+        null=True,
+        blank=True,
+        help_text="第1段の価格。調整力では空欄",
+    )
+    cap_jpy_per_kw_30min = half_hours_field(
+        price_field("円/kW・30分"), "上限価格 (円/kW・30分)", null=True, blank=True
+    )
     revision = models.PositiveIntegerField("版", default=1)
     supersedes = models.OneToOneField(
         "self",
@@ -168,14 +223,39 @@ class Need(models.Model):
                     congestion_point__isnull=False,
                     flow_sign__in=[-1, 1],
                     area__isnull=True,
+                    product__isnull=True,
                 )
                 | models.Q(
                     kind="BALANCE",
                     congestion_point__isnull=True,
                     flow_sign__isnull=True,
                     area__isnull=False,
+                    product__isnull=True,
+                )
+                | models.Q(
+                    kind="CAPACITY",
+                    congestion_point__isnull=True,
+                    flow_sign__isnull=True,
+                    area__isnull=False,
+                    product__isnull=False,
                 ),
                 name="need_place",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(
+                    kind="CAPACITY",
+                    cap_jpy_per_kwh__isnull=True,
+                    cap_jpy_per_kw_30min__isnull=False,
+                )
+                | models.Q(
+                    ~models.Q(kind="CAPACITY"),
+                    cap_jpy_per_kwh__isnull=False,
+                    cap_jpy_per_kw_30min__isnull=True,
+                ),
+                name="need_cap",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(pricing__in=NeedPricing.values), name="need_pricing"
             ),
         ]
 
@@ -183,60 +263,35 @@ class Need(models.Model):
         return f"{self.code} 版{self.revision}"
 
 
-class BaseFlow(models.Model):
-    """Flow a TSO forecasts on a monitored element, before the market acts."""
+class NeedStep(models.Model):
+    """One step of a need's demand curve; a need of a single step has no such rows."""
 
-    auction = models.ForeignKey(
-        Auction, models.PROTECT, related_name="base_flows", verbose_name="オークション"
+    need = models.ForeignKey(Need, models.PROTECT, related_name="steps", verbose_name="必要量")
+    number = models.PositiveSmallIntegerField("段")
+    quantity_kw = half_hours_field(kw_field("kW"), "必要量 (kW)")
+    cap_jpy_per_kwh = half_hours_field(
+        price_field("円/kWh"), "上限価格 (円/kWh)", null=True, blank=True
     )
-    congestion_point = models.ForeignKey(CongestionPoint, models.PROTECT, verbose_name="混雑箇所")
-    base_flow_kw = half_hours_field(kw_field("kW"), "予想潮流 (kW)")
-    revision = models.PositiveIntegerField("版", default=1)
-    available_at = models.DateTimeField("公表日時")
+    cap_jpy_per_kw_30min = half_hours_field(
+        price_field("円/kW・30分"), "上限価格 (円/kW・30分)", null=True, blank=True
+    )
 
     class Meta:
-        verbose_name = "予想潮流"
-        verbose_name_plural = "予想潮流"
+        verbose_name = "需要曲線の段"
+        verbose_name_plural = "需要曲線の段"
+        ordering = ["need", "number"]
         constraints = [
-            models.UniqueConstraint(
-                fields=["auction", "congestion_point", "revision"], name="baseflow_revision"
+            models.UniqueConstraint(fields=["need", "number"], name="needstep_once"),
+            bounded("number", 1, STEPS_MAX, name="needstep"),
+            models.CheckConstraint(
+                condition=models.Q(cap_jpy_per_kwh__isnull=True, cap_jpy_per_kw_30min__isnull=False)
+                | models.Q(cap_jpy_per_kwh__isnull=False, cap_jpy_per_kw_30min__isnull=True),
+                name="needstep_cap",
             ),
         ]
 
     def __str__(self) -> str:
-        return f"{self.congestion_point} 版{self.revision}"
-
-
-class TransferLimit(models.Model):
-    """What the TSOs allow the market to move between two areas; none without a row."""
-
-    auction = models.ForeignKey(
-        Auction, models.PROTECT, related_name="transfer_limits", verbose_name="オークション"
-    )
-    from_area = models.ForeignKey(Area, models.PROTECT, related_name="+", verbose_name="送り側")
-    to_area = models.ForeignKey(Area, models.PROTECT, related_name="+", verbose_name="受け側")
-    link = models.ForeignKey(
-        ControllableLink,
-        models.PROTECT,
-        null=True,
-        blank=True,
-        verbose_name="連系設備",
-        help_text="空欄は交流連系（潮流は物理に従う）",
-    )
-    limit_kw = half_hours_field(kw_field("kW"), "上限 (kW)")
-    available_at = models.DateTimeField("公表日時")
-
-    class Meta:
-        verbose_name = "エリア間上限"
-        verbose_name_plural = "エリア間上限"
-        constraints = [
-            models.UniqueConstraint(
-                fields=["auction", "from_area", "to_area"], name="transferlimit_once"
-            ),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.from_area_id} → {self.to_area_id}"
+        return f"{self.need} 第{self.number}段"
 
 
 class BidForm(models.TextChoices):
@@ -245,6 +300,13 @@ class BidForm(models.TextChoices):
     STEPS = "STEPS", "段階入札"
     STORAGE = "STORAGE", "蓄電池"
     SHIFT = "SHIFT", "空間シフト"
+    BLOCK = "BLOCK", "ブロック"
+    DEFERRAL = "DEFERRAL", "時間シフト"
+    RENEWABLE = "RENEWABLE", "再エネ"
+    PORTFOLIO = "PORTFOLIO", "ポートフォリオ"
+    CAPACITY = "CAPACITY", "調整力（ΔkW）"
+    COMPUTE_OFFER = "COMPUTE_OFFER", "計算の提供"
+    COMPUTE_REQUEST = "COMPUTE_REQUEST", "計算の依頼"
 
 
 class Mechanism(models.TextChoices):
@@ -256,6 +318,7 @@ class Mechanism(models.TextChoices):
     POWER_CAP = "POWER_CAP", "電力制限"
     STOP = "STOP", "停止"
     RENEWABLE = "RENEWABLE", "再エネ"
+    COMPUTE = "COMPUTE", "計算"
 
 
 class BidState(models.TextChoices):
@@ -280,14 +343,25 @@ class Bid(models.Model):
     organisation = models.ForeignKey(
         Organisation, models.PROTECT, related_name="bids", verbose_name="組織"
     )
-    resource = models.ForeignKey(Resource, models.PROTECT, verbose_name="リソース")
+    resource = models.ForeignKey(
+        Resource, models.PROTECT, null=True, blank=True, verbose_name="リソース"
+    )
     portfolio = models.ForeignKey(
         Portfolio, models.PROTECT, null=True, blank=True, verbose_name="ポートフォリオ"
+    )
+    site = models.ForeignKey(
+        Site,
+        models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="+",
+        verbose_name="利用地点",
+        help_text="計算を頼む地点",
     )
     workload_class = models.ForeignKey(
         WorkloadClass, models.PROTECT, null=True, blank=True, verbose_name="作業クラス"
     )
-    form = models.CharField("形式", max_length=10, choices=BidForm)
+    form = models.CharField("形式", max_length=16, choices=BidForm)
     mechanism = models.CharField("手段", max_length=10, choices=Mechanism)
     state = models.CharField("状態", max_length=10, choices=BidState, default=BidState.SUBMITTED)
     supersedes = models.OneToOneField(
@@ -314,6 +388,27 @@ class Bid(models.Model):
                 name="bid_one_current",
             ),
             models.CheckConstraint(condition=models.Q(form__in=BidForm.values), name="bid_form"),
+            models.CheckConstraint(
+                condition=models.Q(
+                    form="PORTFOLIO",
+                    resource__isnull=True,
+                    portfolio__isnull=False,
+                    site__isnull=True,
+                )
+                | models.Q(
+                    form="COMPUTE_REQUEST",
+                    resource__isnull=True,
+                    portfolio__isnull=True,
+                    site__isnull=False,
+                )
+                | models.Q(
+                    ~models.Q(form__in=["PORTFOLIO", "COMPUTE_REQUEST"]),
+                    resource__isnull=False,
+                    portfolio__isnull=True,
+                    site__isnull=True,
+                ),
+                name="bid_subject",
+            ),
             models.CheckConstraint(condition=models.Q(state__in=BidState.values), name="bid_state"),
         ]
         indexes = [

@@ -2,7 +2,7 @@
 
 from accounts.jobs.services import Claim
 from accounts.jobs.tasks import job_task
-from market.trading import services
+from market.trading import services, standing_services
 
 
 @job_task("market.trading.auction_open")
@@ -15,3 +15,9 @@ def auction_open(claim: Claim) -> None:
 def gate_close(claim: Claim) -> None:
     """Close an auction's gate when its time has come."""
     services.gate_close(claim=claim)
+
+
+@job_task("market.trading.standing_bids_renew")
+def standing_bids_renew(claim: Claim) -> None:
+    """Put standing bids into the book of an auction that has opened."""
+    standing_services.standing_bids_renew(claim=claim)

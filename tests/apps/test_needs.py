@@ -12,19 +12,12 @@ import pytest
 from accounts.clock.services import clock_set
 from accounts.core.errors import NotFound, Refused
 from market.registry.models import Bus, ControllableLink
+from market.trading.condition_services import base_flows_publish, transfer_limit_publish
 from market.trading.gates import GateClosed
 from market.trading.models import Auction, AuctionState, BaseFlow, Need, NeedState, TransferLimit
+from market.trading.needs import InvalidNeed, NeedDetails, need_publish, need_withdraw
 from market.trading.selectors import needs_of
-from market.trading.services import (
-    InvalidNeed,
-    NeedDetails,
-    auction_cancel,
-    auction_schedule,
-    base_flows_publish,
-    need_publish,
-    need_withdraw,
-    transfer_limit_publish,
-)
+from market.trading.services import auction_cancel, auction_schedule
 from tests import cast
 
 pytestmark = pytest.mark.django_db

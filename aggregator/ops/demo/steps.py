@@ -44,14 +44,10 @@ from aggregator.ops.demo.shapes import AreaDay, grid_load, grid_model_rows
 from market.core.timegrid import INTERVAL_H, JST, interval_starts_at
 from market.registry.models import Area, Resource
 from market.trading.bids import bid_withdraw, bids_submit
+from market.trading.condition_services import base_flows_publish, transfer_limit_publish
 from market.trading.models import Auction, NeedKind
-from market.trading.services import (
-    NeedDetails,
-    auction_schedule,
-    base_flows_publish,
-    need_publish,
-    transfer_limit_publish,
-)
+from market.trading.needs import NeedDetails, need_publish
+from market.trading.services import auction_schedule
 
 HISTORY_DAYS = 31
 METER_NUMBER_FIRST = 1_000

@@ -1,0 +1,37 @@
+"""A verified result waits for its publication; what a result says is never changed."""
+
+from django.db import migrations
+
+FROZEN = (
+    "clearing_capacityinterval",
+    "clearing_bidoutcome",
+    "clearing_rentshare",
+    "clearing_pivotalfinding",
+    "clearing_computeuse",
+    "clearing_computeplacement",
+    "clearing_envelopeuse",
+)
+
+BEFORE = "'READY>RUNNING', 'READY>FAILED', 'RUNNING>PUBLISHED', 'RUNNING>FAILED'"
+
+
+def _transitions(edges: str) -> str:
+    return (
+        "DROP TRIGGER transitions ON clearing_clearingrun; "
+        "CREATE TRIGGER transitions BEFORE UPDATE ON clearing_clearingrun "
+        f"FOR EACH ROW EXECUTE FUNCTION guard_transitions({edges});"
+    )
+
+
+CREATE = "\n".join(
+    f"CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON {table} "
+    "FOR EACH ROW EXECUTE FUNCTION guard_append_only();"
+    for table in FROZEN
+) + _transitions(f"{BEFORE}, 'RUNNING>VERIFIED', 'VERIFIED>PUBLISHED'")
+
+DROP = "\n".join(f"DROP TRIGGER append_only ON {table};" for table in FROZEN) + _transitions(BEFORE)
+
+
+class Migration(migrations.Migration):
+    dependencies = [("clearing", "0004_legs_capacity_findings")]
+    operations = [migrations.RunSQL(CREATE, DROP)]

@@ -10,6 +10,7 @@ from market.core.clearing import ENGINE_VERSION, Clearing
 from market.core.compute_publication import compute_document
 from market.core.legs import Leg, legs
 from market.core.offers.terms import FloatArray, IntArray
+from market.core.payments import make_whole_jpy, payments_document
 from market.core.pricing import (
     PATH_DIGITS,
     Prices,
@@ -62,10 +63,11 @@ def result_document(clearing: Clearing) -> dict[str, Any]:
         clearing,
         found,
         computing_jpy={offer["id"]: offer["receipt_jpy"] for offer in document["compute"]},
-        make_whole_jpy={},
+        make_whole_jpy=make_whole_jpy(clearing, found),
     )
     document["awards"] = [_award(leg) for leg in sold]
     document["money"] = _money(clearing, document, sold)
+    document["payments"] = payments_document(clearing, found, document, sold)
     return document
 
 

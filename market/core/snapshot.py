@@ -159,7 +159,6 @@ class Snapshot:
         """Return the area of each place, (P,)."""
         return self.network.bus_area[self.place_bus]
 
-    @property
     def document(self) -> dict[str, Any]:
         """Return the canonical document, parsed anew."""
         found: dict[str, Any] = json.loads(self.canonical)

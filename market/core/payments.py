@@ -1,0 +1,446 @@
+r"""Who pays whom: the payment rules, what makes bids whole, posted prices, rents and the fee.
+
+A bid j earns from need d what the need's price component pays for j's effect on it,
+
+.. math:: c_{jdt} = h\,\mu_{dt}\,(-s_d H_{q p} g_p \Delta_{jt}) \;\text{(local)}, \qquad
+          h\,\lambda_{at}\, g_p \Delta_{jt}\,\sigma_{dt} \;\text{(balance, load)},
+
+:math:`\sigma` being the need's share of what its area or element group is served. On top of the
+market's prices stand, each itemised:
+
+- *make-whole*: what integers leave an accepted bid short of its ask, shared over the needs by
+  their positive :math:`c`, up to each need's surplus under its cap; what they can not take comes
+  out of congestion rent, then out of the fee;
+- *posted price*: a need that posts its price pays it for all it is served; what is above the
+  market's price goes to the bids that serve it, in the ratio of their positive :math:`c`;
+- *pay as bid*: the ask is the whole payment. It is split over the needs by positive :math:`c`; of
+  bids that serve no need, and of what bids pay in, by the needs' payments. Rents are reported,
+  not settled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+
+from market.core.clearing import Clearing
+from market.core.legs import Leg
+from market.core.offers.terms import FloatArray
+from market.core.pricing import Prices
+from market.core.rules import PAY_AS_BID, PAY_AS_CLEAR
+from market.core.units import CAPACITY_PRICED_H, DIRECTION_SIGN
+
+JPY_DIGITS: Final = 6
+SHORT_RATIO: Final = 1e-9
+
+
+def make_whole_jpy(clearing: Clearing, found: Prices) -> dict[str, float]:
+    """Return what integers leave accepted bids short of their ask, by bid, in JPY.
+
+    Only bids with a column that a decision fixed can be short: all others are at their best at
+    the prices.
+    """
+    short: dict[str, float] = {}
+    for form, block in clearing.programme.forms.items():
+        part = clearing.programme.slices[form]
+        decided = np.bincount(
+            block.bid, weights=clearing.is_held[part].astype(float), minlength=len(block.ids)
+        )
+        if not decided.any():
+            continue
+        x = clearing.x_kw[part]
+        left = (_gain_jpy(clearing, found, form) - block.cost_jpy) * x
+        left_jpy = np.bincount(block.bid, weights=left, minlength=len(block.ids))
+        gross = np.bincount(block.bid, weights=np.abs(block.cost_jpy * x), minlength=len(block.ids))
+        for row in np.flatnonzero((decided > 0) & (left_jpy < -SHORT_RATIO * np.maximum(1, gross))):
+            short[block.ids[row]] = round(-float(left_jpy[row]), JPY_DIGITS)
+    return {bid: amount_jpy for bid, amount_jpy in short.items() if amount_jpy > 0}
+
+
+def _gain_jpy(clearing: Clearing, found: Prices, form: str) -> FloatArray:
+    """Return what one unit of each of a form's columns earns at the prices, (n,)."""
+    snapshot, block = clearing.snapshot, clearing.programme.forms[form]
+    h, gain = snapshot.interval_h, np.zeros(block.count)
+    for leg in block.legs:
+        place = snapshot.resource_place[leg.resource]
+        if leg.is_energy:
+            price = h * DIRECTION_SIGN[leg.direction] * found.place_jpy_per_kwh[place, leg.t]
+        else:
+            product = snapshot.books[form].product[block.bid[leg.column]]
+            price = h / CAPACITY_PRICED_H * found.reserved_jpy_per_kw[product, place, leg.t]
+        np.add.at(gain, leg.column, leg.kw_per_unit * price)
+    path = found.path_rent_jpy_per_gb + snapshot.tariff_jpy_per_gb[:, None]
+    np.add.at(path, snapshot.trunks.path, found.trunk_rent_jpy_per_gb[snapshot.trunks.path_trunk])
+    use, work = block.traffic_gb, block.compute_kw
+    np.subtract.at(gain, use.column, use.amount * path.ravel()[use.row])
+    np.subtract.at(gain, work.column, h * work.amount * found.compute_jpy_per_kwh.ravel()[work.row])
+    return gain
+
+
+def payments_document(
+    clearing: Clearing, found: Prices, document: Mapping[str, Any], sold: Sequence[Leg]
+) -> dict[str, Any]:
+    """Return the entry ``payments`` of a result.
+
+    Parameters
+    ----------
+    clearing, found
+        The optimum and its prices.
+    document
+        The result so far: published needs, elements, links, transfers, paths, trunks, compute.
+    sold
+        Its legs.
+
+    Returns
+    -------
+    dict
+        ``sellers`` and ``buyers`` with their items and ``paid_jpy``; ``make_whole`` with who
+        bears it; ``rents`` by owner, reported with what is settled of them; ``fee_jpy``.
+    """
+    needs = document["needs"]
+    served = Served(clearing, found, needs)
+    market_jpy = _market_jpy(document, sold)
+    whole = make_whole_jpy(clearing, found)
+    fee_jpy = clearing.snapshot.rules.fee_jpy_per_kwh * served.energy_kwh
+    rents = _rents(clearing, document)
+    by_bid = _legs_by_bid(sold)
+    weights = {bid: served.weights_jpy(legs) for bid, legs in _wanted(by_bid, whole, served)}
+    posted, raised_jpy = _posted(served, by_bid, weights)
+    pots = [sum(max(0.0, rent["jpy"]) for rent in rents), float(fee_jpy.sum())]
+    borne_jpy, items = _borne(served, whole, weights, pots)
+    as_bid = _asks_jpy(clearing, by_bid)
+    moved_jpy = _moved_jpy(served, (market_jpy, as_bid), weights, rents)
+    _settle(rents, sum(item["congestion_rent_jpy"] for item in items), is_settled=not as_bid)
+    return {
+        "sellers": [
+            _seller(bid, amount_jpy, (whole, posted, as_bid))
+            for bid, amount_jpy in sorted(market_jpy.items())
+        ],
+        "buyers": [
+            _buyer(need, (served.market_jpy, borne_jpy, raised_jpy, moved_jpy, fee_jpy), row)
+            for row, need in enumerate(needs)
+        ],
+        "make_whole": items,
+        "rents": rents,
+        "fee_jpy": _jpy(float(fee_jpy.sum()) - sum(item["fee_jpy"] for item in items)),
+    }
+
+
+def _jpy(amount: float) -> float:
+    return round(float(amount), JPY_DIGITS) + 0.0
+
+
+def _seller(bid: str, market_jpy: float, extra: tuple[Mapping[str, float], ...]) -> dict[str, Any]:
+    whole, posted, as_bid = extra
+    added_jpy = 0.0 if bid in as_bid else whole.get(bid, 0.0) + posted.get(bid, 0.0)
+    return {
+        "bid": bid,
+        "rule": PAY_AS_BID if bid in as_bid else PAY_AS_CLEAR,
+        "market_jpy": _jpy(market_jpy),
+        "make_whole_jpy": _jpy(0.0 if bid in as_bid else whole.get(bid, 0.0)),
+        "posted_jpy": _jpy(0.0 if bid in as_bid else posted.get(bid, 0.0)),
+        "paid_jpy": _jpy(as_bid.get(bid, market_jpy + added_jpy)),
+    }
+
+
+def _buyer(need: Mapping[str, Any], parts: tuple[FloatArray, ...], row: int) -> dict[str, Any]:
+    names = ("market_jpy", "make_whole_jpy", "posted_jpy", "as_bid_jpy", "fee_jpy")
+    amounts = {name: _jpy(part[row]) for name, part in zip(names, parts, strict=True)}
+    return {
+        "kind": need["kind"],
+        "id": need["id"],
+        **amounts,
+        "paid_jpy": _jpy(sum(amounts.values())),
+    }
+
+
+class Served:
+    """What every need is served and pays at market prices, in published order; D needs.
+
+    Parameters
+    ----------
+    clearing, found
+        The optimum and its prices.
+    needs
+        Needs as published.
+    """
+
+    def __init__(self, clearing: Clearing, found: Prices, needs: list[dict[str, Any]]) -> None:
+        snapshot = clearing.snapshot
+        self.clearing, self.found, self.needs = clearing, found, needs
+        self.count = snapshot.interval_count
+        tables = {
+            "LOCAL": snapshot.local_needs,
+            "BALANCE": snapshot.balance_needs,
+            "PLACE": snapshot.place_needs,
+            "CAPACITY": snapshot.capacity_needs,
+        }
+        self.table = tables
+        rows = {kind: {name: n for n, name in enumerate(t.ids)} for kind, t in tables.items()}
+        self.resource_row = {name: row for row, name in enumerate(snapshot.resource_ids)}
+        self.row = [rows[need["kind"]][need["id"]] for need in needs]
+        shape = (len(needs), self.count)
+        self.served_kw = np.array([need["served_kw"] for need in needs]).reshape(shape)
+        price = [need.get("price_jpy_per_kwh", need.get("price_jpy_per_kw")) for need in needs]
+        self.price_jpy = np.array(price, dtype=np.float64).reshape(shape)
+        is_capacity = np.array([need["kind"] == "CAPACITY" for need in needs], dtype=bool)
+        h = snapshot.interval_h
+        self.hours = np.where(is_capacity, h / CAPACITY_PRICED_H, h)
+        self.energy_kwh = np.where(is_capacity, 0.0, h * self.served_kw.sum(axis=1))
+        self.market_jpy = self.hours * (self.served_kw * self.price_jpy).sum(axis=1)
+        self.value_jpy = np.array(
+            [self._value_jpy(row) for row in range(len(needs))], dtype=np.float64
+        )
+        self.group = self._groups()
+        self.share = self._shares()
+
+    def _value_jpy(self, row: int) -> float:
+        """Return what a need is worth as served, its dearest steps first."""
+        table = self.table[self.needs[row]["kind"]]
+        left_kw, value = self.served_kw[row].copy(), 0.0
+        for step in np.flatnonzero(table.step_need == self.row[row]):
+            taken_kw = np.minimum(left_kw, table.need_kw[step])
+            left_kw = left_kw - taken_kw
+            value += float(taken_kw @ table.cap_jpy_per_kwh[step])
+        return value * float(self.hours[row])
+
+    def _groups(self) -> list[tuple[str, int, float]]:
+        """Return what each need competes for: an element and sign, an area, or a product."""
+        snapshot = self.clearing.snapshot
+        groups = []
+        for need, row in zip(self.needs, self.row, strict=True):
+            table = self.table[need["kind"]]
+            where, sign = int(table.where[row]), float(table.sign[row])
+            if need["kind"] == "PLACE":
+                where = int(snapshot.place_area[where])
+            if need["kind"] == "BALANCE" or need["kind"] == "PLACE":
+                groups.append(("AREA", where, sign if need["kind"] == "BALANCE" else 1.0))
+            else:
+                groups.append((need["kind"], where, sign))
+        return groups
+
+    def _shares(self) -> FloatArray:
+        """Return each need's share of what its group is served, (D, T)."""
+        share = np.zeros_like(self.served_kw)
+        for group in set(self.group):
+            mine = [row for row, found in enumerate(self.group) if found == group]
+            total_kw = self.served_kw[mine].sum(axis=0)
+            share[mine] = np.divide(
+                self.served_kw[mine],
+                total_kw,
+                out=np.zeros((len(mine), self.count)),
+                where=total_kw > 0,
+            )
+        return share
+
+    def weights_jpy(self, legs: Sequence[Leg]) -> FloatArray:
+        """Return what each need's price component pays a bid where that is positive, (D, T)."""
+        snapshot, found = self.clearing.snapshot, self.found
+        sent_kw, held_kw = self._effect(legs)
+        flow_kw = self.clearing.programme.sensitivity.place @ sent_kw
+        area_kw = np.zeros((len(snapshot.network.area_ids), self.count))
+        np.add.at(area_kw, snapshot.place_area, sent_kw)
+        weights = np.zeros((len(self.needs), self.count))
+        for row, (kind, where, sign) in enumerate(self.group):
+            if kind == "LOCAL":
+                price = np.maximum(found.local_jpy_per_kwh[self.row[row]], 0.0)
+                component = -sign * price * flow_kw[where]
+            elif kind == "AREA":
+                price = np.maximum(sign * found.area_jpy_per_kwh[where], 0.0)
+                component = sign * price * area_kw[where]
+            else:
+                component = found.capacity_jpy_per_kw[self.row[row]] * held_kw[where]
+            weights[row] = self.hours[row] * np.maximum(component, 0.0) * self.share[row]
+        return weights
+
+    def _effect(self, legs: Sequence[Leg]) -> tuple[FloatArray, FloatArray]:
+        """Return injections at the sending end, (P, T), and capacity by product and area."""
+        snapshot = self.clearing.snapshot
+        areas = len(snapshot.network.area_ids)
+        sent_kw = np.zeros((len(snapshot.place_ids), self.count))
+        held_kw = np.zeros((len(snapshot.products.ids) * areas, self.count))
+        for leg in legs:
+            place = snapshot.resource_place[self.resource_row[leg.resource]]
+            kw = snapshot.sent_per_received_ratio[place] * leg.quantity_kw
+            if leg.product is None:
+                sent_kw[place] += DIRECTION_SIGN[leg.direction] * kw
+            else:
+                product = snapshot.products.ids.index(leg.product)
+                held_kw[product * areas + snapshot.place_area[place]] += kw
+        return sent_kw, held_kw
+
+
+def _legs_by_bid(sold: Sequence[Leg]) -> dict[str, list[Leg]]:
+    by_bid: dict[str, list[Leg]] = {}
+    for leg in sold:
+        by_bid.setdefault(leg.bid, []).append(leg)
+    return by_bid
+
+
+def _wanted(
+    by_bid: Mapping[str, list[Leg]], whole: Mapping[str, float], served: Served
+) -> list[tuple[str, list[Leg]]]:
+    """Return the bids whose effects matter: all where a price is posted or asks are paid."""
+    payment = served.clearing.snapshot.rules.payment
+    has_posted = any(table.is_posted.any() for table in served.table.values())
+    if has_posted or PAY_AS_BID in payment.values():
+        return list(by_bid.items())
+    return [(bid, by_bid[bid]) for bid in whole if bid in by_bid]
+
+
+def _market_jpy(document: Mapping[str, Any], sold: Sequence[Leg]) -> dict[str, float]:
+    """Return what every accepted bid earns at published prices, its traffic deducted."""
+    earned: dict[str, float] = {}
+    for leg in sold:
+        earned[leg.bid] = earned.get(leg.bid, 0.0) + leg.receipt_jpy - leg.path_jpy
+    for offer in document["compute"]:
+        if offer["id"] in earned or offer["receipt_jpy"]:
+            earned[offer["id"]] = earned.get(offer["id"], 0.0) + offer["receipt_jpy"]
+    return earned
+
+
+def _split(amount_jpy: float, weight: FloatArray, room_jpy: FloatArray) -> FloatArray:
+    """Return shares of an amount by weight, none beyond its room, (D,); the rest is left over."""
+    shares, left_jpy = np.zeros(len(weight)), amount_jpy
+    for _ in range(len(weight)):
+        open_weight = np.where(room_jpy - shares > 0, weight, 0.0)
+        if left_jpy <= 0 or not open_weight.any():
+            break
+        wanted = left_jpy * open_weight / open_weight.sum()
+        given = np.minimum(wanted, np.maximum(room_jpy - shares, 0.0))
+        shares += given
+        left_jpy -= float(given.sum())
+        if np.array_equal(given, wanted):
+            break
+    return shares
+
+
+def _borne(
+    served: Served,
+    whole: Mapping[str, float],
+    weights: Mapping[str, FloatArray],
+    pots: list[float],
+) -> tuple[FloatArray, list[dict[str, Any]]]:
+    """Return what each need adds to make bids whole, (D,), and one item per bid."""
+    room_jpy = np.maximum(served.value_jpy - served.market_jpy, 0.0)
+    borne_jpy, items = np.zeros(len(served.needs)), []
+    for bid, amount_jpy in sorted(whole.items()):
+        weight = weights[bid].sum(axis=1) if bid in weights else np.zeros(len(served.needs))
+        shares = np.round(_split(amount_jpy, weight, room_jpy - borne_jpy), JPY_DIGITS)
+        borne_jpy += shares
+        left_jpy = amount_jpy - float(shares.sum())
+        rent_jpy = min(max(left_jpy, 0.0), pots[0])
+        pots[0] -= rent_jpy
+        items.append(
+            {
+                "bid": bid,
+                "amount_jpy": _jpy(amount_jpy),
+                "needs": [
+                    {"kind": need["kind"], "id": need["id"], "jpy": _jpy(share)}
+                    for need, share in zip(served.needs, shares, strict=True)
+                    if share
+                ],
+                "congestion_rent_jpy": _jpy(rent_jpy),
+                "fee_jpy": _jpy(left_jpy - rent_jpy),
+            }
+        )
+    return borne_jpy, items
+
+
+def _posted(
+    served: Served, by_bid: Mapping[str, list[Leg]], weights: Mapping[str, FloatArray]
+) -> tuple[dict[str, float], FloatArray]:
+    """Return what posted prices add to bids, and to what each need pays, (D,)."""
+    raised_jpy = np.zeros(len(served.needs))
+    gains: dict[str, float] = {}
+    for row, need in enumerate(served.needs):
+        table = served.table[need["kind"]]
+        if not table.is_posted[served.row[row]]:
+            continue
+        posted = table.top_cap_jpy_per_kwh[served.row[row]]
+        above_jpy = served.hours[row] * served.served_kw[row] * (posted - served.price_jpy[row])
+        total = sum((weights[bid][row] for bid in by_bid), start=np.zeros(served.count))
+        per_jpy = np.divide(above_jpy, total, out=np.zeros(served.count), where=total > 0)
+        for bid in by_bid:
+            gain_jpy = float(weights[bid][row] @ per_jpy)
+            if gain_jpy:
+                gains[bid] = gains.get(bid, 0.0) + _jpy(gain_jpy)
+                raised_jpy[row] += _jpy(gain_jpy)
+    return gains, raised_jpy
+
+
+def _asks_jpy(clearing: Clearing, by_bid: Mapping[str, list[Leg]]) -> dict[str, float]:
+    """Return the ask of every accepted bid whose product is paid as bid."""
+    payment = clearing.snapshot.rules.payment
+    product_of = {"CAPACITY": "CAPACITY", "COMPUTE_OFFER": "COMPUTE"}
+    form_of = {bid: form for form, block in clearing.programme.forms.items() for bid in block.ids}
+    return {
+        bid: sum(leg.cost_jpy for leg in legs)
+        for bid, legs in by_bid.items()
+        if payment[product_of.get(form_of[bid], "ENERGY")] == PAY_AS_BID
+    }
+
+
+def _moved_jpy(
+    served: Served,
+    paid: tuple[Mapping[str, float], Mapping[str, float]],
+    weights: Mapping[str, FloatArray],
+    rents: list[dict[str, Any]],
+) -> FloatArray:
+    """Return what paying asks instead of prices changes for each need, (D,)."""
+    market_jpy, as_bid = paid
+    if not as_bid:
+        return np.zeros(len(served.needs))
+    share_jpy = np.zeros(len(served.needs))
+    for bid, amount_jpy in as_bid.items():
+        weight = weights[bid].sum(axis=1)
+        if amount_jpy > 0 and weight.any():
+            share_jpy += amount_jpy * weight / weight.sum()
+    saved_jpy = sum(market_jpy[bid] - amount_jpy for bid, amount_jpy in as_bid.items())
+    wanted_jpy = float(served.market_jpy.sum()) - saved_jpy - sum(rent["jpy"] for rent in rents)
+    key = np.maximum(served.market_jpy, 0.0)
+    key = key / key.sum() if key.any() else np.full(len(key), 1.0 / max(1, len(key)))
+    share_jpy += (wanted_jpy - float(share_jpy.sum())) * key
+    return np.asarray(share_jpy - served.market_jpy)
+
+
+def _rents(clearing: Clearing, document: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return what each owner's property earns: a tie's rent half to each side."""
+    parsed = clearing.snapshot.document()
+    network = parsed["network"]
+    area_of = {bus["id"]: bus["area"] for bus in network["buses"]}
+    owners = {
+        "elements": {item["id"]: item["owners"] for item in parsed["elements"]},
+        "links": {
+            item["id"]: [area_of[item["from"]], area_of[item["to"]]] for item in network["links"]
+        },
+        "transfers": {
+            item["id"]: [item["from_area"], item["to_area"]] for item in parsed["transfers"]
+        },
+    }
+    rents = []
+    for kind, of in owners.items():
+        for item in document[kind]:
+            names = of[item["id"]] or [""]
+            rents += [
+                {
+                    "owner": name,
+                    "kind": kind[:-1].upper(),
+                    "id": item["id"],
+                    "jpy": _jpy(item["rent_jpy"] / len(names)),
+                }
+                for name in names
+                if item["rent_jpy"]
+            ]
+    return rents
+
+
+def _settle(rents: list[dict[str, Any]], taken_jpy: float, *, is_settled: bool) -> None:
+    """Add to each rent what is paid out: all of it, less what makes bids whole, or nothing."""
+    pot_jpy = sum(max(0.0, rent["jpy"]) for rent in rents)
+    kept = 1.0 - (taken_jpy / pot_jpy if pot_jpy > 0 else 0.0)
+    for rent in rents:
+        paid_jpy = rent["jpy"] * kept if rent["jpy"] > 0 else rent["jpy"]
+        rent["settled_jpy"] = _jpy(paid_jpy) if is_settled else 0.0

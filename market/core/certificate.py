@@ -13,21 +13,23 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 
-from market.core.audit.bids import audit_bid, market_of
+from market.core.audit.block import EXACT, Market
+from market.core.audit.book import book_of, check_feasible
+from market.core.audit.called import calls_of, held_of
 from market.core.audit.fields import field_figures
 from market.core.audit.grid import grid_of
 from market.core.audit.layout import check_layout, is_of_this_engine
 from market.core.audit.ledger import Ledger
+from market.core.audit.physical import physical_of
+from market.core.audit.prices import duals_of, income_of, priced_elements, prices_of
 from market.core.audit.published import published_figures
-from market.core.audit.whole import Whole, check_whole, element_worth
+from market.core.audit.whole import Parts, Whole, check_whole
 from market.core.errors import InvalidSnapshot, ResultUnverified
 from market.core.reading import json_read
-
-EXACT: Final = 1e-9
 
 
 @dataclass(frozen=True)
@@ -110,18 +112,24 @@ def verify_document(
         raise ResultUnverified(f"the result is not whole: {found!r}") from found
 
 
+def certificate_lines(certificate: Certificate) -> list[str]:
+    """Return one line per check: ok or FAILED, its name, its value and the most it may be."""
+    width = max((len(check.name) for check in certificate.checks), default=0)
+    return [
+        f"{'ok' if check.is_passed else 'FAILED':6}  {check.name:{width}}"
+        f"  {check.value:.3g} (at most {check.limit:.3g})"
+        for check in certificate.checks
+    ]
+
+
 def _verified(
     snapshot: Mapping[str, Any], result: Mapping[str, Any], snapshot_sha256: str
 ) -> Certificate:
-    check_layout(snapshot, result)
-    ledger, raw, grid = Ledger(), result["raw"], grid_of(snapshot)
-    duals = raw["duals"]
-    worth = element_worth(snapshot, duals)
-    bus_price = grid.bus_price_jpy_per_kwh(duals["area_jpy_per_kwh"], worth)
-    prices = grid.place_price_jpy_per_kwh(bus_price, worth)
-    market = market_of(snapshot, duals, prices)
-    audits = [audit_bid(bid, raw, market, ledger) for bid in snapshot["bids"]]
-    whole = check_whole(grid, raw, (bus_price, market), audits, ledger)
+    market, ledger = Market(snapshot), Ledger()
+    parts = _parts(market, result["raw"], ledger)
+    check_layout(result)
+    check_feasible(parts.book, ledger)
+    whole = check_whole(parts, income_of(parts.book, parts.prices))
     matches = (
         result["snapshot_sha256"] == snapshot_sha256 and result["auction"] == snapshot["auction"]
     )
@@ -131,40 +139,70 @@ def _verified(
     ]
     _check_optimum(result, whole, ledger)
     checks += [Check(f"raw: {name}", worst, EXACT) for name, worst in sorted(ledger.worst.items())]
-    checks.append(_gap(snapshot, result, whole))
+    checks.append(_gap(snapshot, result, whole, ledger))
     checks += [
         Check(f"published: {name}", value, limit)
         for name, value, limit in (
-            *published_figures(result, (prices, market), audits, whole),
-            *field_figures(result, grid, market, audits, whole),
+            *published_figures(result, parts, whole),
+            *field_figures(result, parts, whole),
         )
     ]
     return Certificate(tuple(checks))
 
 
+def _parts(market: Market, raw: Mapping[str, Any], ledger: Ledger) -> Parts:
+    """Return book, grid, flows and prices, by one solution of the grid for all of them."""
+    grid, book = grid_of(market), book_of(market, raw)
+    duals, physical, held = (
+        duals_of(market, grid, raw),
+        physical_of(book, grid, raw),
+        held_of(book, grid),
+    )
+    calls = calls_of(held, physical.sent_kw.shape)
+    idle_kw = np.zeros_like(physical.link_kw)
+    response = grid.respond(
+        np.concatenate([physical.sent_kw, *calls.values()], axis=1),
+        np.concatenate([physical.link_kw, *[idle_kw] * len(calls)], axis=1),
+        priced_elements(market, duals),
+    )
+    situations = np.split(response.flow_change_kw, len(calls) + 1, axis=1)
+    return Parts(
+        book=book,
+        grid=grid,
+        physical=physical,
+        held=held,
+        flow_change_kw=situations[0],
+        called_flow_kw=dict(zip(calls, situations[1:], strict=True)),
+        prices=prices_of(market, grid, response, duals),
+        ledger=ledger,
+    )
+
+
 def _check_optimum(result: Mapping[str, Any], whole: Whole, ledger: Ledger) -> None:
     """Weak duality: nobody, nor all together, could do better at these prices."""
-    turnover_jpy = whole.turnover_jpy
-    ledger.residual("gap", sum(ledger.forgone_jpy), turnover_jpy)
-    for forgone_jpy in ledger.forgone_jpy:
-        ledger.residual("complementary slackness", forgone_jpy, turnover_jpy)
+    forgone_jpy, turnover_jpy = ledger.all_forgone_jpy, whole.turnover_jpy
+    ledger.residual("gap", forgone_jpy.sum(), turnover_jpy)
+    ledger.residual("complementary slackness", forgone_jpy, turnover_jpy)
     ledger.residual("objective", result["objective_jpy"] - whole.objective_jpy, turnover_jpy)
     ledger.residual("money identity", whole.money_left_jpy, turnover_jpy)
-    if not whole.has_fixed_sides:
-        bound_jpy = whole.objective_jpy + sum(ledger.forgone_jpy)
+    ledger.excess("bound", whole.objective_jpy - result["bound_jpy"], turnover_jpy)
+    if not whole.has_held:
+        bound_jpy = whole.objective_jpy + float(forgone_jpy.sum())
         ledger.residual("bound", result["bound_jpy"] - bound_jpy, turnover_jpy)
 
 
-def _gap(snapshot: Mapping[str, Any], result: Mapping[str, Any], whole: Whole) -> Check:
+def _gap(
+    snapshot: Mapping[str, Any], result: Mapping[str, Any], whole: Whole, ledger: Ledger
+) -> Check:
     """Check the proven gap, over the cost of the bids accepted, against the rules' limit.
 
-    Where a store's side was fixed, prices bound the problem without those fixes from above by
-    letting each store take its better side; the solver's own bound may be closer.
+    Where columns were held by a decision, prices bound the problem without those decisions from
+    above by letting each bid choose anew; the solver's own bound may be closer.
     """
-    scale_jpy = max(1.0, whole.bid_cost_jpy)
-    proven = (whole.one_sided_bound_jpy - whole.objective_jpy) / scale_jpy
+    scale_jpy = max(1.0, whole.gross_jpy)
+    proven = (float(ledger.all_forgone_jpy.sum()) + whole.free_jpy) / scale_jpy
     claimed = (result["bound_jpy"] - whole.objective_jpy) / scale_jpy
-    if whole.has_fixed_sides:
+    if whole.has_held:
         proven = min(proven, claimed)
     rounding = 1e-12 * whole.turnover_jpy / scale_jpy
     limit = snapshot["rules"]["gap_max_ratio"] + max(rounding, EXACT)

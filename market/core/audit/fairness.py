@@ -10,107 +10,88 @@ favoured tick is worth.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Final
 
 import numpy as np
 
-from market.core.audit.ledger import Array, of_length
+from market.core.audit.block import IntArray
+from market.core.audit.ledger import Array
 
-NOISE = 1e-6
-MOST_ENERGY_RATIO = 1.0 - 1e-9
+NOISE: Final = 1e-6
+MOST_ENERGY_RATIO: Final = 1.0 - 1e-9
 
 
 @dataclass(frozen=True)
 class PriceAudit:
-    """How far one bid's prices are from the rule; all three are at most rounding noise if kept."""
+    """How far prices are from the rule; all three are at most rounding noise if it was kept."""
 
-    against_jpy_per_kwh: float
-    """Most by which a price is worse for the bid than its fair price."""
-    beyond_jpy_per_kwh: float
-    """Most by which a price is better than the rule can make it."""
+    against_jpy: float
+    """Most by which a price is worse for its bid than the fair price. [JPY/kWh or JPY/kW]"""
+    beyond_jpy: float
+    """Most by which a price is better than the rule can make it. [JPY/kWh or JPY/kW]"""
     unearned_jpy: float
     """What a favoured bid has left over above one tick of its dearest favoured half hour."""
 
 
 @dataclass(frozen=True)
-class PricedLeg:
-    """One published leg beside the fair price of its place; series are (T,)."""
+class PricedLegs:
+    """Published awards beside the fair prices of their places; k awards of B bids."""
 
-    sign: float
-    energy_kwh: Array
-    price_jpy_per_kwh: Array
-    fair_jpy_per_kwh: Array
+    bid: IntArray
+    """(k,)."""
+    sign: Array
+    """+1 where a higher price is better for the bid, −1 where it is worse, (k,)."""
+    quantity: Array
+    """kWh, or kW·30 min of capacity, (k, T)."""
+    price_jpy: Array
+    """As published, (k, T)."""
+    fair_jpy: Array
+    """Unrounded, (k, T)."""
 
     @property
-    def favour_jpy_per_kwh(self) -> Array:
-        """Return how much better than fair each price is for the bid."""
-        return self.sign * (self.price_jpy_per_kwh - self.fair_jpy_per_kwh)
-
-    @property
-    def receipt_jpy(self) -> float:
-        """Return price × energy."""
-        return self.sign * float(self.price_jpy_per_kwh @ self.energy_kwh)
+    def receipt_jpy(self) -> Array:
+        """Return price × quantity of each award, (k,)."""
+        return np.asarray(self.sign * (self.price_jpy * self.quantity).sum(axis=1))
 
 
-def priced_leg(
-    award: Mapping[str, Any], direction: str, fair_jpy_per_kwh: Array, h: float
-) -> PricedLeg:
-    """Return a published award beside its fair price.
-
-    Parameters
-    ----------
-    award
-        The award as published, kW and JPY/kWh.
-    direction
-        UP or DOWN.
-    fair_jpy_per_kwh
-        Unrounded value of UP at the award's place, (T,).
-    h
-        Length of an interval. [h]
-    """
-    count = len(fair_jpy_per_kwh)
-    return PricedLeg(
-        sign=1.0 if direction == "UP" else -1.0,
-        energy_kwh=h * of_length(award["quantity_kw"], count),
-        price_jpy_per_kwh=of_length(award["price_jpy_per_kwh"], count),
-        fair_jpy_per_kwh=fair_jpy_per_kwh,
-    )
-
-
-def audit_prices(legs: Sequence[PricedLeg], charged_jpy: float, tick: float) -> PriceAudit:
-    """Check the prices of one bid against their fair prices, both ways.
+def audit_prices(legs: PricedLegs, charged_jpy: Array, tick: float) -> PriceAudit:
+    """Check the prices of all awards against their fair prices, both ways.
 
     Parameters
     ----------
     legs
-        Its published legs.
+        The awards.
     charged_jpy
-        What it asks for them and owes to paths.
+        What each bid asks for its awards and owes to others, less what it is paid otherwise, (B,).
     tick
-        The price tick. [JPY/kWh]
+        The price tick. [JPY/kWh or JPY/kW]
     """
-    if not legs:
-        return PriceAudit(0.0, 0.0, 0.0)
-    favour = np.concatenate([leg.favour_jpy_per_kwh for leg in legs])
-    energy_kwh = np.concatenate([leg.energy_kwh for leg in legs])
+    count = len(charged_jpy)
+    favour = legs.sign[:, None] * (legs.price_jpy - legs.fair_jpy)
     half, whole = tick * (0.5 + NOISE), tick * (1.0 + NOISE)
-    sold = energy_kwh > 0
-    most_kwh = float(np.max(energy_kwh))
-    may_exceed = sold & (energy_kwh >= MOST_ENERGY_RATIO * most_kwh)
+    sold = legs.quantity > 0
+    most = _most_by_bid(legs.quantity, legs.bid, count)
+    may_exceed = sold & (legs.quantity >= MOST_ENERGY_RATIO * most[legs.bid][:, None])
     limit = np.where(may_exceed, np.inf, np.where(sold, whole, half))
     favoured = sold & (favour > half)
-    unearned_jpy = 0.0
-    if favoured.any():
-        left_jpy = sum(leg.receipt_jpy for leg in legs) - charged_jpy
-        unearned_jpy = left_jpy - tick * float(np.max(energy_kwh[favoured]))
-    off_tick = np.abs(np.concatenate([leg.price_jpy_per_kwh for leg in legs]) / tick)
+    dearest = _most_by_bid(np.where(favoured, legs.quantity, 0.0), legs.bid, count)
+    left_jpy = np.bincount(legs.bid, weights=legs.receipt_jpy, minlength=count) - charged_jpy
+    unearned_jpy = (left_jpy - tick * dearest)[dearest > 0]
+    off_tick = np.abs(legs.price_jpy / tick)
     off_tick = np.abs(off_tick - np.rint(off_tick)) * tick
     return PriceAudit(
-        against_jpy_per_kwh=float(np.max(-favour)),
-        beyond_jpy_per_kwh=float(
-            np.max(np.maximum(np.where(favour > limit, favour, 0.0), off_tick))
+        against_jpy=float(np.max(-favour, initial=0.0)),
+        beyond_jpy=float(
+            np.max(np.maximum(np.where(favour > limit, favour, 0.0), off_tick), initial=0.0)
         ),
-        unearned_jpy=unearned_jpy if np.isnan(unearned_jpy) else max(unearned_jpy, 0.0),
+        unearned_jpy=float(np.max(unearned_jpy, initial=0.0)),
     )
+
+
+def _most_by_bid(values: Array, bid: IntArray, count: int) -> Array:
+    """Return the largest entry of each bid, (`count`,)."""
+    most = np.zeros(count)
+    if values.size:
+        np.maximum.at(most, bid, values.max(axis=1))
+    return most

@@ -2,166 +2,162 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import numpy as np
 
-from market.core.audit.bids import BidAudit, Market
-from market.core.audit.grid import Grid
-from market.core.audit.ledger import Array, by_id, of_length, series
-from market.core.audit.whole import Whole
+from market.core.audit.awards import MONEY_NOISE_JPY, NOISE, Figure
+from market.core.audit.block import EXACT
+from market.core.audit.ledger import Array, column, ids, of_length
+from market.core.audit.physical import NEEDS
+from market.core.audit.published import Entries, asked_kw, by_kind, off, worst
+from market.core.audit.whole import Parts, Whole
 
-NOISE: Final = 1e-6
-EXACT: Final = 1e-9
-MONEY_NOISE_JPY: Final = 1e-3
 HALF_MICRO: Final = 0.5e-6
 
-Figure = tuple[str, float, float]
-Entries = Sequence[Mapping[str, Any]]
 
-
-def field_figures(
-    result: Mapping[str, Any], grid: Grid, market: Market, audits: list[BidAudit], whole: Whole
-) -> Iterator[Figure]:
+def field_figures(result: Mapping[str, Any], parts: Parts, whole: Whole) -> Iterator[Figure]:
     """Yield name, value and limit of the checks on fields that could be computed anew."""
-    tick_kw = market.snapshot["rules"]["quantity_tick_kw"]
-    count, raw = market.count, result["raw"]
-    yield "elements as in the snapshot [kW]", _elements_off(result["elements"], market, whole), 0.0
-    yield "sensitivities as computed [kW/kW]", _sensitivity_off(result["places"], grid), EXACT
-    deviation_kw = {
-        area["id"]: series(raw["excess_kw"], area["id"], count)
-        - series(raw["shortage_kw"], area["id"], count)
-        for area in result["areas"]
-    }
-    off_kw = _worst(
-        *(
-            _off(trade["flow_kw"], series(raw[f"{kind}_kw"], trade["id"], count))
-            for kind in ("link", "transfer")
-            for trade in result[f"{kind}s"]
+    snapshot, physical = parts.snapshot, parts.physical
+    tick_kw = snapshot["rules"]["quantity_tick_kw"]
+    yield "elements as in the snapshot [kW]", _elements_off(result["elements"], parts, whole), 0.0
+    sensitivity = _sensitivity_off(result["places"], parts)
+    yield "sensitivities as computed [kW/kW]", sensitivity, EXACT
+    off_kw = worst(
+        off(result["links"], "flow_kw", physical.link_kw, ids(snapshot["network"]["links"])),
+        off(result["transfers"], "flow_kw", physical.transfer_kw, ids(snapshot["transfers"])),
+        off(
+            result["areas"],
+            "deviation_kw",
+            physical.excess_kw - physical.shortage_kw,
+            parts.grid.area_ids,
         ),
-        *(_off(area["deviation_kw"], deviation_kw[area["id"]]) for area in result["areas"]),
     )
     yield "flows and deviations within half a tick [kW]", off_kw, tick_kw * (0.5 + NOISE)
-    unserved = _unserved_off(result["needs"], market)
-    yield "served and unserved add up to the need [kW]", unserved, EXACT * _scale(result["needs"])
-    scale = max(1.0, whole.turnover_jpy) * 1e-9 + MONEY_NOISE_JPY
-    yield "rents as listed [JPY]", _rents_off(result, market), scale
-    yield from _traffic(result, market, audits)
-    yield "costs on the leg that causes them [JPY]", _misplaced_jpy(result["awards"]), 0.0
+    off_kw, size_kw = _unserved_off(result, parts)
+    yield "served and unserved add up to the need [kW]", off_kw, EXACT * size_kw
+    noise_jpy = max(1.0, whole.turnover_jpy) * 1e-9 + MONEY_NOISE_JPY
+    yield "rents as listed [JPY]", _rents_off(result, parts), noise_jpy
+    yield from _traffic(result, parts)
 
 
-def _worst(*amounts: float) -> float:
-    """Return the largest; one that is no number wins."""
-    return float(np.max(np.array([0.0, *amounts])))
-
-
-def _off(published: Any, expected: Array) -> float:
-    return float(np.max(np.abs(of_length(published, len(expected)) - expected), initial=0.0))
-
-
-def _scale(needs: Entries) -> float:
-    return _worst(1.0, *(float(np.max(np.abs(need["served_kw"]), initial=0.0)) for need in needs))
-
-
-def _elements_off(elements: Entries, market: Market, whole: Whole) -> float:
-    known = by_id(market.snapshot["elements"])
-    return _worst(
-        *(
-            _worst(
-                abs(element["rating_kw"] - known[element["id"]]["rating_kw"]),
-                _off(element["before_kw"], np.asarray(known[element["id"]]["base_flow_kw"])),
-                *(
-                    _off(element[f"headroom_{side}_kw"], room_kw)
-                    for side, room_kw in zip(
-                        ("up", "down"), whole.headroom_kw[element["id"]], strict=True
-                    )
-                ),
-            )
-            for element in elements
-        )
+def _elements_off(elements: Entries, parts: Parts, whole: Whole) -> float:
+    known = ids(parts.snapshot["elements"])
+    rating_kw = {item["id"]: item["rating_kw"] for item in parts.snapshot["elements"]}
+    base_kw = column(parts.snapshot["elements"], "base_flow_kw", parts.count)
+    return worst(
+        off(elements, "before_kw", base_kw, known),
+        off(elements, "headroom_up_kw", whole.headroom_kw[0], known),
+        off(elements, "headroom_down_kw", whole.headroom_kw[1], known),
+        *(abs(item["rating_kw"] - rating_kw[item["id"]]) for item in elements),
     )
 
 
-def _sensitivity_off(places: Entries, grid: Grid) -> float:
-    """Return the worst distance from the flow that one kW at each place causes, over its size."""
-    worst = [0.0]
+def _sensitivity_off(places: Entries, parts: Parts) -> float:
+    """Return the worst distance from the flow that one kW at each place causes, over its size.
+
+    Raises
+    ------
+    ValueError
+        If a place lists other elements than those somebody needs, or whose flow has a price.
+    """
+    names = ids(parts.snapshot["elements"])
+    priced = [names[row] for row in np.flatnonzero(parts.prices.is_priced)]
+    expected = parts.prices.sensitivity_kw_per_kw[parts.prices.is_priced].T
+    rows = {name: row for row, name in enumerate(parts.book.market.places)}
+    found = np.zeros_like(expected)
     for place in places:
-        bus = grid.bus[grid.place[place["id"]]["bus"]]
-        for element in grid.snapshot["elements"]:
-            if "branch" in element:
-                start, end, susceptance = grid.element_ends[element["id"]]
-                expected = susceptance * (grid.transfer[start, bus] - grid.transfer[end, bus])
-            else:
-                expected = element["sensitivity"].get(place["id"], 0.0)
-            found = place["sensitivity_kw_per_kw"][element["id"]]
-            worst.append(abs(found - expected) / max(1.0, abs(expected)))
-    return _worst(*worst)
+        listed = place["sensitivity_kw_per_kw"]
+        if set(listed) != set(priced):
+            wrong = sorted(set(listed) ^ set(priced))
+            raise ValueError(f"places {place['id']}: missing or unknown {', '.join(wrong)}")
+        found[rows[place["id"]]] = [listed[name] for name in priced]
+    return worst(np.abs(found - expected) / np.maximum(1.0, np.abs(expected)))
 
 
-def _unserved_off(needs: Entries, market: Market) -> float:
-    asked = {
-        (kind, need["id"]): np.asarray(need["need_kw"])
-        for kind, name in (("LOCAL", "local_needs"), ("BALANCE", "balance_needs"))
-        for need in market.snapshot[name]
-    }
-    return _worst(
-        *(
-            _off(
-                need["unserved_kw"],
-                asked[need["kind"], need["id"]] - of_length(need["served_kw"], market.count),
-            )
-            for need in needs
-        )
-    )
+def _unserved_off(result: Mapping[str, Any], parts: Parts) -> tuple[float, float]:
+    """Return the worst distance of served and unserved from the need, and the size of needs."""
+    found, size = [0.0], [1.0]
+    for kind, name in NEEDS.items():
+        rows = {need["id"]: row for row, need in enumerate(parts.snapshot[name])}
+        asked = asked_kw(parts, kind)
+        for need in by_kind(result, kind):
+            served_kw = of_length(need["served_kw"], parts.count)
+            left_kw = asked[rows[need["id"]]] - served_kw
+            found.append(worst(np.abs(of_length(need["unserved_kw"], parts.count) - left_kw)))
+            size.append(worst(np.abs(served_kw)))
+    return worst(*found), worst(*size)
 
 
-def _rents_off(result: Mapping[str, Any], market: Market) -> float:
+def _rents_off(result: Mapping[str, Any], parts: Parts) -> float:
     """Return the worst distance of a sum of rents from its published half hours."""
-    off = []
+    found = []
     for trade in (*result["links"], *result["transfers"]):
-        rent_jpy = market.h * float(np.dot(trade["flow_kw"], trade["rent_jpy_per_kwh"]))
-        off.append(abs(trade["rent_jpy"] - rent_jpy))
+        rent_jpy = parts.h * float(np.dot(trade["flow_kw"], trade["rent_jpy_per_kwh"]))
+        found.append(abs(trade["rent_jpy"] - rent_jpy))
     for element in result["elements"]:
-        rent_jpy = market.h * sum(
+        rent_jpy = parts.h * sum(
             float(np.dot(element[f"headroom_{side}_kw"], element[f"rent_{side}_jpy_per_kwh"]))
             for side in ("up", "down")
         )
-        off.append(abs(element["rent_jpy"] - rent_jpy))
-    return _worst(*off)
+        found.append(abs(element["rent_jpy"] - rent_jpy))
+    for trunk in result["trunks"]:
+        rent_jpy = float(np.dot(trunk["used_gb"], trunk["rent_jpy_per_gb"]))
+        found.append(abs(trunk["rent_jpy"] - rent_jpy))
+    return worst(*found)
 
 
-def _traffic(result: Mapping[str, Any], market: Market, audits: list[BidAudit]) -> Iterator[Figure]:
-    """Check what paths carry, their rents, and what each bid owes for its traffic."""
-    used: dict[str, Array] = {name: np.zeros(market.count) for name in market.paths}
-    for audit in audits:
-        for path, amount_gb in audit.carried_gb.items():
-            used[path] = used[path] + amount_gb
-    off_gb, off_rent = [0.0], [0.0]
-    for path in result["paths"]:
-        used_gb = used[path["id"]]
-        size_gb = np.maximum(1.0, np.abs(used_gb))
-        off_gb.append(_off(of_length(path["used_gb"], market.count) / size_gb, used_gb / size_gb))
-        tariff = market.paths[path["id"]]["price_jpy_per_gb"]
-        rent = of_length(path["price_jpy_per_gb"], market.count) - tariff
-        off_rent.append(_off(path["rent_jpy_per_gb"], rent))
-    yield "traffic as computed [GB]", _worst(*off_gb), NOISE
-    yield "path rents above the tariff [JPY/GB]", _worst(*off_rent), EXACT
-    owed_jpy: dict[str, float] = {}
-    for award in result["awards"]:
-        owed_jpy[award["bid"]] = owed_jpy.get(award["bid"], 0.0) + award["path_jpy"]
-    off_jpy, rounding_jpy = [0.0], [0.0]
-    for audit in audits:
-        if audit.bid["id"] in owed_jpy:
-            off_jpy.append(abs(owed_jpy[audit.bid["id"]] - audit.path_jpy(market)))
-            carried_gb = sum(float(np.sum(gb)) for gb in audit.carried_gb.values())
-            rounding_jpy.append(HALF_MICRO * abs(carried_gb) * (1.0 + NOISE))
-    yield "paths owed by each bid [JPY]", _worst(*off_jpy), MONEY_NOISE_JPY + _worst(*rounding_jpy)
-
-
-def _misplaced_jpy(awards: Entries) -> float:
-    """Return the most that is charged on a leg that never bears it."""
-    return _worst(
-        *(abs(award["path_jpy"]) for award in awards if award["leg"] != "SHIFT_OUT"),
-        *(abs(award["cost_jpy"]) for award in awards if award["leg"] in ("CHARGE", "SHIFT_IN")),
+def _traffic(result: Mapping[str, Any], parts: Parts) -> Iterator[Figure]:
+    """Check what paths and trunks carry, their rents, and what each bid owes for its traffic."""
+    book, snapshot = parts.book, parts.snapshot
+    names = list(book.market.paths)
+    used_gb = book.traffic.summed(book.x, (len(names), parts.count))
+    rows = {name: row for row, name in enumerate(names)}
+    bundled_gb = np.array(
+        [used_gb[[rows[name] for name in item["paths"]]].sum(axis=0) for item in snapshot["trunks"]]
+    ).reshape(-1, parts.count)
+    size_gb = max(1.0, worst(used_gb, bundled_gb))
+    off_gb = worst(
+        off(result["paths"], "used_gb", used_gb, names),
+        off(result["trunks"], "used_gb", bundled_gb, ids(snapshot["trunks"])),
     )
+    yield "traffic as computed [GB]", off_gb, NOISE * size_gb
+    rent = np.zeros((len(names), parts.count))
+    for path in result["paths"]:
+        rent[rows[path["id"]]] = of_length(path["rent_jpy_per_gb"], parts.count)
+    for trunk, item in zip(sorted(result["trunks"], key=_id), snapshot["trunks"], strict=True):
+        rent[[rows[name] for name in item["paths"]]] += trunk["rent_jpy_per_gb"]
+    tariff = np.array([path["price_jpy_per_gb"] for path in book.market.paths.values()])
+    off_rent = off(result["paths"], "price_jpy_per_gb", tariff.reshape(-1, 1) + rent, names)
+    yield "path rents above the tariff [JPY/GB]", off_rent, EXACT * (1.0 + worst(tariff, rent))
+    owed_jpy = book.by_bid(book.traffic.priced(parts.prices.path_jpy_per_gb, book.size) * book.x)
+    found_jpy, is_listed = _path_jpy(result, parts)
+    off_jpy = worst(np.abs(found_jpy - owed_jpy)[is_listed])
+    most_gb = worst(
+        book.by_bid(
+            np.bincount(book.traffic.column, weights=book.traffic.amount, minlength=book.size)
+            * book.x
+        )[is_listed]
+    )
+    rounding_jpy = HALF_MICRO * (1 + len(snapshot["trunks"])) * most_gb * (1.0 + NOISE)
+    yield "paths owed by each bid [JPY]", off_jpy, MONEY_NOISE_JPY + rounding_jpy
+
+
+def _id(entity: Mapping[str, Any]) -> str:
+    return str(entity["id"])
+
+
+def _path_jpy(result: Mapping[str, Any], parts: Parts) -> tuple[Array, Any]:
+    """Return what each bid owes to paths as published, and which bids say so, (B,)."""
+    numbers = {name: number for number, name in enumerate(parts.book.bid_ids)}
+    owed_jpy = np.zeros(len(numbers))
+    is_listed = np.zeros(len(numbers), dtype=np.bool_)
+    for entry, name in (
+        *((award, award["bid"]) for award in result["awards"]),
+        *((request, request["id"]) for request in result["requests"]),
+    ):
+        if name in numbers:
+            owed_jpy[numbers[name]] += entry["path_jpy"]
+            is_listed[numbers[name]] = True
+    return owed_jpy, is_listed

@@ -6,282 +6,178 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from market.core.audit.bids import BidAudit, Market
-from market.core.audit.fairness import PriceAudit, PricedLeg, audit_prices, priced_leg
-from market.core.audit.ledger import Array, of_length
-from market.core.audit.whole import Whole
+from market.core.audit.awards import (
+    MONEY_NOISE_JPY,
+    NOISE,
+    Awards,
+    Figure,
+    award_figures,
+    awards_of,
+)
+from market.core.audit.computing import computing_jpy
+from market.core.audit.ledger import Array, column, ids, of_length
+from market.core.audit.physical import NEEDS
+from market.core.audit.prices import CAPACITY_PRICED_H
+from market.core.audit.whole import Parts, Whole
 
-NOISE: Final = 1e-6
-MONEY_NOISE_JPY: Final = 1e-3
+PRICE_OF_NEED: Final[Mapping[str, str]] = {
+    kind: "price_jpy_per_kw" if kind == "CAPACITY" else "price_jpy_per_kwh" for kind in NEEDS
+}
 
-Figure = tuple[str, float, float]
+Entries = Sequence[Mapping[str, Any]]
 
 
-def published_figures(
-    result: Mapping[str, Any],
-    at: tuple[Mapping[str, Array], Market],
-    audits: list[BidAudit],
-    whole: Whole,
-) -> Iterator[Figure]:
-    """Yield name, value and limit of every check on the published numbers.
+def published_figures(result: Mapping[str, Any], parts: Parts, whole: Whole) -> Iterator[Figure]:
+    """Yield name, value and limit of every check on awards, prices, quantities and money.
 
     Parameters
     ----------
     result
         The result as published.
-    at
-        Prices at places, (T,) each, and what bids see of them.
-    audits, whole
-        What the raw numbers add up to, bid by bid and in all.
+    parts, whole
+        What the raw numbers are, and what they add up to.
     """
-    at_place, market = at
-    rules = market.snapshot["rules"]
-    tick_kw, tick_jpy = rules["quantity_tick_kw"], rules["price_tick_jpy_per_kwh"]
-    yield from _awards(result, market, audits, (tick_kw, tick_jpy))
-    yield from _prices(result, (at_place, market), whole, tick_jpy)
-    yield from _quantities(result, market, whole, tick_kw)
-    yield from _money(result, market, whole, (tick_kw, tick_jpy))
+    awards = awards_of(result, parts.book)
+    yield from award_figures(awards, parts.book, parts.prices, computing_jpy(result, parts.book))
+    yield from _prices(result, parts, whole)
+    yield from _quantities(result, parts, whole)
+    yield from _money(result, parts, whole, awards)
 
 
-def _worst(*amounts: Any) -> float:
-    """Return the largest entry; one that is no number wins."""
-    found = [float(np.max(amount, initial=0.0)) for amount in amounts]
+def worst(*amounts: ArrayLike) -> float:
+    """Return the largest entry, at least 0; one that is no number wins."""
+    found = [float(np.max(np.asarray(amount), initial=0.0)) for amount in amounts]
     return float(np.max(found, initial=0.0))
 
 
-def _raw_legs(audit: BidAudit) -> dict[tuple[str, str, str], Array]:
-    """Return the unrounded legs of a bid by (leg, resource, direction)."""
-    names = {"STEPS": ("STEPS", "STEPS"), "STORAGE": ("DISCHARGE", "CHARGE")}
-    up, down = names.get(audit.bid["form"], ("SHIFT_OUT", "SHIFT_IN"))
-    legs = {(up, resource, "UP"): kw for resource, kw in audit.up_kw.items()}
-    legs |= {(down, resource, "DOWN"): kw for resource, kw in audit.down_kw.items()}
-    return legs
-
-
-def _awards(
-    result: Mapping[str, Any], market: Market, audits: list[BidAudit], ticks: tuple[float, float]
-) -> Iterator[Figure]:
-    tick_kw, tick_jpy = ticks
-    awards: dict[str, dict[tuple[str, str, str], dict[str, Any]]] = {}
-    twice = 0
-    for award in result["awards"]:
-        key = (award["leg"], award["resource"], award["direction"])
-        mine = awards.setdefault(award["bid"], {})
-        twice += key in mine
-        mine[key] = award
-    known = {audit.bid["id"]: _raw_legs(audit) for audit in audits}
-    stray = sum(
-        key not in known.get(bid, {}) or not np.any(award["quantity_kw"])
-        for bid, mine in awards.items()
-        for key, award in mine.items()
-    )
-    yield "every award once, of a bid", float(twice + stray), 0.0
-    off_kw, short_jpy, over_kw = [0.0], [0.0], [0.0]
-    priced: list[PriceAudit] = []
-    for audit in audits:
-        mine = awards.get(audit.bid["id"], {})
-        charged_jpy = 0.0
-        sold: list[PricedLeg] = []
-        for key, raw_kw in known[audit.bid["id"]].items():
-            award = mine.get(key)
-            if award is None:
-                off_kw.append(_worst(np.abs(raw_kw)))
-                continue
-            published_kw = of_length(award["quantity_kw"], market.count)
-            off_kw.append(_worst(np.abs(published_kw - raw_kw)))
-            over_kw.append(_worst(-published_kw))
-            sold.append(priced_leg(award, key[2], market.price_jpy_per_kwh[key[1]], market.h))
-            charged_jpy += award["cost_jpy"] + award["path_jpy"]
-        short_jpy.append(charged_jpy - sum(leg.receipt_jpy for leg in sold))
-        priced.append(audit_prices(sold, charged_jpy, tick_jpy))
-        if audit.bid["form"] == "STEPS":
-            over_kw.append(_over_offer_kw(audit, mine, market))
-    yield "awards within a tick of the optimum [kW]", _worst(off_kw), tick_kw * (1 + NOISE)
-    yield "awards within bids [kW]", _worst(over_kw), tick_kw * NOISE
-    against = _worst(*(found.against_jpy_per_kwh for found in priced))
-    yield "prices not against the seller [JPY/kWh]", against, tick_jpy * (0.5 + NOISE)
-    beyond = _worst(*(found.beyond_jpy_per_kwh for found in priced))
-    yield "prices not beyond the tick rule [JPY/kWh]", beyond, tick_jpy * NOISE
-    unearned_jpy = _worst(*(found.unearned_jpy for found in priced))
-    yield "favour to short bids only [JPY]", unearned_jpy, MONEY_NOISE_JPY
-    yield "nobody is paid below ask [JPY]", _worst(short_jpy), MONEY_NOISE_JPY
-    costs = [
-        abs(_published_cost_jpy(audit, awards.get(audit.bid["id"], {}), market)) for audit in audits
-    ]
-    yield "costs as bid [JPY]", _worst(costs), MONEY_NOISE_JPY
-
-
-def _over_offer_kw(
-    audit: BidAudit, mine: Mapping[tuple[str, str, str], Mapping[str, Any]], market: Market
-) -> float:
-    offered_kw = np.zeros(market.count)
-    for curve in audit.bid["curves"]:
-        window = slice(curve["first_t"], curve["last_t"] + 1)
-        offered_kw[window] += sum(step["quantity_kw"] for step in curve["steps"])
-    return _worst(
-        *(of_length(award["quantity_kw"], market.count) - offered_kw for award in mine.values())
-    )
-
-
-def _published_cost_jpy(
-    audit: BidAudit, mine: Mapping[tuple[str, str, str], Mapping[str, Any]], market: Market
-) -> float:
-    """Return how far the published cost of a bid is from what it asks for its award."""
-    if not mine:
-        return 0.0
-    claimed_jpy = sum(award["cost_jpy"] for award in mine.values())
-    if audit.bid["form"] == "SHIFT":
-        return float(claimed_jpy - audit.cost_jpy)
-    if audit.bid["form"] == "STORAGE":
-        sold_kw = sum(
-            (np.sum(award["quantity_kw"]) for key, award in mine.items() if key[2] == "UP"), 0.0
-        )
-        return float(claimed_jpy - market.h * audit.bid["wear_jpy_per_kwh"] * sold_kw)
-    left_kw = sum(of_length(award["quantity_kw"], market.count) for award in mine.values())
-    left_kw = np.array(left_kw, dtype=np.float64)
-    for curve in audit.bid["curves"]:
-        window = slice(curve["first_t"], curve["last_t"] + 1)
-        for step in curve["steps"]:
-            taken_kw = np.minimum(left_kw[window], step["quantity_kw"])
-            left_kw[window] -= taken_kw
-            claimed_jpy -= market.h * step["ask_jpy_per_kwh"] * float(taken_kw.sum())
-    return float(claimed_jpy)
-
-
-def _off(
-    items: Sequence[Mapping[str, Any]], name: str, raw: Mapping[str, Array], count: int
-) -> float:
-    """Return the worst distance of published series from the raw ones; each id exactly once."""
-    if sorted(item["id"] for item in items) != sorted(raw):
+def off(items: Entries, name: str, raw: Array, known: Sequence[str]) -> float:
+    """Return the worst distance of published series from raw ones; each id once, in any order."""
+    rows = {key: row for row, key in enumerate(known)}
+    if sorted(item["id"] for item in items) != sorted(known):
         return float("inf")
-    return _worst(*(np.abs(of_length(item[name], count) - raw[item["id"]]) for item in items))
+    found = np.zeros_like(raw)
+    for item in items:
+        found[rows[item["id"]]] = of_length(item[name], raw.shape[1])
+    return worst(np.abs(found - raw))
 
 
-def _by_kind(result: Mapping[str, Any]) -> list[dict[str, Any]]:
-    return [{**need, "id": f"{need['kind']} {need['id']}"} for need in result["needs"]]
+def by_kind(result: Mapping[str, Any], kind: str) -> list[Mapping[str, Any]]:
+    """Return the published needs of a kind."""
+    return [need for need in result["needs"] if need["kind"] == kind]
 
 
-def _prices(
-    result: Mapping[str, Any],
-    at: tuple[Mapping[str, Array], Market],
-    whole: Whole,
-    tick_jpy: float,
-) -> Iterator[Figure]:
-    at_place, market = at
-    count, raw = market.count, whole.prices_jpy_per_kwh
-    rents = result["raw"]["duals"]
-    worst = _worst(
-        _off(result["places"], "price_jpy_per_kwh", at_place, count),
-        _off(result["areas"], "price_jpy_per_kwh", raw["area"], count),
-        _off(_by_kind(result), "price_jpy_per_kwh", raw["need"], count),
-        _off(result["links"], "rent_jpy_per_kwh", raw["link"], count),
-        _off(result["transfers"], "rent_jpy_per_kwh", raw["transfer"], count),
+def _prices(result: Mapping[str, Any], parts: Parts, whole: Whole) -> Iterator[Figure]:
+    snapshot, prices, duals = parts.snapshot, parts.prices, parts.prices.duals
+    tick_jpy = snapshot["rules"]["price_tick_jpy_per_kwh"]
+    places, paths = list(parts.book.market.places), list(parts.book.market.paths)
+    elements = ids(snapshot["elements"])
+    links, transfers = ids(snapshot["network"]["links"]), ids(snapshot["transfers"])
+    rents = (("rent_up_jpy_per_kwh", duals.rent_up), ("rent_down_jpy_per_kwh", duals.rent_down))
+    found = worst(
+        off(result["places"], "price_jpy_per_kwh", prices.place, places),
+        off(result["areas"], "price_jpy_per_kwh", duals.area, parts.grid.area_ids),
         *(
-            np.abs(
-                of_length(element[f"rent_{side}_jpy_per_kwh"], count)
-                - np.asarray(rents[f"rent_{side}_jpy_per_kwh"].get(element["id"], np.zeros(count)))
+            off(
+                by_kind(result, kind),
+                PRICE_OF_NEED[kind],
+                whole.need_price[kind],
+                ids(snapshot[name]),
             )
-            for element in result["elements"]
-            for side in ("up", "down")
+            for kind, name in NEEDS.items()
         ),
+        off(result["links"], "rent_jpy_per_kwh", whole.link_price, links),
+        off(result["transfers"], "rent_jpy_per_kwh", whole.transfer_price, transfers),
+        off(result["envelopes"], "price_jpy_per_kwh", duals.envelope, ids(snapshot["envelopes"])),
+        *(off(result["elements"], name, raw, elements) for name, raw in rents),
     )
-    yield "prices within half a tick [JPY/kWh]", worst, tick_jpy * (0.5 + NOISE)
-    path_off = _off(result["paths"], "price_jpy_per_gb", dict(market.path_jpy_per_gb), count)
-    yield "path prices [JPY/GB]", path_off, NOISE
+    yield "prices within half a tick [JPY/kWh]", found, tick_jpy * (0.5 + NOISE)
+    carried = off(result["paths"], "price_jpy_per_gb", prices.path_jpy_per_gb, paths)
+    trunks = ids(snapshot["trunks"])
+    bundled = off(result["trunks"], "rent_jpy_per_gb", duals.trunk_jpy_per_gb, trunks)
+    yield "path prices [JPY/GB]", worst(carried, bundled), NOISE * (1 + len(trunks))
 
 
-def _quantities(
-    result: Mapping[str, Any], market: Market, whole: Whole, tick_kw: float
-) -> Iterator[Figure]:
-    count, raw = market.count, result["raw"]
-    snapshot = market.snapshot
-    served = {
-        f"{kind} {need['id']}": np.asarray(raw["served_kw"][kind].get(need["id"], np.zeros(count)))
-        for kind, name in (("LOCAL", "local_needs"), ("BALANCE", "balance_needs"))
-        for need in snapshot[name]
-    }
-    asked = {
-        f"{kind} {need['id']}": np.asarray(need["need_kw"])
-        for kind, name in (("LOCAL", "local_needs"), ("BALANCE", "balance_needs"))
-        for need in snapshot[name]
-    }
-    needs = _by_kind(result)
-    unserved = {name: asked[name] - served[name] for name in asked}
-    after = {
-        element["id"]: np.asarray(element["base_flow_kw"]) + whole.flow_change_kw[element["id"]]
-        for element in snapshot["elements"]
-    }
-    yield (
-        "quantities within a tick [kW]",
-        _worst(
-            _off(needs, "served_kw", served, count),
-            _off(needs, "unserved_kw", unserved, count),
-            _off(result["elements"], "after_kw", after, count),
-        ),
-        tick_kw * (1 + NOISE),
-    )
+def _quantities(result: Mapping[str, Any], parts: Parts, whole: Whole) -> Iterator[Figure]:
+    snapshot, physical = parts.snapshot, parts.physical
+    tick_kw = snapshot["rules"]["quantity_tick_kw"]
+    after_kw = column(snapshot["elements"], "base_flow_kw", parts.count) + whole.flow_change_kw
+    found = [off(result["elements"], "after_kw", after_kw, ids(snapshot["elements"]))]
+    for kind, name in NEEDS.items():
+        served_kw, known = physical.total_kw(kind), ids(snapshot[name])
+        needs = by_kind(result, kind)
+        found.append(off(needs, "served_kw", served_kw, known))
+        found.append(off(needs, "unserved_kw", asked_kw(parts, kind) - served_kw, known))
+    envelopes = ids(snapshot["envelopes"])
+    found.append(off(result["envelopes"], "over_kw", physical.over_kw, envelopes))
+    yield "quantities within a tick [kW]", worst(*found), tick_kw * (1 + NOISE)
+
+
+def asked_kw(parts: Parts, kind: str) -> Array:
+    """Return what each need of a kind asks for in all, (needs, T)."""
+    needs = parts.snapshot[NEEDS[kind]]
+    sums = [column(need["steps"], "need_kw", parts.count).sum(axis=0) for need in needs]
+    return np.array(sums, dtype=np.float64).reshape(-1, parts.count)
 
 
 def _money(
-    result: Mapping[str, Any], market: Market, whole: Whole, ticks: tuple[float, float]
+    result: Mapping[str, Any], parts: Parts, whole: Whole, awards: Awards
 ) -> Iterator[Figure]:
-    h, money = market.h, result["money"]
+    """Check the money flows against what is published, and that they add up."""
+    h, money = parts.h, result["money"]
 
-    def product(items: Sequence[Mapping[str, Any]], quantity: str, price: str) -> float:
+    def product(items: Entries, quantity: str, price: str) -> float:
         return h * sum(float(np.dot(item[quantity], item[price])) for item in items)
 
-    legs_jpy = sum(
-        (1.0 if award["direction"] == "UP" else -1.0)
-        * h
-        * float(np.dot(award["quantity_kw"], award["price_jpy_per_kwh"]))
-        for award in result["awards"]
-    )
+    capacity = by_kind(result, "CAPACITY")
+    energy = [need for need in result["needs"] if need["kind"] != "CAPACITY"]
     path_jpy = sum(award["path_jpy"] for award in result["awards"])
     paths_jpy = sum(
         float(np.dot(path["used_gb"], path["price_jpy_per_gb"])) for path in result["paths"]
     )
-    congestion_jpy = product(result["elements"], "headroom_up_kw", "rent_up_jpy_per_kwh")
-    congestion_jpy += product(result["elements"], "headroom_down_kw", "rent_down_jpy_per_kwh")
-    trade_jpy = product([*result["links"], *result["transfers"]], "flow_kw", "rent_jpy_per_kwh")
+    trade = [*result["links"], *result["transfers"]]
     flows = {
-        "buyers_jpy": product(result["needs"], "served_kw", "price_jpy_per_kwh"),
-        "sellers_jpy": legs_jpy - path_jpy,
-        "congestion_rent_jpy": congestion_jpy,
-        "link_rent_jpy": trade_jpy,
+        "buyers_jpy": product(energy, "served_kw", "price_jpy_per_kwh")
+        + product(capacity, "served_kw", "price_jpy_per_kw") / CAPACITY_PRICED_H,
+        "sellers_jpy": float(awards.receipt_jpy.sum()) - path_jpy,
+        "congestion_rent_jpy": product(result["elements"], "headroom_up_kw", "rent_up_jpy_per_kwh")
+        + product(result["elements"], "headroom_down_kw", "rent_down_jpy_per_kwh"),
+        "link_rent_jpy": product(trade, "flow_kw", "rent_jpy_per_kwh"),
         "path_jpy": path_jpy,
         "deviation_jpy": product(result["areas"], "deviation_kw", "price_jpy_per_kwh"),
     }
-    left_jpy = flows["buyers_jpy"] + flows["deviation_jpy"] - flows["sellers_jpy"]
-    left_jpy -= congestion_jpy + trade_jpy + path_jpy
+    incoming = flows["buyers_jpy"] + flows["deviation_jpy"]
+    outgoing = flows["sellers_jpy"] + flows["congestion_rent_jpy"] + flows["link_rent_jpy"]
+    left_jpy = incoming - outgoing - path_jpy
     scale = max(1.0, whole.turnover_jpy) * 1e-9 + MONEY_NOISE_JPY
-    off = [abs(money[name] - amount) for name, amount in flows.items()]
-    off.append(abs(money["residual_jpy"] - left_jpy))
-    yield "money as listed [JPY]", _worst(off), scale
+    found = [abs(money[name] - amount) for name, amount in flows.items()]
+    found.append(abs(money["residual_jpy"] - left_jpy))
+    yield "money as listed [JPY]", worst(*found), scale
     yield "paths are paid what bids owe [JPY]", abs(path_jpy - paths_jpy), scale
-    yield "money identity [JPY]", abs(left_jpy), _rounding_jpy(result, market, ticks) + scale
+    yield "money identity [JPY]", abs(left_jpy), _rounding_jpy(result, parts, awards) + scale
 
 
-def _rounding_jpy(result: Mapping[str, Any], market: Market, ticks: tuple[float, float]) -> float:
+def _rounding_jpy(result: Mapping[str, Any], parts: Parts, awards: Awards) -> float:
     """Return the most that rounding by ticks can leave over, entry by entry."""
-    tick_kw, tick_jpy = ticks
+    rules = parts.snapshot["rules"]
+    tick_kw, tick_jpy = rules["quantity_tick_kw"], rules["price_tick_jpy_per_kwh"]
 
-    def reach(quantity: Any, price: Any) -> float:
+    def reach(quantity: Any, price: Any, hours: Any = parts.h) -> float:
         q, p = np.abs(np.asarray(quantity)), np.abs(np.asarray(price))
-        return float(
-            np.sum(np.where((q > 0) | (p > 0), tick_jpy * q + tick_kw * (p + tick_jpy), 0))
-        )
+        most = np.where((q > 0) | (p > 0), tick_jpy * q + tick_kw * (p + tick_jpy), 0)
+        return float(np.sum(hours * most))
 
-    total = sum(reach(a["quantity_kw"], a["price_jpy_per_kwh"]) for a in result["awards"])
-    total += sum(reach(n["served_kw"], n["price_jpy_per_kwh"]) for n in result["needs"])
-    total += sum(reach(a["deviation_kw"], a["price_jpy_per_kwh"]) for a in result["areas"])
-    total += sum(
-        reach(trade["flow_kw"], trade["rent_jpy_per_kwh"])
-        for trade in (*result["links"], *result["transfers"])
-    )
+    total = reach(awards.quantity_kw, awards.price_jpy, awards.hours[:, None])
+    for need in result["needs"]:
+        hours = parts.h / CAPACITY_PRICED_H if need["kind"] == "CAPACITY" else parts.h
+        total += reach(need["served_kw"], need[PRICE_OF_NEED[need["kind"]]], hours)
+    for area in result["areas"]:
+        total += reach(area["deviation_kw"], area["price_jpy_per_kwh"])
+    for trade in (*result["links"], *result["transfers"]):
+        total += reach(trade["flow_kw"], trade["rent_jpy_per_kwh"])
     for element in result["elements"]:
         for side in ("up", "down"):
             rent = np.asarray(element[f"rent_{side}_jpy_per_kwh"])
-            room = np.where(rent > 0, element[f"headroom_{side}_kw"], 0.0)
-            total += reach(room, rent)
-    return market.h * total
+            total += reach(np.where(rent > 0, element[f"headroom_{side}_kw"], 0.0), rent)
+    return total

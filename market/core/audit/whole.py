@@ -1,293 +1,379 @@
-"""All bids together: areas, needs, elements, resources, paths and trade."""
+"""All bids together: areas, needs, elements, resources, paths, computing and trade."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from market.core.audit.bids import BidAudit, Market
+from market.core.audit.book import Book, respond
+from market.core.audit.called import Held, held_kw
 from market.core.audit.grid import Grid
-from market.core.audit.ledger import Array, Ledger, series
+from market.core.audit.ledger import Array, Ledger, column, ids
+from market.core.audit.physical import NEEDS, Physical
+from market.core.audit.prices import CAPACITY_PRICED_H, Income, Prices
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class Whole:
     """What the audit of all parts adds up to."""
 
-    objective_jpy: float
-    one_sided_bound_jpy: float
-    bid_cost_jpy: float
-    """Gross cost of the bids accepted."""
-    turnover_jpy: float
-    """Value served plus gross cost: the scale of money residuals."""
-    money_left_jpy: float
-    """What the raw money identity leaves over."""
-    has_fixed_sides: bool
-    sent_kw: Mapping[str, Array]
-    flow_change_kw: Mapping[str, Array]
-    headroom_kw: Mapping[str, tuple[Array, Array]]
-    prices_jpy_per_kwh: Mapping[str, Mapping[str, Array]]
-    """Raw prices by kind (place, area, need, link, transfer) and id."""
+    value_jpy: float = 0.0
+    """Of needs and computing served."""
+    cost_jpy: float = 0.0
+    """Of bids, carrying, deviations and what is over an envelope; tariffs of paths included."""
+    gross_jpy: float = 0.0
+    """Size of the bids' costs, whatever their signs."""
+    paid_jpy: float = 0.0
+    """By needs, deviations and envelopes."""
+    rent_jpy: float = 0.0
+    """Of elements, links and transfers."""
+    path_jpy: float = 0.0
+    receipt_jpy: float = 0.0
+    """Of energy, capacity and computing sold, less what is bought."""
+    free_jpy: float = 0.0
+    """What bids forgo beyond the gap because columns are held by a decision."""
+    has_held: bool = False
+    scale_kw: Array = field(default_factory=lambda: np.zeros(0))
+    """Size of what moves in each half hour, (T,)."""
+    headroom_kw: Array = field(default_factory=lambda: np.zeros((2, 0, 0)))
+    """(2 sides, Q, T)."""
+    flow_change_kw: Array = field(default_factory=lambda: np.zeros((0, 0)))
+    need_price: dict[str, Array] = field(default_factory=dict)
+    """By kind: raw price of each need, (needs, T)."""
+    link_price: Array = field(default_factory=lambda: np.zeros((0, 0)))
+    transfer_price: Array = field(default_factory=lambda: np.zeros((0, 0)))
+
+    @property
+    def objective_jpy(self) -> float:
+        """Return value less cost."""
+        return self.value_jpy - self.cost_jpy
+
+    @property
+    def turnover_jpy(self) -> float:
+        """Return the scale of money residuals."""
+        return max(1.0, self.value_jpy + self.gross_jpy + abs(self.path_jpy))
+
+    @property
+    def money_left_jpy(self) -> float:
+        """Return what the raw money identity leaves over."""
+        return self.paid_jpy - self.receipt_jpy - self.rent_jpy
 
 
-def element_worth(snapshot: Mapping[str, Any], duals: Mapping[str, Any]) -> dict[str, Array]:
-    """Return what one kWh of flow costs on each element: rents plus the prices of relief."""
-    count = snapshot["interval_count"]
-    relief = duals["relief_jpy_per_kwh"]
-    return {
-        element["id"]: series(duals["rent_up_jpy_per_kwh"], element["id"], count)
-        - series(duals["rent_down_jpy_per_kwh"], element["id"], count)
-        + series(relief["1"], element["id"], count)
-        - series(relief["-1"], element["id"], count)
-        for element in snapshot["elements"]
-    }
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """Everything the checks across bids look at."""
+
+    book: Book
+    grid: Grid
+    physical: Physical
+    held: Held
+    flow_change_kw: Array
+    """(Q, T)."""
+    called_flow_kw: Mapping[tuple[int, int], Array]
+    """What a full call adds, by area and direction, (Q, T)."""
+    prices: Prices
+    ledger: Ledger
+
+    @property
+    def h(self) -> float:
+        """Return the length of an interval in hours."""
+        return self.book.market.h
+
+    @property
+    def count(self) -> int:
+        """Return the number of half hours."""
+        return self.book.market.count
+
+    @property
+    def snapshot(self) -> Mapping[str, Any]:
+        """Return the snapshot."""
+        return self.book.market.snapshot
+
+    def limit(self, name: str, entities: str) -> Array:
+        """Return a series of each entity of a list, (entities, T)."""
+        return column(self.snapshot[entities], name, self.count)
+
+    def forgo(self, price: Array, room: Array, hours: float | None = None) -> None:
+        """Count the gap of limits: their prices times what is left under them, row by row."""
+        per = self.h if hours is None else hours
+        self.ledger.forgo(per * (price * room).reshape(-1, self.count).sum(axis=1))
+
+    def dual(self, price: Array) -> Array:
+        """Return prices that must not be negative."""
+        self.ledger.excess("dual signs", -price, price)
+        return price
 
 
-class _Sum:
-    """Everything :func:`check_whole` passes from part to part."""
-
-    def __init__(
-        self, grid: Grid, raw: Mapping[str, Any], bus_price: Array, ledger: Ledger
-    ) -> None:
-        self.grid, self.raw, self.bus_price, self.ledger = grid, raw, bus_price, ledger
-        self.snapshot, self.duals, self.count = grid.snapshot, raw["duals"], grid.count
-        self.h = float(grid.snapshot["interval_h"])
-        self.value_jpy = self.paid_jpy = self.rent_jpy = self.deviation_cost_jpy = 0.0
-        self.scale_kw = np.zeros(self.count)
-        self.prices: dict[str, dict[str, Array]] = {
-            kind: {} for kind in ("area", "need", "link", "transfer")
-        }
-
-    def dual(self, family: str, name: str) -> Array:
-        """Return a dual that must not be negative."""
-        return self._signed(series(self.duals[family], name, self.count))
-
-    def relief(self, element: str, sign: int) -> Array:
-        """Return the price of relief on an element, which must not be negative."""
-        found = self.duals["relief_jpy_per_kwh"][str(sign)]
-        return self._signed(series(found, element, self.count))
-
-    def _signed(self, found: Array) -> Array:
-        self.ledger.excess("dual signs", -found, found)
-        return found
-
-    def forgo(self, price: Array, room: Array) -> None:
-        """Count the gap of a limit: its price times the room left under it."""
-        self.ledger.forgone_jpy.append(self.h * float(price @ room))
-
-
-def check_whole(
-    grid: Grid,
-    raw: Mapping[str, Any],
-    at: tuple[Array, Market],
-    audits: list[BidAudit],
-    ledger: Ledger,
-) -> Whole:
+def check_whole(parts: Parts, income: Income) -> Whole:
     """Check everything that holds across bids and return what it adds up to.
 
     Parameters
     ----------
-    grid, raw
-        The grid and the unrounded numbers of the result.
-    at
-        Prices at buses, (N, T), and what bids see of them.
-    audits
-        One per bid.
-    ledger
-        Takes up the residuals.
+    parts
+        The book, the grid, what happens on it and at which prices.
+    income
+        What each column brings in per unit.
     """
-    bus_price, market = at
-    total = _Sum(grid, raw, bus_price, ledger)
-    sent_kw = _sent_kw(grid, market, audits)
-    change_kw = grid.flow_change_kw(sent_kw, raw["link_kw"])
-    balance_kw = _balance(total, sent_kw)
-    _needs(total, balance_kw, change_kw)
-    _deviations(total, balance_kw)
-    for area, left_kw in balance_kw.items():
-        ledger.residual("balance", left_kw, total.scale_kw)
-        ledger.forgone_jpy.append(total.h * float(total.prices["area"][area] @ left_kw))
-    headroom_kw = _headroom(total, change_kw)
-    _limits(total, market, audits)
-    receipts_jpy = sum(audit.receipt_jpy(market) for audit in audits)
-    paths_jpy = sum(audit.path_jpy(market) for audit in audits)
-    for audit in audits:
-        surplus_jpy = audit.receipt_jpy(market) - audit.cost_jpy - audit.path_jpy(market)
-        ledger.excess("individual rationality", -surplus_jpy, abs(audit.cost_jpy) + total.value_jpy)
-    # A path's tariff is its owner's cost, its rent is not: only the tariff lowers welfare.
-    cost_jpy = sum(audit.cost_jpy + audit.tariff_jpy(market) for audit in audits)
-    gross_jpy = sum(abs(audit.cost_jpy) + audit.tariff_jpy(market) for audit in audits)
-    objective_jpy = total.value_jpy - cost_jpy - total.deviation_cost_jpy
-    one_sided = [audit.best_one_sided_jpy - audit.best_jpy for audit in audits]
-    return Whole(
-        objective_jpy=objective_jpy,
-        one_sided_bound_jpy=objective_jpy + sum(ledger.forgone_jpy) + sum(one_sided),
-        bid_cost_jpy=gross_jpy,
-        turnover_jpy=max(1.0, total.value_jpy + gross_jpy + abs(paths_jpy)),
-        money_left_jpy=total.paid_jpy - receipts_jpy - total.rent_jpy,
-        has_fixed_sides=any(audit.has_fixed_sides for audit in audits),
-        sent_kw=sent_kw,
-        flow_change_kw=change_kw,
-        headroom_kw=headroom_kw,
-        prices_jpy_per_kwh=total.prices,
-    )
+    whole = Whole(flow_change_kw=parts.flow_change_kw)
+    whole.scale_kw = np.abs(parts.physical.sent_kw).sum(axis=0)
+    net_kw = _balance(parts, whole)
+    relief_kw = np.stack([-whole.flow_change_kw, whole.flow_change_kw])
+    _needs(parts, whole, net_kw, relief_kw)
+    _deviations(parts, whole, net_kw)
+    parts.ledger.residual("balance", net_kw, whole.scale_kw)
+    parts.forgo(parts.prices.duals.area, net_kw)
+    _headroom(parts, whole)
+    _carrying(parts, whole)
+    _calls(parts, whole)
+    _envelopes(parts, whole)
+    _limits(parts)
+    _computing(parts)
+    _bids(parts, whole, income)
+    return whole
 
 
-def _sent_kw(grid: Grid, market: Market, audits: Iterable[BidAudit]) -> dict[str, Array]:
-    """Return the change of injection at the sending end of each place."""
-    sent_kw = {name: np.zeros(grid.count) for name in grid.place}
-    for audit in audits:
-        for resource, quantity_kw in audit.up_kw.items():
-            place = market.resources[resource]["place"]
-            sent_kw[place] = sent_kw[place] + grid.sent_ratio(place) * quantity_kw
-        for resource, quantity_kw in audit.down_kw.items():
-            place = market.resources[resource]["place"]
-            sent_kw[place] = sent_kw[place] - grid.sent_ratio(place) * quantity_kw
-    return sent_kw
-
-
-def _balance(total: _Sum, sent_kw: Mapping[str, Array]) -> dict[str, Array]:
-    """Return what each area's injections, links and transfers add up to."""
-    grid, count, ledger = total.grid, total.count, total.ledger
-    net_kw = {area: np.zeros(count) for area in sorted(set(grid.area_of_bus))}
-    for place, change_kw in sent_kw.items():
-        net_kw[grid.area_of(place)] += change_kw
-        total.scale_kw = total.scale_kw + np.abs(change_kw)
-    trades: list[tuple[str, dict[str, Any], str, str, Array]] = []
-    for area in net_kw:
-        total.prices["area"][area] = series(total.duals["area_jpy_per_kwh"], area, count)
-    for link in total.snapshot["network"]["links"]:
-        ends = grid.bus[link["from"]], grid.bus[link["to"]]
-        price = total.bus_price[ends[1]] - total.bus_price[ends[0]]
-        areas = grid.area_of_bus[ends[0]], grid.area_of_bus[ends[1]]
-        trades.append(("link", link, *areas, price))
-    for transfer in total.snapshot["transfers"]:
-        areas = transfer["from_area"], transfer["to_area"]
-        price = total.prices["area"][areas[1]] - total.prices["area"][areas[0]]
-        trades.append(("transfer", transfer, *areas, price))
-    for kind, trade, start, end, price in trades:
-        flow_kw = series(total.raw[f"{kind}_kw"], trade["id"], count)
-        limit_kw = np.asarray(trade["limit_kw"])
-        ledger.excess("links and transfers", np.abs(flow_kw) - limit_kw, limit_kw)
-        net_kw[start] -= flow_kw
-        net_kw[end] += flow_kw
-        total.scale_kw = total.scale_kw + np.abs(flow_kw)
-        total.prices[kind][trade["id"]] = price
-        total.forgo(np.abs(price), limit_kw - np.sign(price) * flow_kw)
-        total.rent_jpy += total.h * float(price @ flow_kw)
+def _balance(parts: Parts, whole: Whole) -> Array:
+    """Return what each area's injections, links and transfers add up to, (A, T)."""
+    grid, physical, duals = parts.grid, parts.physical, parts.prices.duals
+    net_kw = np.zeros((len(grid.area_ids), parts.count))
+    np.add.at(net_kw, grid.place_area, physical.sent_kw)
+    numbers = {name: number for number, name in enumerate(grid.area_ids)}
+    transfers = parts.snapshot["transfers"]
+    ends = [
+        np.array([numbers[item[end]] for item in transfers], dtype=np.int64)
+        for end in ("from_area", "to_area")
+    ]
+    bus = parts.prices.bus
+    whole.link_price = bus[grid.link_to] - bus[grid.link_from]
+    whole.transfer_price = duals.area[ends[1]] - duals.area[ends[0]]
+    links = column(parts.snapshot["network"]["links"], "limit_kw", parts.count)
+    link_areas = [grid.bus_area[grid.link_from], grid.bus_area[grid.link_to]]
+    for flow_kw, limit_kw, areas, price in (
+        (physical.link_kw, links, link_areas, whole.link_price),
+        (physical.transfer_kw, parts.limit("limit_kw", "transfers"), ends, whole.transfer_price),
+    ):
+        parts.ledger.excess("links and transfers", np.abs(flow_kw) - limit_kw, limit_kw)
+        np.add.at(net_kw, areas[0], -flow_kw)
+        np.add.at(net_kw, areas[1], flow_kw)
+        whole.scale_kw = whole.scale_kw + np.abs(flow_kw).sum(axis=0)
+        parts.forgo(np.abs(price), limit_kw - np.sign(price) * flow_kw)
+        whole.rent_jpy += parts.h * float(np.sum(price * flow_kw))
     return net_kw
 
 
-def _needs(total: _Sum, balance_kw: dict[str, Array], change_kw: Mapping[str, Array]) -> None:
-    """Check what needs are served, at which price, and take it out of the balances."""
-    relief_kw = {
-        (element["id"], sign): -sign * change_kw[element["id"]]
-        for element in total.snapshot["elements"]
-        for sign in (1, -1)
-    }
-    asked = set()
-    for need in total.snapshot["local_needs"]:
-        key = (need["element"], need["sign"])
-        asked.add(key)
-        price = total.relief(*key)
-        relief_kw[key] = relief_kw[key] - _served(total, need, "LOCAL", price)
-    for need in total.snapshot["balance_needs"]:
-        sign = 1.0 if need["direction"] == "UP" else -1.0
-        price = sign * total.prices["area"][need["area"]]
-        balance_kw[need["area"]] -= sign * _served(total, need, "BALANCE", price)
-    needed_kw = _asked_kw(total)
-    for key in sorted(asked):
-        price = total.relief(*key)
-        is_needed = needed_kw[key] > 0
-        left_kw = relief_kw[key][is_needed]
-        total.ledger.excess("local needs", -left_kw, total.scale_kw[is_needed])
-        total.ledger.residual("dual signs", price[~is_needed])
-        total.ledger.forgone_jpy.append(total.h * float(price[is_needed] @ left_kw))
+def _needs(parts: Parts, whole: Whole, net_kw: Array, relief_kw: Array) -> None:
+    """Check what needs are served, at which price, and take it out of what covers them."""
+    snapshot, grid, duals = parts.snapshot, parts.grid, parts.prices.duals
+    elements = {name: row for row, name in enumerate(ids(snapshot["elements"]))}
+    areas = {name: row for row, name in enumerate(grid.area_ids)}
+    places = {name: row for row, name in enumerate(parts.book.market.places)}
+    products = {name: row for row, name in enumerate(parts.book.market.products)}
+    relief, asked_kw = parts.dual(duals.relief), np.zeros_like(relief_kw)
+    wanted_kw = np.zeros_like(duals.reserve_jpy_per_kw)
+    reserved_kw = held_kw(parts.held, wanted_kw.shape)
+    for kind in NEEDS:
+        whole.need_price[kind] = np.zeros((len(snapshot[NEEDS[kind]]), parts.count))
+    for row, need in enumerate(snapshot["local_needs"]):
+        where = (0 if need["sign"] > 0 else 1, elements[need["element"]])
+        relief_kw[where] -= _serve(parts, whole, ("LOCAL", row), relief[where])
+        asked_kw[where] += np.sum([step["need_kw"] for step in need["steps"]], axis=0)
+    for row, need in enumerate(snapshot["balance_needs"]):
+        sign, area = 1.0 if need["direction"] == "UP" else -1.0, areas[need["area"]]
+        net_kw[area] -= sign * _serve(parts, whole, ("BALANCE", row), sign * duals.area[area])
+    for row, need in enumerate(snapshot["place_needs"]):
+        _serve(parts, whole, ("PLACE", row), parts.prices.place[places[need["place"]]])
+    for row, need in enumerate(snapshot["capacity_needs"]):
+        at = (products[need["product"]], areas[need["area"]])
+        reserved_kw[at] -= _serve(parts, whole, ("CAPACITY", row), duals.reserve_jpy_per_kw[at])
+        wanted_kw[at] += np.sum([step["need_kw"] for step in need["steps"]], axis=0)
+    reserve = parts.dual(duals.reserve_jpy_per_kw)
+    _covered(parts, "local needs", (relief, relief_kw, asked_kw), whole.scale_kw, parts.h)
+    hours = parts.h / CAPACITY_PRICED_H
+    scale_kw = np.abs(reserved_kw) + wanted_kw
+    _covered(parts, "capacity needs", (reserve, reserved_kw, wanted_kw), scale_kw, hours)
 
 
-def _asked_kw(total: _Sum) -> dict[tuple[str, int], Array]:
-    asked_kw = {
-        (element["id"], sign): np.zeros(total.count)
-        for element in total.snapshot["elements"]
-        for sign in (1, -1)
-    }
-    for need in total.snapshot["local_needs"]:
-        asked_kw[need["element"], need["sign"]] += np.asarray(need["need_kw"])
-    return asked_kw
+def _covered(
+    parts: Parts, name: str, row: tuple[Array, Array, Array], scale_kw: Array, hours: float
+) -> None:
+    """Check that what is served is covered where anything is asked, and has no price elsewhere."""
+    price, left_kw, asked_kw = row
+    is_asked = asked_kw > 0
+    scale_kw = np.broadcast_to(scale_kw, left_kw.shape)
+    parts.ledger.excess(name, -left_kw[is_asked], scale_kw[is_asked])
+    parts.ledger.residual("dual signs", price[~is_asked])
+    parts.forgo(np.where(is_asked, price, 0.0), left_kw, hours)
 
 
-def _served(total: _Sum, need: Mapping[str, Any], kind: str, price: Array) -> Array:
-    """Check one need's service and price; return what is served."""
-    need_kw, cap = np.asarray(need["need_kw"]), np.asarray(need["cap_jpy_per_kwh"])
-    served_kw = series(total.raw["served_kw"][kind], need["id"], total.count)
-    total.ledger.excess("needs", -served_kw, need_kw)
-    total.ledger.excess("needs", served_kw - need_kw, need_kw)
+def _serve(parts: Parts, whole: Whole, which: tuple[str, int], price: Array) -> Array:
+    """Check one need's service and price, step by step; return what is served."""
+    kind, row = which
+    need = parts.snapshot[NEEDS[kind]][row]
+    hours = parts.h / CAPACITY_PRICED_H if kind == "CAPACITY" else parts.h
+    served_kw = np.array(parts.physical.served_kw[kind][row])
+    need_kw = column(need["steps"], "need_kw", parts.count)
+    cap = column(need["steps"], "cap_jpy_per_kwh", parts.count)
+    parts.ledger.excess("needs", -served_kw, need_kw)
+    parts.ledger.excess("needs", served_kw - need_kw, need_kw)
     margin = cap - price
-    total.forgo(margin, np.where(margin > 0, need_kw, 0.0) - served_kw)
-    total.value_jpy += total.h * float(cap @ served_kw)
-    total.paid_jpy += total.h * float(price @ served_kw)
-    total.scale_kw = total.scale_kw + served_kw
-    total.prices["need"][f"{kind} {need['id']}"] = np.where(
-        served_kw > 0, price, np.minimum(price, cap)
-    )
-    return served_kw
+    parts.forgo(margin, np.where(margin > 0, need_kw, 0.0) - served_kw, hours)
+    total_kw = served_kw.sum(axis=0)
+    whole.value_jpy += hours * float(np.sum(cap * served_kw))
+    whole.paid_jpy += hours * float(price @ total_kw)
+    if kind != "PLACE":
+        whole.scale_kw = whole.scale_kw + total_kw
+    whole.need_price[kind][row] = np.where(total_kw > 0, price, np.minimum(price, cap[0]))
+    return np.asarray(total_kw)
 
 
-def _deviations(total: _Sum, balance_kw: dict[str, Array]) -> None:
-    rules = total.snapshot["rules"]
+def _deviations(parts: Parts, whole: Whole, net_kw: Array) -> None:
+    rules, area = parts.snapshot["rules"], parts.prices.duals.area
     limit_kw, cost = rules["deviation_limit_kw"], rules["deviation_price_jpy_per_kwh"]
-    for area in balance_kw:
-        price = total.prices["area"][area]
-        for name, sign in (("excess_kw", 1.0), ("shortage_kw", -1.0)):
-            found_kw = series(total.raw[name], area, total.count)
-            total.ledger.excess("deviations", -found_kw, limit_kw)
-            total.ledger.excess("deviations", found_kw - limit_kw, limit_kw)
-            gain = -(cost + sign * price)
-            total.forgo(gain, np.where(gain > 0, limit_kw, 0.0) - found_kw)
-            balance_kw[area] -= sign * found_kw
-            total.paid_jpy += total.h * float(sign * price @ found_kw)
-            total.deviation_cost_jpy += total.h * cost * float(found_kw.sum())
+    for found_kw, sign in ((parts.physical.excess_kw, 1.0), (parts.physical.shortage_kw, -1.0)):
+        parts.ledger.excess("deviations", -found_kw, limit_kw)
+        parts.ledger.excess("deviations", found_kw - limit_kw, limit_kw)
+        gain = -(cost + sign * area)
+        parts.forgo(gain, np.where(gain > 0, limit_kw, 0.0) - found_kw)
+        net_kw -= sign * found_kw
+        whole.paid_jpy += parts.h * float(np.sum(sign * area * found_kw))
+        whole.cost_jpy += parts.h * cost * float(found_kw.sum())
 
 
-def _headroom(total: _Sum, change_kw: Mapping[str, Array]) -> dict[str, tuple[Array, Array]]:
+def _headroom(parts: Parts, whole: Whole) -> None:
     """Check that no flow moves past its rating, or further past it, where nobody asked for it."""
-    asked_kw, headroom_kw = _asked_kw(total), {}
-    for element in total.snapshot["elements"]:
-        name, rating_kw = element["id"], element["rating_kw"]
-        base_kw = np.asarray(element["base_flow_kw"])
-        rooms = []
-        for sign, family in ((1, "rent_up_jpy_per_kwh"), (-1, "rent_down_jpy_per_kwh")):
-            room_kw = np.maximum(rating_kw - sign * base_kw, 0.0)
-            room_kw = np.maximum(room_kw, asked_kw[name, -sign])
-            left_kw = room_kw - sign * change_kw[name]
-            rent = total.dual(family, name)
-            total.ledger.excess("headroom", -left_kw, np.maximum(room_kw, total.scale_kw))
-            total.forgo(rent, left_kw)
-            total.rent_jpy += total.h * float(rent @ room_kw)
-            rooms.append(room_kw)
-        headroom_kw[name] = (rooms[0], rooms[1])
-    return headroom_kw
+    snapshot, duals = parts.snapshot, parts.prices.duals
+    elements = {name: row for row, name in enumerate(ids(snapshot["elements"]))}
+    base_kw = parts.limit("base_flow_kw", "elements")
+    rating_kw = np.array([element["rating_kw"] for element in snapshot["elements"]])
+    room_kw = np.maximum(rating_kw[None, :, None] - np.stack([base_kw, -base_kw]), 0.0)
+    asked_kw = np.zeros_like(room_kw)
+    for need in snapshot["local_needs"]:
+        side = 1 if need["sign"] > 0 else 0
+        for step in need["steps"]:
+            asked_kw[side, elements[need["element"]]] += step["need_kw"]
+    whole.headroom_kw = np.maximum(room_kw, asked_kw)
+    left_kw = whole.headroom_kw - np.stack([whole.flow_change_kw, -whole.flow_change_kw])
+    rent = parts.dual(np.stack([duals.rent_up, duals.rent_down]))
+    parts.ledger.excess("headroom", -left_kw, np.maximum(whole.headroom_kw, whole.scale_kw))
+    parts.forgo(rent, left_kw)
+    whole.rent_jpy += parts.h * float(np.sum(rent * whole.headroom_kw))
 
 
-def _limits(total: _Sum, market: Market, audits: Iterable[BidAudit]) -> None:
-    """Check that nothing is sold twice and no path is overfilled."""
-    zero = np.zeros(total.count)
-    used: dict[str, dict[str, Array]] = {"up_kw": {}, "down_kw": {}, "carried_gb": {}}
-    for audit in audits:
-        for kind, sums in used.items():
-            for name, amount in getattr(audit, kind).items():
-                sums[name] = sums.get(name, zero) + amount
-    for kind, entities, limit, family in (
-        ("up_kw", market.resources, "limit_up_kw", "sold_up_jpy_per_kwh"),
-        ("down_kw", market.resources, "limit_down_kw", "sold_down_jpy_per_kwh"),
-        ("carried_gb", market.paths, "capacity_gb", "path_jpy_per_gb"),
+def _carrying(parts: Parts, whole: Whole) -> None:
+    """Check the price of flow where carrying costs something: its cost in the flow's direction."""
+    cost = np.array([item["flow_cost_jpy_per_kwh"] for item in parts.snapshot["elements"]])
+    price, flow_kw = parts.prices.duals.flow, whole.flow_change_kw
+    cost = np.broadcast_to(cost[:, None], price.shape)
+    parts.ledger.excess("dual signs", np.abs(price) - cost, cost)
+    parts.forgo(np.ones_like(flow_kw), cost * np.abs(flow_kw) - price * flow_kw)
+    whole.cost_jpy += parts.h * float(np.sum(cost * np.abs(flow_kw)))
+    whole.rent_jpy += parts.h * float(np.sum(price * flow_kw))
+
+
+def _calls(parts: Parts, whole: Whole) -> None:
+    """Check that a full call of capacity keeps every flow within its headroom."""
+    price = parts.dual(parts.prices.duals.call)
+    idle = np.ones(price.shape[:2], dtype=np.bool_)
+    for where, called_kw in parts.called_flow_kw.items():
+        idle[where] = False
+        flow_kw = whole.flow_change_kw + called_kw
+        left_kw = whole.headroom_kw - np.stack([flow_kw, -flow_kw])
+        size_kw = np.maximum(whole.headroom_kw, whole.scale_kw)
+        parts.ledger.excess("flows under a call of capacity", -left_kw, size_kw)
+        mine = np.moveaxis(price[where], 1, 0)
+        parts.forgo(mine, left_kw)
+        whole.rent_jpy += parts.h * float(np.sum(mine * whole.headroom_kw))
+    parts.ledger.residual("dual signs", price[idle])
+
+
+def _envelopes(parts: Parts, whole: Whole) -> None:
+    """Check imports at flexible connections; what is over an envelope has the rules' price."""
+    snapshot, over_kw = parts.snapshot, parts.physical.over_kw
+    envelopes = snapshot["envelopes"]
+    most_kw, scheduled_kw = (
+        parts.limit(name, "envelopes") for name in ("max_import_kw", "scheduled_import_kw")
+    )
+    numbers = {name: number for number, name in enumerate(parts.book.market.places)}
+    place = [numbers[item["place"]] for item in envelopes]
+    received_kw = parts.physical.received_kw[place]
+    price = parts.dual(parts.prices.duals.envelope)
+    limit_kw = np.maximum(0.0, scheduled_kw - most_kw)
+    parts.ledger.excess("envelopes", -over_kw, limit_kw)
+    parts.ledger.excess("envelopes", over_kw - limit_kw, limit_kw)
+    left_kw = most_kw - scheduled_kw + received_kw + over_kw
+    scale_kw = np.maximum(np.abs(scheduled_kw), whole.scale_kw)
+    parts.ledger.excess("envelopes", -left_kw, scale_kw)
+    parts.forgo(price, left_kw)
+    cost = snapshot["rules"]["envelope_price_jpy_per_kwh"]
+    margin = price - cost
+    parts.forgo(margin, np.where(margin > 0, limit_kw, 0.0) - over_kw)
+    whole.cost_jpy += parts.h * cost * float(over_kw.sum())
+    whole.paid_jpy += parts.h * float(np.sum(price * received_kw))
+
+
+def _limits(parts: Parts) -> None:
+    """Check that nothing is sold twice and no path or trunk is overfilled."""
+    book, duals, market = parts.book, parts.prices.duals, parts.book.market
+    resources = (len(market.resources), parts.count)
+    used_gb = book.traffic.summed(book.x, (len(market.paths), parts.count))
+    paths = {name: number for number, name in enumerate(market.paths)}
+    trunks = parts.snapshot["trunks"]
+    bundled_gb = np.array(
+        [used_gb[[paths[name] for name in item["paths"]]].sum(axis=0) for item in trunks]
+    )
+    for used, limit, price, hours in (
+        (
+            book.legs.entries(book.legs.is_up).summed(book.x, resources),
+            *(parts.limit("limit_up_kw", "resources"), duals.sold_up, parts.h),
+        ),
+        (
+            book.legs.entries(~book.legs.is_up).summed(book.x, resources),
+            *(parts.limit("limit_down_kw", "resources"), duals.sold_down, parts.h),
+        ),
+        (used_gb, parts.limit("capacity_gb", "paths"), duals.path_jpy_per_gb, 1.0),
+        (
+            bundled_gb.reshape(-1, parts.count),
+            *(parts.limit("capacity_gb", "trunks"), duals.trunk_jpy_per_gb, 1.0),
+        ),
     ):
-        for name, entity in entities.items():
-            limits = np.asarray(entity[limit])
-            left = limits - used[kind].get(name, zero)
-            price = total.dual(family, name)
-            total.ledger.excess("resources and paths", -left, limits)
-            hours = 1.0 if kind == "carried_gb" else total.h
-            total.ledger.forgone_jpy.append(hours * float(price @ left))
+        parts.ledger.excess("resources and paths", used - limit, limit)
+        parts.forgo(parts.dual(price), limit - used, hours)
+
+
+def _computing(parts: Parts) -> None:
+    """Check that what runs at each compute offer is what it provides."""
+    book, offers = parts.book, list(parts.book.market.compute_offers.values())
+    size = (len(offers), parts.count)
+    left_kw = book.compute.summed(book.x, size)
+    capacity_kw = column(offers, "capacity_kw", parts.count)
+    parts.ledger.residual("computing", left_kw, capacity_kw)
+    parts.forgo(parts.prices.duals.compute, -left_kw)
+
+
+def _bids(parts: Parts, whole: Whole, income: Income) -> None:
+    """Add up what bids cost, receive and forgo; no bid without a decision may lose."""
+    book = parts.book
+    cost_jpy = book.by_bid(book.cost_jpy * book.x)
+    path_jpy = book.by_bid(income.traffic * book.x)
+    sold = income.energy + income.capacity + income.computing
+    receipt_jpy = book.by_bid(sold * book.x)
+    tariff = np.array([path["price_jpy_per_gb"] for path in book.market.paths.values()])
+    tariff = np.broadcast_to(tariff.reshape(-1, 1), (len(tariff), parts.count))
+    tariff_jpy = book.traffic.priced(tariff, book.size) * book.x
+    whole.cost_jpy += float(cost_jpy.sum()) + float(tariff_jpy.sum())
+    whole.gross_jpy = float(np.abs(book.cost_jpy * book.x).sum() + np.abs(tariff_jpy).sum())
+    whole.path_jpy = float(path_jpy.sum())
+    whole.receipt_jpy = float(receipt_jpy.sum())
+    response = respond(book, income.gain)
+    parts.ledger.forgo(response.forgone_jpy)
+    whole.free_jpy = float(np.sum(response.free_jpy - response.forgone_jpy))
+    whole.has_held = bool(book.is_held.any())
+    # Bids that rows bind together earn for each other: their surplus is one.
+    group = book.groups
+    short_jpy = np.bincount(group, weights=cost_jpy + path_jpy - receipt_jpy)
+    may_lose = np.bincount(group, weights=book.has_decision.astype(float)) > 0
+    size_jpy = np.bincount(group, weights=np.abs(cost_jpy)) + whole.value_jpy
+    parts.ledger.excess("individual rationality", short_jpy[~may_lose], size_jpy[~may_lose])

@@ -10,9 +10,16 @@ from accounts.fields.admin import FactAdmin, admin_link, admin_list_link
 from market.clearing.models import (
     Award,
     AwardInterval,
+    BidOutcome,
+    CapacityInterval,
     ClearingPrice,
     ClearingRun,
+    ComputePlacement,
+    ComputeUse,
     ElementFlow,
+    EnvelopeUse,
+    PivotalFinding,
+    RentShare,
     SnapshotRecord,
 )
 
@@ -50,10 +57,10 @@ class ClearingRunAdmin(FactAdmin):
         return admin_link(row.snapshot)
 
 
-class AwardIntervalInline(TabularInline):
-    model = AwardInterval
+class FactInline(TabularInline):
+    """Rows of a fact, shown to whoever sees it."""
+
     extra = 0
-    fields = ("t", "start_at", "quantity_kw", "price_jpy_per_kwh")
     ordering = ("t",)
     can_delete = False
 
@@ -67,7 +74,17 @@ class AwardIntervalInline(TabularInline):
 
     def has_view_permission(self, request: object, obj: object = None) -> bool:
         del request, obj
-        return True  # whoever sees the award
+        return True
+
+
+class AwardIntervalInline(FactInline):
+    model = AwardInterval
+    fields = ("t", "start_at", "quantity_kw", "price_jpy_per_kwh")
+
+
+class CapacityIntervalInline(FactInline):
+    model = CapacityInterval
+    fields = ("t", "start_at", "quantity_kw", "price_jpy_per_kw_30min")
 
 
 @admin.register(Award)
@@ -77,7 +94,7 @@ class AwardAdmin(FactAdmin):
     list_select_related = ("resource", "organisation", "auction", "bid")
     search_fields = ("resource__code", "resource__name", "bid__client_bid_id")
     readonly_fields = ("bid_link", "needs", "deliveries", "instructions")
-    inlines = (AwardIntervalInline,)
+    inlines = (AwardIntervalInline, CapacityIntervalInline)
 
     @admin.display(description="入札")
     def bid_link(self, row: Award) -> SafeString | str:
@@ -109,7 +126,10 @@ class AwardIntervalAdmin(FactAdmin):
 
 @admin.register(ClearingPrice)
 class ClearingPriceAdmin(FactAdmin):
-    list_display = ("start_at", "kind", "need", "area", "site", "price_jpy_per_kwh", "unserved_kw")
+    list_display = (
+        "start_at", "kind", "need", "area", "site", "price_jpy_per_kwh", "price_jpy_per_kw_30min",
+        "unserved_kw",
+    )  # fmt: skip
     list_filter = ("kind", "area")
     list_select_related = ("need", "area", "site")
     ordering = ("-id",)
@@ -120,4 +140,56 @@ class ElementFlowAdmin(FactAdmin):
     list_display = ("congestion_point", "t", "before_kw", "after_kw", "run")
     list_filter = ("congestion_point",)
     list_select_related = ("congestion_point", "run__auction")
+    ordering = ("-id",)
+
+
+@admin.register(CapacityInterval)
+class CapacityIntervalAdmin(FactAdmin):
+    list_display = ("start_at", "award", "quantity_kw", "price_jpy_per_kw_30min")
+    list_select_related = ("award__bid",)
+    ordering = ("-id",)
+
+
+@admin.register(BidOutcome)
+class BidOutcomeAdmin(FactAdmin):
+    list_display = ("bid", "outcome", "make_whole_jpy", "surplus_forgone_jpy", "run")
+    list_filter = ("outcome", "run__auction")
+    list_select_related = ("bid", "run__auction")
+    ordering = ("-id",)
+
+
+@admin.register(RentShare)
+class RentShareAdmin(FactAdmin):
+    list_display = ("kind", "code", "organisation", "amount_jpy", "run")
+    list_filter = ("kind", "run__auction")
+    list_select_related = ("organisation", "run__auction")
+    ordering = ("-id",)
+
+
+@admin.register(PivotalFinding)
+class PivotalFindingAdmin(FactAdmin):
+    list_display = ("need", "organisation", "run")
+    list_filter = ("run__auction",)
+    list_select_related = ("need", "organisation", "run__auction")
+    ordering = ("-id",)
+
+
+@admin.register(ComputeUse)
+class ComputeUseAdmin(FactAdmin):
+    list_display = ("start_at", "bid", "used_kw", "price_jpy_per_kwh")
+    list_select_related = ("bid",)
+    ordering = ("-id",)
+
+
+@admin.register(ComputePlacement)
+class ComputePlacementAdmin(FactAdmin):
+    list_display = ("start_at", "bid", "offer", "path", "quantity_kw")
+    list_select_related = ("bid", "offer", "path")
+    ordering = ("-id",)
+
+
+@admin.register(EnvelopeUse)
+class EnvelopeUseAdmin(FactAdmin):
+    list_display = ("start_at", "site", "over_kw", "price_jpy_per_kwh")
+    list_select_related = ("site",)
     ordering = ("-id",)

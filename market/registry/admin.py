@@ -115,6 +115,14 @@ class OpticalPathAdmin(AuditedAdmin):
     autocomplete_fields = ("owner", "from_site", "to_site")
 
 
+@admin.register(models.OpticalTrunk)
+class OpticalTrunkAdmin(AuditedAdmin):
+    list_display = ("code", "name", "owner", "capacity_gb")
+    list_select_related = ("owner",)
+    search_fields = ("code", "name")
+    autocomplete_fields = ("owner", "paths")
+
+
 @admin.register(models.Portfolio)
 class PortfolioAdmin(AuditedAdmin):
     list_display = ("code", "name", "organisation")

@@ -4,6 +4,7 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
+from unfold.admin import TabularInline
 
 from accounts.fields.admin import FactAdmin, admin_link, admin_list_link
 from market.trading.models import (
@@ -12,7 +13,12 @@ from market.trading.models import (
     BaseFlow,
     Bid,
     BidContent,
+    Envelope,
     Need,
+    NeedStep,
+    StandingBid,
+    StandingBidContent,
+    StandingRenewal,
     TransferLimit,
 )
 
@@ -39,16 +45,51 @@ class AuctionAdmin(FactAdmin):
         return admin_list_link("clearing.clearingrun", f"auction__id__exact={row.pk}", "約定計算")
 
 
+class NeedStepInline(TabularInline):
+    model = NeedStep
+    extra = 0
+    can_delete = False
+
+    def has_add_permission(self, request: object, obj: object = None) -> bool:
+        del request, obj
+        return False
+
+    def has_change_permission(self, request: object, obj: object = None) -> bool:
+        del request, obj
+        return False
+
+    def has_view_permission(self, request: object, obj: object = None) -> bool:
+        del request, obj
+        return True  # needs are public
+
+
 @admin.register(Need)
 class NeedAdmin(FactAdmin):
-    list_display = ("code", "revision", "auction", "kind", "place", "direction", "state")
-    list_filter = ("kind", "direction", "state", "auction")
-    list_select_related = ("auction", "congestion_point", "area")
+    list_display = (
+        "code", "revision", "auction", "kind", "place", "product", "direction", "pricing", "state",
+    )  # fmt: skip
+    list_filter = ("kind", "direction", "pricing", "state", "auction")
+    list_select_related = ("auction", "congestion_point", "area", "product")
     search_fields = ("code",)
+    inlines = (NeedStepInline,)
 
     @admin.display(description="場所")
     def place(self, row: Need) -> SafeString | str:
         return admin_link(row.congestion_point or row.area)
+
+
+@admin.register(NeedStep)
+class NeedStepAdmin(FactAdmin):
+    list_display = ("need", "number")
+    list_select_related = ("need",)
+    ordering = ("-id",)
+
+
+@admin.register(Envelope)
+class EnvelopeAdmin(FactAdmin):
+    list_display = ("auction", "site", "kind", "revision", "organisation", "available_at")
+    list_filter = ("kind", "auction")
+    list_select_related = ("auction", "site", "organisation")
 
 
 @admin.register(BaseFlow)
@@ -68,13 +109,21 @@ class TransferLimitAdmin(FactAdmin):
 @admin.register(Bid)
 class BidAdmin(FactAdmin):
     list_display = (
-        "client_bid_id", "version", "auction", "organisation", "resource", "form", "mechanism",
+        "client_bid_id", "version", "auction", "organisation", "subject", "form", "mechanism",
         "state", "received_at",
     )  # fmt: skip
     list_filter = ("state", "form", "mechanism", "auction")
-    list_select_related = ("auction", "organisation", "resource")
+    list_select_related = ("auction", "organisation", "resource", "portfolio", "site")
     search_fields = ("client_bid_id", "content_sha256")
-    readonly_fields = ("content_link", "awards_link")
+    readonly_fields = ("content_link", "awards_link", "outcomes_link")
+
+    @admin.display(description="対象")
+    def subject(self, row: Bid) -> SafeString | str:
+        return admin_link(row.resource or row.portfolio or row.site)
+
+    @admin.display(description="結果")
+    def outcomes_link(self, row: Bid) -> SafeString | str:
+        return admin_list_link("clearing.bidoutcome", f"bid__id__exact={row.pk}", "結果を見る")
 
     @admin.display(description="内容")
     def content_link(self, row: Bid) -> SafeString | str:
@@ -106,3 +155,34 @@ class BidContentAdmin(FactAdmin):
     @admin.display(description="オークション")
     def auction(self, row: BidContent) -> SafeString | str:
         return admin_link(row.bid.auction)
+
+
+@admin.register(StandingBid)
+class StandingBidAdmin(FactAdmin):
+    list_display = ("code", "organisation", "valid_from_on", "valid_to_on", "weekdays", "state")
+    list_filter = ("state",)
+    list_select_related = ("organisation",)
+    search_fields = ("code", "content_sha256")
+
+
+@admin.register(StandingBidContent)
+class StandingBidContentAdmin(FactAdmin):
+    """Never shown: what is renewed at the next gate is sealed as long as it is renewed."""
+
+    list_display = ("standing_bid",)
+
+    def get_queryset(self, request: HttpRequest) -> "QuerySet[StandingBidContent]":
+        rows: QuerySet[StandingBidContent] = super().get_queryset(request)
+        return rows.none()
+
+
+@admin.register(StandingRenewal)
+class StandingRenewalAdmin(FactAdmin):
+    list_display = ("standing_bid", "auction", "bid_link", "refusal")
+    list_filter = ("auction",)
+    list_select_related = ("standing_bid", "auction", "bid")
+    ordering = ("-id",)
+
+    @admin.display(description="入札")
+    def bid_link(self, row: StandingRenewal) -> SafeString | str:
+        return admin_link(row.bid)

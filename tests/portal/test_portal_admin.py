@@ -26,7 +26,7 @@ EDITABLE = {
     "parties.organisation", "parties.user", "parties.membership", "parties.apiclient",
     "auth.group", "registry.area", "registry.scaleclass", "registry.site", "registry.resource",
     "registry.storageunit", "registry.workloadclass", "registry.opticalpath",
-    "registry.portfolio", "registry.marketproduct",
+    "registry.opticaltrunk", "registry.portfolio", "registry.marketproduct",
 }  # fmt: skip
 QUERIES_MAX = 12
 

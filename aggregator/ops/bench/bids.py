@@ -107,6 +107,8 @@ def _rows(
                 organisation.id,
                 resources[i % len(resources)].id,
                 None,
+                None,
+                None,
                 "STEPS",
                 "DEFERRAL",
                 "SUBMITTED",

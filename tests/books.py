@@ -28,7 +28,7 @@ def book(interval_count: int = 1, **parts: Any) -> dict[str, Any]:
     A kW of UP at A takes a kW off the line; the slack is at B, so UP at B does nothing to it.
     """
     document = {
-        "schema": "wattbit-snapshot/1",
+        "schema": "wattbit-snapshot/2",
         "auction": "test",
         "interval_h": 0.5,
         "interval_count": interval_count,

@@ -271,7 +271,7 @@ def run(of: Auction, *, state: str = RunState.PUBLISHED) -> ClearingRun:
     """Make a clearing run with its snapshot and result."""
     frozen = json.dumps({"auction": of.code}, sort_keys=True).encode()
     result = json.dumps(
-        {"schema": "wattbit-result/1", "places": _sensitivities()}, sort_keys=True
+        {"schema": "wattbit-result/2", "places": _sensitivities()}, sort_keys=True
     ).encode()
     snapshot = SnapshotRecord.objects.create(
         auction=of, sha256=hashlib.sha256(frozen).hexdigest(), content=frozen

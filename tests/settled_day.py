@@ -109,7 +109,7 @@ def result_document(day: cast.MarketDay) -> dict[str, Any]:
     ]
     third = 1 / 3
     return {
-        "schema": "wattbit-result/1",
+        "schema": "wattbit-result/2",
         "awards": awards,
         "needs": needs,
         "areas": [

@@ -18,7 +18,7 @@ from market.clearing.models import ClearingRun
 from market.clearing.publication import award_id_of
 from market.trading.models import NeedKind
 
-SCHEMA = "wattbit-result/1"
+SCHEMA = "wattbit-result/2"
 HOURS_PER_INTERVAL = Decimal("0.5")
 
 

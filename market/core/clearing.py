@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import scipy.sparse as sp
@@ -34,6 +34,7 @@ from market.core.model import Model
 from market.core.network import KW_PER_MW
 from market.core.offers.forms import FORMS
 from market.core.offers.terms import FloatArray, IntArray
+from market.core.pivotal import pivotal_test
 from market.core.programme import LAZY_ROWS, Programme, programme, with_lazy_rows
 from market.core.snapshot import Snapshot
 from market.core.solver import solve_linear
@@ -74,6 +75,8 @@ class Clearing:
         Value of needs served less cost of bids accepted.
     bound_jpy
         Proven upper bound of any clearing of this snapshot.
+    pivotal
+        Where an owner was pivotal and its asks were lowered; see :mod:`market.core.pivotal`.
     """
 
     programme: Programme
@@ -83,6 +86,7 @@ class Clearing:
     upper_kw: FloatArray
     objective_jpy: float
     bound_jpy: float
+    pivotal: tuple[dict[str, Any], ...] = ()
 
     @property
     def snapshot(self) -> Snapshot:
@@ -127,7 +131,8 @@ def clear(snapshot: Snapshot) -> Clearing:
     .. [2] R. P. O'Neill et al., "Efficient market-clearing prices in markets with
        nonconvexities", European Journal of Operational Research 164(1), 2005.
     """
-    base = programme(snapshot)
+    tested = pivotal_test(snapshot)
+    base = programme(tested.snapshot)
     keys: Mapping[str, IntArray] = {name: np.zeros(0, dtype=np.int64) for name in LAZY_ROWS}
     exclusive = np.zeros(0, dtype=np.int64)
     for _ in range(ROUND_COUNT_MAX):
@@ -138,7 +143,7 @@ def clear(snapshot: Snapshot) -> Clearing:
             found = _least(found)
             broken, both = _broken_rows(found), _both_ways(found)
             if not any(map(len, (*broken.values(), both))):
-                return found
+                return replace(found, pivotal=tested.findings)
         keys = {name: np.union1d(keys[name], broken[name]) for name in keys}
         exclusive = np.union1d(exclusive, both)
     raise BrokenInvariant("rows and binaries come from finite sets, yet they did not end")

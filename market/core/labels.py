@@ -36,7 +36,7 @@ def label_costs(clearing: Clearing) -> list[dict[str, Any]]:
     SolverFailed
         As for a clearing.
     """
-    document = clearing.snapshot.document
+    document = clearing.snapshot.document()
     return [_cost(clearing, document, label) for label in _required(document)]
 
 

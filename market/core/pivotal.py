@@ -103,7 +103,7 @@ def pivotal_test(snapshot: Snapshot) -> Tested:
     cap = snapshot.rules.reference_cap_jpy_per_kwh
     if cap is None:
         return Tested(snapshot=snapshot, findings=())
-    document = snapshot.document
+    document = snapshot.document()
     bids: list[dict[str, Any]] = document["bids"]
     owner_of, owners = _owners(bids)
     entries = _entries(snapshot, {bid["id"]: row for row, bid in enumerate(bids)})

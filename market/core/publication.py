@@ -8,6 +8,7 @@ import numpy as np
 
 from market.core.clearing import ENGINE_VERSION, Clearing
 from market.core.compute_publication import compute_document
+from market.core.labels import label_costs
 from market.core.legs import Leg, legs
 from market.core.offers.terms import FloatArray, IntArray
 from market.core.payments import make_whole_jpy, payments_document
@@ -66,6 +67,8 @@ def result_document(clearing: Clearing) -> dict[str, Any]:
         make_whole_jpy=make_whole_jpy(clearing, found),
     )
     document["awards"] = [_award(leg) for leg in sold]
+    document["pivotal"] = list(clearing.pivotal)
+    document["label_costs"] = label_costs(clearing) if snapshot.rules.label_costs else []
     document["money"] = _money(clearing, document, sold)
     document["payments"] = payments_document(clearing, found, document, sold)
     return document

@@ -77,7 +77,7 @@ NAN, INF = float("nan"), float("inf")
 STEP = ("bids", 0, "curves", 0, "steps")
 
 REFUSALS: list[tuple[Callable[[Json], None], str, str]] = [
-    (_set("schema", to="wattbit-snapshot/2"), "schema", "one of wattbit-snapshot/1"),
+    (_set("schema", to="wattbit-snapshot/2"), "schema", "one of wattbit-snapshot/2"),
     (_drop("network"), "network", "missing"),
     (_set("colour", to=1), "colour", "not an entry"),
     (_set("interval_count", to=2.0), "interval_count", "integer"),

@@ -9,10 +9,13 @@ from __future__ import annotations
 from typing import Any, Final
 
 import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+from scipy.sparse.csgraph import maximum_flow
 
 from market.core.clearing import Clearing
 from market.core.offers.compute import OWN_PLACE, OfferTable, RequestTable
-from market.core.offers.terms import FloatArray
+from market.core.offers.terms import FloatArray, IntArray
 from market.core.pricing import SNAP_TICKS, Prices, path_price_jpy_per_gb, rounded
 from market.core.rules import PAY_AS_CLEAR
 
@@ -44,7 +47,7 @@ def compute_document(clearing: Clearing, found: Prices) -> dict[str, list[dict[s
     tick = snapshot.rules.price_tick_jpy_per_kwh
     price = rounded(found.compute_jpy_per_kwh, tick)
     raw_kw = _placed_kw(clearing)
-    placed_kw = placed_on_ticks(raw_kw, requests, snapshot.rules.quantity_tick_kw)
+    placed_kw = placed_on_ticks(raw_kw, requests, offers, snapshot.rules.quantity_tick_kw)
     used_kw = np.zeros(offers.capacity_kw.shape)
     np.add.at(used_kw, requests.link_offer, placed_kw)
     used_kw = np.round(used_kw, 9)
@@ -82,18 +85,22 @@ def _placed_kw(clearing: Clearing) -> FloatArray:
     return placed_kw
 
 
-def placed_on_ticks(placed_kw: FloatArray, requests: RequestTable, tick_kw: float) -> FloatArray:
-    """Round placements so that each request keeps its total, and never gets above what it asks.
+def placed_on_ticks(
+    placed_kw: FloatArray, requests: RequestTable, offers: OfferTable, tick_kw: float
+) -> FloatArray:
+    """Round placements so that requests keep their totals and nothing runs above what there is.
 
-    All are rounded down; the ticks this leaves over go, one each, to those that lost a part of
-    one, in the order of offer and path.
+    All are rounded down. The ticks this leaves over go, one each, to placements that lost a part
+    of one: as many as it takes to bring each request's total to the nearest tick, none beyond
+    what it asks, what an offer runs (rounded up) or what it has. Which ones they are is a flow
+    from requests to offers.
 
     Parameters
     ----------
     placed_kw
-        (L, T), in the order of the table. [kW]
-    requests
-        The table.
+        (L, T), in the order of the table of requests. [kW]
+    requests, offers
+        The tables.
     tick_kw
         The tick. [kW]
 
@@ -102,23 +109,63 @@ def placed_on_ticks(placed_kw: FloatArray, requests: RequestTable, tick_kw: floa
     FloatArray
         (L, T) multiples of the tick. [kW]
     """
-    owner = requests.link_request
+    owner, offer = requests.link_request, requests.link_offer
+    exact = placed_kw / tick_kw
+    whole = np.floor(exact + SNAP_TICKS)
+    part = np.maximum(0.0, exact - whole)
 
-    def per_request(of_links: FloatArray) -> FloatArray:
-        total = np.zeros(requests.quantity_kw.shape)
-        np.add.at(total, owner, of_links)
-        return total
+    def total(where: IntArray, of_links: FloatArray, like: FloatArray) -> FloatArray:
+        sums = np.zeros(like.shape)
+        np.add.at(sums, where, of_links)
+        return sums
 
-    whole = np.floor(placed_kw / tick_kw + SNAP_TICKS)
-    lost = placed_kw / tick_kw - whole > SNAP_TICKS
-    most = np.floor(requests.quantity_kw / tick_kw + SNAP_TICKS)
-    spare = np.minimum(np.rint(per_request(placed_kw) / tick_kw), most) - per_request(whole)
-    turn = np.cumsum(lost, axis=0)
-    before = np.concatenate([np.zeros((1, placed_kw.shape[1])), turn])[
-        np.searchsorted(owner, owner)
-    ]
-    whole += lost & (turn - before <= spare[owner])
+    def whole_ticks(kw: FloatArray) -> FloatArray:
+        return np.asarray(np.floor(kw / tick_kw + SNAP_TICKS))
+
+    asked, offered = whole_ticks(requests.quantity_kw), whole_ticks(offers.capacity_kw)
+    per_request = np.minimum(np.rint(total(owner, exact, asked)), asked)
+    per_request = np.maximum(0.0, per_request - total(owner, whole, asked))
+    per_offer = np.minimum(
+        np.ceil(total(offer, part, offered) - SNAP_TICKS), offered - total(offer, whole, offered)
+    )
+    per_offer = np.maximum(0.0, per_offer)
+    for t in np.flatnonzero((part > SNAP_TICKS).any(axis=0)):
+        links = np.flatnonzero(part[:, t] > SNAP_TICKS)
+        room = per_request[:, t].astype(np.int32), per_offer[:, t].astype(np.int32)
+        whole[links, t] += _turns(owner[links], offer[links], room)
     return np.asarray(np.round(whole * tick_kw, 9) + 0.0)
+
+
+def _turns(
+    owner: IntArray, offer: IntArray, room: tuple[NDArray[np.int32], NDArray[np.int32]]
+) -> IntArray:
+    """Return which of some placements get one of the ticks left over, (k,), 0 or 1 each.
+
+    Parameters
+    ----------
+    owner, offer
+        Request and offer of each, (k,).
+    room
+        Ticks that each request, and each offer, can still take.
+    """
+    per_request, per_offer = room
+    source, sink = 0, 1 + len(per_request) + len(per_offer)
+    first = 1 + len(per_request)
+    asks, gives = np.flatnonzero(per_request), np.flatnonzero(per_offer)
+    row = np.concatenate([np.zeros(len(asks), np.int64), 1 + owner, first + gives])
+    column = np.concatenate([1 + asks, first + offer, np.full(len(gives), sink)])
+    capacity = np.concatenate(
+        [per_request[asks], np.ones(len(owner), np.int32), per_offer[gives]]
+    ).astype(np.int32)
+    network = sp.csr_array((capacity, (row, column)), shape=(sink + 1, sink + 1))
+    network.sum_duplicates()
+    left = maximum_flow(network, source, sink).flow.todok()
+    turns = np.zeros(len(owner), dtype=np.int64)
+    for place, (k, s) in enumerate(zip(1 + owner, first + offer, strict=True)):
+        if left.get((k, s), 0) > 0:
+            turns[place] = 1
+            left[k, s] -= 1
+    return turns
 
 
 def _rent_jpy_per_kwh(clearing: Clearing, found: Prices) -> FloatArray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 from market.core.audit.block import Market
 from market.core.audit.forms import FORMS
+from market.core.compute_publication import placed_on_ticks
 from market.core.errors import InvalidSnapshot
 from market.core.offers import compute
 from market.core.offers.terms import Numbers, Terms
@@ -411,3 +413,41 @@ def test_a_trunk_with_room_has_no_rent() -> None:
     assert result.get("trunks", "trunk")["rent_jpy_per_gb"] == [0.0]
     assert result.get("compute", "gpu-B")["rent_jpy_per_kwh"] == [39.0]
     assert result.get("compute", "gpu-C")["rent_jpy_per_kwh"] == [37.0]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_rounding_keeps_totals_and_never_exceeds_a_machine(seed: int) -> None:
+    dice = np.random.default_rng(seed)  # noqa: TID251 - seeded
+    bids = [_request(f"r{n}", "A", last_t=2, quantity_kw=0.0 if n == 4 else 5.0) for n in range(5)]
+    requests, offers = _requests(*bids)
+    # Per link a third of a request at most, so that all asks hold; machines hold what they run.
+    raw_kw = dice.random((len(requests.link_request), COUNT)) * 5.0 / 3.0
+    raw_kw[requests.link_request == 4] = 0.0
+    run_kw = np.zeros(offers.capacity_kw.shape)
+    np.add.at(run_kw, requests.link_offer, raw_kw)
+    offers = replace(offers, capacity_kw=np.ceil(run_kw * 10) / 10)
+    placed_kw = placed_on_ticks(raw_kw, requests, offers, 0.1)
+    assert np.allclose(placed_kw, np.round(placed_kw, 1), atol=1e-9)
+    assert np.max(np.abs(placed_kw - raw_kw)) <= 0.1
+    served_kw, exact_kw = np.zeros((5, COUNT)), np.zeros((5, COUNT))
+    np.add.at(served_kw, requests.link_request, placed_kw)
+    np.add.at(exact_kw, requests.link_request, raw_kw)
+    assert np.max(np.abs(served_kw - exact_kw)) < 0.1
+    assert np.max(served_kw - requests.quantity_kw) <= 1e-9
+    used_kw = np.zeros(run_kw.shape)
+    np.add.at(used_kw, requests.link_offer, placed_kw)
+    assert np.max(used_kw - offers.capacity_kw) <= 1e-9
+
+
+def test_rounding_sends_a_spare_tick_where_there_is_room() -> None:
+    requests, offers = _requests(
+        _request("r1", latency_max_ms=5.0), _request("r2", latency_max_ms=5.0)
+    )
+    # Machine oa is full at 8.0: of the two ticks left over, one must go to ob.
+    offers = replace(offers, capacity_kw=np.where(offers.capacity_kw > 0, [[8.0], [99], [99]], 0))
+    placed = np.zeros((4, COUNT))
+    placed[:, 0] = [5.7143, 4.2857, 2.2857, 1.7143]
+    found = placed_on_ticks(placed, requests, offers, 0.1)[:, 0]
+    assert found[0] + found[2] == pytest.approx(8.0)
+    assert found[0] + found[1] == pytest.approx(10.0)
+    assert found[2] + found[3] == pytest.approx(4.0)

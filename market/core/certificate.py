@@ -20,11 +20,13 @@ import numpy as np
 from market.core.audit.block import EXACT, Market
 from market.core.audit.book import book_of, check_feasible
 from market.core.audit.called import calls_of, held_of
+from market.core.audit.computing import computing_figures
 from market.core.audit.fields import field_figures
 from market.core.audit.grid import grid_of
 from market.core.audit.layout import check_layout, is_of_this_engine
 from market.core.audit.ledger import Ledger
 from market.core.audit.physical import physical_of
+from market.core.audit.pivotal import tested
 from market.core.audit.prices import duals_of, income_of, priced_elements, prices_of
 from market.core.audit.published import published_figures
 from market.core.audit.whole import Parts, Whole, check_whole
@@ -125,9 +127,10 @@ def certificate_lines(certificate: Certificate) -> list[str]:
 def _verified(
     snapshot: Mapping[str, Any], result: Mapping[str, Any], snapshot_sha256: str
 ) -> Certificate:
-    market, ledger = Market(snapshot), Ledger()
-    parts = _parts(market, result["raw"], ledger)
     check_layout(result)
+    lowered, pivotal = tested(snapshot)
+    ledger = Ledger()
+    parts = _parts(Market(lowered), result["raw"], ledger)
     check_feasible(parts.book, ledger)
     whole = check_whole(parts, income_of(parts.book, parts.prices))
     matches = (
@@ -136,6 +139,7 @@ def _verified(
     checks = [
         Check("snapshot", 0.0 if matches else 1.0, 0.0),
         Check("schema and engine", 0.0 if is_of_this_engine(result) else 1.0, 0.0),
+        Check("pivotal owners", 0.0 if result["pivotal"] == pivotal else 1.0, 0.0),
     ]
     _check_optimum(result, whole, ledger)
     checks += [Check(f"raw: {name}", worst, EXACT) for name, worst in sorted(ledger.worst.items())]
@@ -145,6 +149,7 @@ def _verified(
         for name, value, limit in (
             *published_figures(result, parts, whole),
             *field_figures(result, parts, whole),
+            *computing_figures(result, parts.book, parts.prices),
         )
     ]
     return Certificate(tuple(checks))

@@ -158,13 +158,13 @@ def _fair_jpy(book: Book, prices: Prices) -> Array:
 
 
 def _first_of_each(awards: Awards, book: Book) -> list[int]:
-    """Return the award of each bid that comes first by leg and resource."""
-    first: dict[int, tuple[tuple[str, str], int]] = {}
+    """Return each bid's first award: what it gives before what it takes, then leg, resource."""
+    first: dict[int, tuple[tuple[bool, str, str], int]] = {}
     for position, (bid, leg) in enumerate(
         zip(awards.bid.tolist(), awards.leg.tolist(), strict=True)
     ):
-        _, name, resource, _, _ = book.legs.keys[leg]
-        found = ((name, resource), position)
+        _, name, resource, direction, _ = book.legs.keys[leg]
+        found = ((direction != "UP", name, resource), position)
         first[bid] = min(first.get(bid, found), found)
     return [position for _, position in first.values()]
 

@@ -11,7 +11,7 @@ from market.core.audit.awards import MONEY_NOISE_JPY, NOISE, Figure
 from market.core.audit.block import EXACT
 from market.core.audit.ledger import Array, column, ids, of_length
 from market.core.audit.physical import NEEDS
-from market.core.audit.published import Entries, asked_kw, by_kind, off, worst
+from market.core.audit.published import RENTS, Entries, asked_kw, by_kind, off, worst
 from market.core.audit.whole import Parts, Whole
 
 HALF_MICRO: Final = 0.5e-6
@@ -40,6 +40,7 @@ def field_figures(result: Mapping[str, Any], parts: Parts, whole: Whole) -> Iter
     noise_jpy = max(1.0, whole.turnover_jpy) * 1e-9 + MONEY_NOISE_JPY
     yield "rents as listed [JPY]", _rents_off(result, parts), noise_jpy
     yield from _traffic(result, parts)
+    yield "label costs as listed [JPY]", _labels_off(result, parts), noise_jpy
 
 
 def _elements_off(elements: Entries, parts: Parts, whole: Whole) -> float:
@@ -98,10 +99,14 @@ def _rents_off(result: Mapping[str, Any], parts: Parts) -> float:
         found.append(abs(trade["rent_jpy"] - rent_jpy))
     for element in result["elements"]:
         rent_jpy = parts.h * sum(
-            float(np.dot(element[f"headroom_{side}_kw"], element[f"rent_{side}_jpy_per_kwh"]))
-            for side in ("up", "down")
+            float(np.dot(element[quantity], element[price])) for quantity, price in RENTS
         )
         found.append(abs(element["rent_jpy"] - rent_jpy))
+    above_kw = column(parts.snapshot["envelopes"], "scheduled_import_kw", parts.count)
+    above_kw -= column(parts.snapshot["envelopes"], "max_import_kw", parts.count)
+    for envelope, room_kw in zip(sorted(result["envelopes"], key=_id), above_kw, strict=True):
+        charge_jpy = parts.h * float(np.dot(room_kw, envelope["price_jpy_per_kwh"]))
+        found.append(abs(envelope["charge_jpy"] - charge_jpy))
     for trunk in result["trunks"]:
         rent_jpy = float(np.dot(trunk["used_gb"], trunk["rent_jpy_per_gb"]))
         found.append(abs(trunk["rent_jpy"] - rent_jpy))
@@ -161,3 +166,24 @@ def _path_jpy(result: Mapping[str, Any], parts: Parts) -> tuple[Array, Any]:
             owed_jpy[numbers[name]] += entry["path_jpy"]
             is_listed[numbers[name]] = True
     return owed_jpy, is_listed
+
+
+def _labels_off(result: Mapping[str, Any], parts: Parts) -> float:
+    """Return the worst distance of the costs of labels from their welfares; infinite if one lacks.
+
+    The welfare without a label is a claim: nothing in a result proves it.
+    """
+    required = {label for bid in parts.snapshot["bids"] for label in bid.get("labels_required", [])}
+    known = sorted(required) if parts.snapshot["rules"]["label_costs"] else []
+    if [entry["label"] for entry in result["label_costs"]] != known:
+        return float("inf")
+    return worst(
+        *(
+            worst(
+                abs(entry["welfare_jpy"] - result["objective_jpy"]),
+                abs(entry["welfare_without_jpy"] - entry["welfare_jpy"] - entry["cost_jpy"]),
+                entry["welfare_without_jpy"] - entry["bound_jpy"],
+            )
+            for entry in result["label_costs"]
+        )
+    )

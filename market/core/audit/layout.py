@@ -12,13 +12,15 @@ VERSION: Final = re.compile(r"[0-9]+(\.[0-9]+)*")
 TOP: Final = (
     *("schema", "auction", "snapshot_sha256", "engine", "objective_jpy", "bound_jpy", "gap_ratio"),
     *("awards", "needs", "areas", "elements", "places", "envelopes", "paths", "trunks"),
-    *("links", "transfers", "compute", "requests", "money", "raw"),
+    *("links", "transfers", "compute", "requests", "pivotal", "label_costs", "money"),
+    *("payments", "raw"),
 )
 ENTRIES: Final[Mapping[str, tuple[str, ...]]] = {
     "areas": ("id", "price_jpy_per_kwh", "deviation_kw"),
     "elements": (
         *("id", "rating_kw", "before_kw", "after_kw", "headroom_up_kw", "headroom_down_kw"),
-        *("rent_up_jpy_per_kwh", "rent_down_jpy_per_kwh", "rent_jpy"),
+        *("rent_up_jpy_per_kwh", "rent_down_jpy_per_kwh", "call_rent_up_jpy_per_kwh"),
+        *("call_rent_down_jpy_per_kwh", "flow_jpy_per_kwh", "rent_jpy"),
     ),
     "places": ("id", "price_jpy_per_kwh", "sensitivity_kw_per_kw"),
     "envelopes": ("id", "over_kw", "price_jpy_per_kwh", "charge_jpy"),
@@ -28,6 +30,8 @@ ENTRIES: Final[Mapping[str, tuple[str, ...]]] = {
     "transfers": ("id", "flow_kw", "rent_jpy_per_kwh", "rent_jpy"),
     "compute": ("id", "used_kw", "price_jpy_per_kwh", "rent_jpy_per_kwh", "receipt_jpy"),
     "requests": ("id", "served_kw", "price_jpy_per_kwh", "paid_jpy", "path_jpy", "placed"),
+    "pivotal": ("kind", "need", "owner", "bids", "t"),
+    "label_costs": ("label", "welfare_jpy", "welfare_without_jpy", "cost_jpy", "bound_jpy"),
 }
 AWARD: Final = ("bid", "resource", "leg", "direction", "quantity_kw", "cost_jpy", "path_jpy")
 NEED: Final = ("id", "kind", "served_kw", "unserved_kw")
@@ -35,8 +39,8 @@ PRICED_PER_KWH: Final = ("price_jpy_per_kwh",)
 PRICED_PER_KW: Final = ("price_jpy_per_kw",)
 PLACED: Final = ("offer", "path", "kw")
 MONEY: Final = (
-    *("buyers_jpy", "sellers_jpy", "congestion_rent_jpy", "link_rent_jpy"),
-    *("path_jpy", "deviation_jpy", "residual_jpy"),
+    *("buyers_jpy", "computing_jpy", "envelope_jpy", "deviation_jpy"),
+    *("sellers_jpy", "congestion_rent_jpy", "link_rent_jpy", "path_jpy", "residual_jpy"),
 )
 RAW: Final = (
     *("bids", "joint", "served_kw", "excess_kw", "shortage_kw", "over_kw"),

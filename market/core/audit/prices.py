@@ -53,12 +53,16 @@ class Duals:
     """Of flows under a call of capacity, (A, 2 directions, Q, 2 sides, T)."""
 
     @property
+    def call_rent(self) -> Array:
+        """Return the rents of all calls together on both sides of each element, (2, Q, T)."""
+        return np.asarray(np.moveaxis(self.call.sum(axis=(0, 1)), 1, 0))
+
+    @property
     def worth(self) -> Array:
         """Return what one kWh of flow costs on each element, (Q, T)."""
-        called = (self.call[:, :, :, 0] - self.call[:, :, :, 1]).sum(axis=(0, 1))
-        return np.asarray(
-            self.rent_up - self.rent_down + self.relief[0] - self.relief[1] + self.flow + called
-        )
+        up, down = self.call_rent
+        rent = self.rent_up - self.rent_down + self.flow + (up - down)
+        return np.asarray(rent + self.relief[0] - self.relief[1])
 
 
 def duals_of(market: Market, grid: Grid, raw: Mapping[str, Any]) -> Duals:

@@ -26,6 +26,15 @@ PRICE_OF_NEED: Final[Mapping[str, str]] = {
     kind: "price_jpy_per_kw" if kind == "CAPACITY" else "price_jpy_per_kwh" for kind in NEEDS
 }
 
+RENTS: Final = (
+    ("headroom_up_kw", "rent_up_jpy_per_kwh"),
+    ("headroom_down_kw", "rent_down_jpy_per_kwh"),
+    ("headroom_up_kw", "call_rent_up_jpy_per_kwh"),
+    ("headroom_down_kw", "call_rent_down_jpy_per_kwh"),
+    ("after_kw", "flow_jpy_per_kwh"),
+)
+"""What of an element earns which rent."""
+
 Entries = Sequence[Mapping[str, Any]]
 
 
@@ -74,7 +83,14 @@ def _prices(result: Mapping[str, Any], parts: Parts, whole: Whole) -> Iterator[F
     places, paths = list(parts.book.market.places), list(parts.book.market.paths)
     elements = ids(snapshot["elements"])
     links, transfers = ids(snapshot["network"]["links"]), ids(snapshot["transfers"])
-    rents = (("rent_up_jpy_per_kwh", duals.rent_up), ("rent_down_jpy_per_kwh", duals.rent_down))
+    call_up, call_down = duals.call_rent
+    rents = (
+        ("rent_up_jpy_per_kwh", duals.rent_up),
+        ("rent_down_jpy_per_kwh", duals.rent_down),
+        ("call_rent_up_jpy_per_kwh", call_up),
+        ("call_rent_down_jpy_per_kwh", call_down),
+        ("flow_jpy_per_kwh", duals.flow),
+    )
     found = worst(
         off(result["places"], "price_jpy_per_kwh", prices.place, places),
         off(result["areas"], "price_jpy_per_kwh", duals.area, parts.grid.area_ids),
@@ -132,25 +148,32 @@ def _money(
 
     capacity = by_kind(result, "CAPACITY")
     energy = [need for need in result["needs"] if need["kind"] != "CAPACITY"]
-    path_jpy = sum(award["path_jpy"] for award in result["awards"])
+    owed_jpy = sum(award["path_jpy"] for award in result["awards"])
+    path_jpy = owed_jpy + sum(request["path_jpy"] for request in result["requests"])
     paths_jpy = sum(
         float(np.dot(path["used_gb"], path["price_jpy_per_gb"])) for path in result["paths"]
     )
     trade = [*result["links"], *result["transfers"]]
-    flows = {
+    incoming = {
         "buyers_jpy": product(energy, "served_kw", "price_jpy_per_kwh")
         + product(capacity, "served_kw", "price_jpy_per_kw") / CAPACITY_PRICED_H,
-        "sellers_jpy": float(awards.receipt_jpy.sum()) - path_jpy,
-        "congestion_rent_jpy": product(result["elements"], "headroom_up_kw", "rent_up_jpy_per_kwh")
-        + product(result["elements"], "headroom_down_kw", "rent_down_jpy_per_kwh"),
-        "link_rent_jpy": product(trade, "flow_kw", "rent_jpy_per_kwh"),
-        "path_jpy": path_jpy,
+        "computing_jpy": sum(request["paid_jpy"] for request in result["requests"]),
+        "envelope_jpy": sum(envelope["charge_jpy"] for envelope in result["envelopes"]),
         "deviation_jpy": product(result["areas"], "deviation_kw", "price_jpy_per_kwh"),
     }
-    incoming = flows["buyers_jpy"] + flows["deviation_jpy"]
-    outgoing = flows["sellers_jpy"] + flows["congestion_rent_jpy"] + flows["link_rent_jpy"]
-    left_jpy = incoming - outgoing - path_jpy
+    outgoing = {
+        "sellers_jpy": float(awards.receipt_jpy.sum())
+        - owed_jpy
+        + sum(offer["receipt_jpy"] for offer in result["compute"]),
+        "congestion_rent_jpy": sum(
+            product(result["elements"], quantity, price) for quantity, price in RENTS
+        ),
+        "link_rent_jpy": product(trade, "flow_kw", "rent_jpy_per_kwh"),
+        "path_jpy": path_jpy,
+    }
+    left_jpy = sum(incoming.values()) - sum(outgoing.values())
     scale = max(1.0, whole.turnover_jpy) * 1e-9 + MONEY_NOISE_JPY
+    flows = {**incoming, **outgoing}
     found = [abs(money[name] - amount) for name, amount in flows.items()]
     found.append(abs(money["residual_jpy"] - left_jpy))
     yield "money as listed [JPY]", worst(*found), scale
@@ -177,7 +200,20 @@ def _rounding_jpy(result: Mapping[str, Any], parts: Parts, awards: Awards) -> fl
     for trade in (*result["links"], *result["transfers"]):
         total += reach(trade["flow_kw"], trade["rent_jpy_per_kwh"])
     for element in result["elements"]:
-        for side in ("up", "down"):
-            rent = np.asarray(element[f"rent_{side}_jpy_per_kwh"])
-            total += reach(np.where(rent > 0, element[f"headroom_{side}_kw"], 0.0), rent)
+        for quantity, price in RENTS:
+            rent = np.asarray(element[price])
+            total += reach(np.where(rent != 0, element[quantity], 0.0), rent)
+    above_kw = column(parts.snapshot["envelopes"], "scheduled_import_kw", parts.count)
+    above_kw -= column(parts.snapshot["envelopes"], "max_import_kw", parts.count)
+    for envelope, room_kw in zip(sorted(result["envelopes"], key=_id), above_kw, strict=True):
+        total += reach(room_kw, envelope["price_jpy_per_kwh"])
+    for offer in result["compute"]:
+        total += reach(offer["used_kw"], offer["price_jpy_per_kwh"])
+    for request in result["requests"]:
+        price = np.array([value or 0.0 for value in request["price_jpy_per_kwh"]])
+        total += max(1, len(request["placed"])) * reach(request["served_kw"], price)
     return total
+
+
+def _id(entity: Mapping[str, Any]) -> str:
+    return str(entity["id"])

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid5
 
 from accounts.fields.copying import rows_copy
+from market.clearing.finding_rows import CENT, TENTH, exact, findings_write
 from market.clearing.models import (
     Award,
     AwardInterval,
+    CapacityInterval,
     ClearingPrice,
     ClearingRun,
     ElementFlow,
+    Leg,
     PriceKind,
 )
 from market.core.timegrid import interval_starts_at
@@ -26,21 +28,29 @@ from market.registry.models import CongestionPoint, Resource, Site
 from market.trading.models import Bid
 
 Result = Mapping[str, Any]
-TENTH = Decimal("0.1")
-CENT = Decimal("0.01")
+# When a row is not about one half hour of one place, need or area, these stay empty.
+PRICE_COLUMNS = (
+    "run_id",
+    "kind",
+    "need_id",
+    "area_id",
+    "site_id",
+    "t",
+    "start_at",
+    "price_jpy_per_kwh",
+    "price_jpy_per_kw_30min",
+    "served_kw",
+    "unserved_kw",
+)
 
 
 def result_write(run: ClearingRun, result: Result) -> None:
-    """Store awards, prices and flows of `result`, inside the publishing transaction."""
+    """Store what `result` says as rows, inside the publishing transaction."""
     starts_at = interval_starts_at(run.auction.delivery_on)
     _awards_write(run, result["awards"], starts_at)
     _prices_write(run, result, starts_at)
     _flows_write(run, result["elements"])
-
-
-def _exact(value: float, tick: Decimal) -> Decimal:
-    """Digits as printed; the quantize only pads, since results stand on their ticks."""
-    return Decimal(repr(float(value))).quantize(tick)
+    findings_write(run, result, starts_at)
 
 
 def award_id_of(run_id: UUID, award: Mapping[str, Any]) -> UUID:
@@ -73,6 +83,7 @@ def _awards_write(
             "resource_id",
             "leg",
             "direction",
+            "product_id",
             "version",
         ),
         (
@@ -85,27 +96,51 @@ def _awards_write(
                 resources[award["resource"]],
                 award["leg"],
                 award["direction"],
+                award.get("product"),
                 1,
             )
             for award in accepted
         ),
     )
-    rows_copy(
+    _intervals_write(
         AwardInterval,
-        ("award_id", "t", "start_at", "quantity_kw", "price_jpy_per_kwh"),
-        (
-            (
-                award_id_of(run.id, award),
-                t,
-                starts_at[t],
-                _exact(quantity_kw, TENTH),
-                _exact(award["price_jpy_per_kwh"][t], CENT),
-            )
-            for award in accepted
-            for t, quantity_kw in enumerate(award["quantity_kw"])
-            if quantity_kw
-        ),
+        "price_jpy_per_kwh",
+        _intervals(run, accepted, starts_at, price="price_jpy_per_kwh"),
     )
+    _intervals_write(
+        CapacityInterval,
+        "price_jpy_per_kw_30min",
+        _intervals(run, accepted, starts_at, price="price_jpy_per_kw"),
+    )
+
+
+def _intervals(
+    run: ClearingRun,
+    awards: Sequence[Mapping[str, Any]],
+    starts_at: Sequence[datetime],
+    *,
+    price: str,
+) -> Iterable[tuple[Any, ...]]:
+    """Rows of the awards that have this price: energy moves, capacity only stands ready."""
+    for award in awards:
+        if (award["leg"] == Leg.RESERVED) != (price == "price_jpy_per_kw"):
+            continue
+        award_id = award_id_of(run.id, award)
+        for t, quantity_kw in enumerate(award["quantity_kw"]):
+            if quantity_kw:
+                yield (
+                    award_id,
+                    t,
+                    starts_at[t],
+                    exact(quantity_kw, TENTH),
+                    exact(award[price][t], CENT),
+                )
+
+
+def _intervals_write(
+    model: type[AwardInterval | CapacityInterval], price: str, rows: Iterable[tuple[Any, ...]]
+) -> None:
+    rows_copy(model, ("award_id", "t", "start_at", "quantity_kw", price), rows)
 
 
 def _prices_write(run: ClearingRun, result: Result, starts_at: Sequence[datetime]) -> None:
@@ -117,66 +152,32 @@ def _prices_write(run: ClearingRun, result: Result, starts_at: Sequence[datetime
 
     def rows() -> Iterable[tuple[Any, ...]]:
         for need in result["needs"]:
+            is_capacity = need["kind"] == PriceKind.CAPACITY
+            kind = PriceKind.CAPACITY if is_capacity else PriceKind.NEED
+            prices = need["price_jpy_per_kw" if is_capacity else "price_jpy_per_kwh"]
             for t, start_at in enumerate(starts_at):
+                price = exact(prices[t], CENT)
                 yield (
-                    run.id,
-                    PriceKind.NEED.value,
-                    need["id"],
-                    None,
-                    None,
-                    t,
-                    start_at,
-                    _exact(need["price_jpy_per_kwh"][t], CENT),
-                    _exact(need["served_kw"][t], TENTH),
-                    _exact(need["unserved_kw"][t], TENTH),
+                    *(run.id, kind.value, need["id"], None, None, t, start_at),
+                    *((None, price) if is_capacity else (price, None)),
+                    *(exact(need[name][t], TENTH) for name in ("served_kw", "unserved_kw")),
                 )
         for area in result["areas"]:
             for t, start_at in enumerate(starts_at):
-                price = _exact(area["price_jpy_per_kwh"][t], CENT)
+                price = exact(area["price_jpy_per_kwh"][t], CENT)
                 yield (
-                    run.id,
-                    PriceKind.AREA.value,
-                    None,
-                    area["id"],
-                    None,
-                    t,
-                    start_at,
-                    price,
-                    None,
-                    None,
+                    *(run.id, PriceKind.AREA.value, None, area["id"], None, t, start_at),
+                    *(price, None, None, None),
                 )
         for place in result["places"]:
             for t, start_at in enumerate(starts_at):
-                price = _exact(place["price_jpy_per_kwh"][t], CENT)
+                price = exact(place["price_jpy_per_kwh"][t], CENT)
                 yield (
-                    run.id,
-                    PriceKind.PLACE.value,
-                    None,
-                    None,
-                    sites[place["id"]],
-                    t,
-                    start_at,
-                    price,
-                    None,
-                    None,
+                    *(run.id, PriceKind.PLACE.value, None, None, sites[place["id"]], t, start_at),
+                    *(price, None, None, None),
                 )
 
-    rows_copy(
-        ClearingPrice,
-        (
-            "run_id",
-            "kind",
-            "need_id",
-            "area_id",
-            "site_id",
-            "t",
-            "start_at",
-            "price_jpy_per_kwh",
-            "served_kw",
-            "unserved_kw",
-        ),
-        rows(),
-    )
+    rows_copy(ClearingPrice, PRICE_COLUMNS, rows())
 
 
 def _flows_write(run: ClearingRun, elements: Sequence[Mapping[str, Any]]) -> None:
@@ -193,8 +194,8 @@ def _flows_write(run: ClearingRun, elements: Sequence[Mapping[str, Any]]) -> Non
                 run.id,
                 points[element["id"]],
                 t,
-                _exact(element["before_kw"][t], TENTH),
-                _exact(element["after_kw"][t], TENTH),
+                exact(element["before_kw"][t], TENTH),
+                exact(element["after_kw"][t], TENTH),
             )
             for element in elements
             for t in range(len(element["before_kw"]))

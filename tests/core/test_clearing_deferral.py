@@ -14,6 +14,7 @@ from market.core.errors import InvalidSnapshot
 from market.core.offers import deferral
 from market.core.offers.terms import Numbers, Terms
 from market.core.reading import Reader
+from tests.books import Result, balance_need, book, steps
 
 H = 0.5
 
@@ -211,3 +212,75 @@ def test_prices_of_the_oracle_make_deferral_worth_while() -> None:
     bid, price = parsed(defer(last_t=1), 2), np.array([60.0, 20.0])
     assert _backlog_form_jpy(bid, price, 2) == pytest.approx(1500)
     assert _transfer_form_jpy(bid, price, 2) == pytest.approx(1500)
+
+
+def test_deferred_work_comes_back_with_its_extra_energy_in_the_cheapest_half_hour() -> None:
+    result = Result(
+        book(
+            3,
+            bids=[
+                defer(last_t=2, extra_work_ratio=0.1),
+                steps("dear", "b", "UP", (1000, 9), window=(2, 2)),
+                steps("cheap", "b", "UP", (1000, 8), window=(1, 1)),
+            ],
+            balance_needs=[balance_need([100, 0, 0], cap=50)],
+            elements=[],
+        )
+    )
+    assert result.award_kw("job", "DEFERRED") == [100.0, 0.0, 0.0]
+    # 1.1 × 100 kW, awarded as the rebound that the operator is told of.
+    assert result.award_kw("job", "REBOUND") == [0.0, 110.0, 0.0]
+    # 0.5 × (100 × (50 − 10) − 110 × 8)
+    assert result.json["objective_jpy"] == pytest.approx(1560, abs=1e-6)
+    # 10 + 1.1 × 8 for what is deferred in t = 0. In t = 2 a price below 8 would draw the backlog
+    # on: the work of t = 1 would wait in place of that of t = 0.
+    assert result.price("areas", "03") == [18.8, 8.0, 8.0]
+
+
+@pytest.mark.parametrize(("slack_count", "at"), [(1, 1), (2, 2)])
+def test_work_runs_by_its_deadline_however_cheap_it_is_later(slack_count: int, at: int) -> None:
+    result = Result(
+        book(
+            3,
+            bids=[
+                defer(last_t=2, arriving_kw=[100, 0, 0], slack_count=slack_count),
+                steps("dear", "b", "UP", (1000, 20), window=(1, 1)),
+                steps("cheap", "b", "UP", (1000, 2), window=(2, 2)),
+            ],
+            balance_needs=[balance_need([100, 0, 0], cap=50)],
+            elements=[],
+        )
+    )
+    rebound_kw = result.award_kw("job", "REBOUND")
+    assert rebound_kw[at] == sum(rebound_kw) == 100.0
+
+
+def test_no_more_is_deferred_than_can_come_back() -> None:
+    result = Result(
+        book(
+            2,
+            bids=[
+                defer(last_t=1, rebound_limit_kw=33.0, extra_work_ratio=0.1),
+                steps("supply", "b", "UP", (1000, 5), window=(1, 1)),
+            ],
+            balance_needs=[balance_need([100, 0], cap=50)],
+            elements=[],
+        )
+    )
+    # 33 kW ÷ 1.1
+    assert result.award_kw("job", "DEFERRED") == [30.0, 0.0]
+    assert result.award_kw("job", "REBOUND") == [0.0, 33.0]
+
+
+def test_work_is_not_deferred_and_run_at_once_to_burn_energy() -> None:
+    result = Result(
+        book(
+            1,
+            bids=[defer(last_t=0, extra_work_ratio=0.5, ask_jpy_per_kwh=0.0)],
+            balance_needs=[balance_need(1000, "DOWN", cap=100)],
+            elements=[],
+        )
+    )
+    # Deferring 100 kW while running 150 would have sold 50 kW of DOWN at 100 JPY/kWh.
+    assert result.json["awards"] == []
+    assert result.json["gap_ratio"] == 0.0

@@ -11,6 +11,7 @@ from market.core.errors import InvalidSnapshot
 from market.core.offers import portfolios
 from market.core.offers.terms import Numbers, Terms
 from market.core.reading import Reader
+from tests.books import Result, balance_need, book, local_need, resource
 
 H = 0.5
 
@@ -124,3 +125,85 @@ def test_a_portfolio_that_breaks_a_rule_is_refused(
         parsed(portfolio(**parts))
     assert refusal.value.field == f"bid.{field}"
     assert rule in refusal.value.rule
+
+
+def award_kw_of(result: Result, resource: str) -> list[float]:
+    """Return what a member of the portfolio was awarded."""
+    found = [award for award in result.json["awards"] if award["resource"] == resource]
+    return [0.0] if not found else list(found[0]["quantity_kw"])
+
+
+def test_the_clearing_places_a_portfolio_where_it_helps_most() -> None:
+    result = Result(
+        book(
+            bids=[
+                portfolio(
+                    members=[
+                        {"resource": "a", "limit_kw": 30.0},
+                        {"resource": "b", "limit_kw": 40.0},
+                    ]
+                )
+            ],
+            balance_needs=[balance_need(30, cap=50)],
+            local_needs=[local_need(100, cap=100)],
+        )
+    )
+    # Either member serves the balance need; only a, behind the line, relieves it as well.
+    assert award_kw_of(result, "a") == [30.0]
+    assert award_kw_of(result, "b") == [0.0]
+    # 0.5 × (30 × 50 + 30 × 100 − 30 × 10)
+    assert result.json["objective_jpy"] == pytest.approx(2100, abs=1e-6)
+    # One kWh more at B would cost the second step's 15; one less would cost a its relief, 10 − 100.
+    # The least price between is 0. At A the unserved relief is on top.
+    assert result.price("places", "B") == [0.0]
+    assert result.price("places", "A") == [100.0]
+
+
+def test_members_that_cost_the_same_share_in_the_ratio_of_their_limits() -> None:
+    result = Result(
+        book(
+            bids=[
+                portfolio(
+                    members=[
+                        {"resource": "a", "limit_kw": 10.0},
+                        {"resource": "b", "limit_kw": 40.0},
+                    ]
+                )
+            ],
+            balance_needs=[balance_need(25, cap=50)],
+            elements=[],
+        )
+    )
+    # 25 × 10 ÷ 50 and 25 × 40 ÷ 50
+    assert award_kw_of(result, "a") == [5.0]
+    assert award_kw_of(result, "b") == [20.0]
+    # 0.5 × 25 × 10, asked once for both members.
+    asked_jpy = sum(award["cost_jpy"] for award in result.json["awards"])
+    assert asked_jpy == pytest.approx(125, abs=1e-6)
+
+
+def test_a_resource_in_two_portfolios_is_not_sold_twice() -> None:
+    members = [{"resource": "a", "limit_kw": 40.0}]
+    result = Result(
+        book(
+            bids=[portfolio("one", members=members), portfolio("two", members=members)],
+            resources=[resource("a", "A", 50.0), resource("b", "B")],
+            balance_needs=[balance_need(100, cap=50)],
+            elements=[],
+        )
+    )
+    sold_kw = [sum(result.award_kw(name, "PORTFOLIO")) for name in ("one", "two")]
+    # 50 kW between two equal bids that offer 40 kW each.
+    assert sold_kw == [25.0, 25.0]
+
+
+def test_a_member_of_one_kilowatt_is_awarded() -> None:
+    result = Result(
+        book(
+            bids=[portfolio(members=[{"resource": "a", "limit_kw": 1.0}])],
+            balance_needs=[balance_need(100, cap=50)],
+            elements=[],
+        )
+    )
+    assert result.award_kw("fleet", "PORTFOLIO") == [1.0]
+    assert result.price("places", "A") == [50.0]

@@ -11,6 +11,7 @@ from market.core.errors import InvalidSnapshot
 from market.core.offers import renewables
 from market.core.offers.terms import Numbers, Terms
 from market.core.reading import Reader
+from tests.books import Result, balance_need, book
 
 H = 0.5
 
@@ -95,3 +96,38 @@ def test_a_renewable_bid_that_breaks_a_rule_is_refused(
 def test_a_plant_may_pay_to_be_curtailed_as_long_as_releasing_costs_as_much() -> None:
     bid = parsed(sun(curtail_jpy_per_kwh=-2.0, release_jpy_per_kwh=2.0))
     assert bid["curtail_jpy_per_kwh"] == -2.0
+
+
+def test_curtailment_is_bought_at_its_price_where_energy_is_too_much() -> None:
+    result = Result(
+        book(bids=[sun(last_t=0)], balance_needs=[balance_need(50, "DOWN", cap=20)], elements=[])
+    )
+    assert result.award_kw("sun", "CURTAILED") == [50.0]
+    assert result.award_kw("sun", "RELEASED") == [0.0]
+    # 0.5 × 50 × (20 − 4); the plant receives 4 JPY for each kWh it does not make.
+    assert result.json["objective_jpy"] == pytest.approx(400, abs=1e-6)
+    assert result.price("places", "A") == [-4.0]
+
+
+def test_a_plant_is_not_curtailed_below_its_schedule_nor_released_above_what_is_there() -> None:
+    result = Result(
+        book(
+            2,
+            bids=[sun(last_t=1, release_jpy_per_kwh=3.0)],
+            balance_needs=[
+                balance_need([500, 0], "DOWN", cap=20),
+                balance_need([0, 500], "UP", cap=30),
+            ],
+            elements=[],
+        )
+    )
+    assert result.award_kw("sun", "CURTAILED") == [80.0, 0.0]
+    # 100 − 80, at the cap of the need that gets too little.
+    assert result.award_kw("sun", "RELEASED") == [0.0, 20.0]
+    assert result.price("places", "A") == [-20.0, 30.0]
+
+
+def test_a_free_plant_does_not_curtail_what_it_releases() -> None:
+    # Both are free at price 0, and nobody needs either.
+    result = Result(book(bids=[sun(last_t=0, curtail_jpy_per_kwh=0.0)], elements=[]))
+    assert result.json["awards"] == []

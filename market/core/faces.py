@@ -127,7 +127,14 @@ def _dual_point(
     identity = sp.eye_array(len(moving), format="csr")[np.flatnonzero(signed)]
     most = sp.vstack([part[low], -part[high], identity], format="csr")
     most_rhs = np.concatenate([left[low], -left[high], np.zeros(int(signed.sum()))])
-    found = _least_point(equal, equal_rhs, most, most_rhs, weight=weight[moving], start=y[moving])
+    found = _least_point(
+        equal,
+        equal_rhs,
+        most,
+        most_rhs,
+        weight=weight[moving],
+        start=y[moving],
+    )
     result = y.copy()
     result[moving] = found
     return result
@@ -170,8 +177,14 @@ def least_primal(linear: Linear, x: FloatArray, y: FloatArray, weight: FloatArra
     identity = sp.eye_array(len(moving), format="csr")
     most = sp.vstack([part[bound], identity, -identity], format="csr")
     most_rhs = np.concatenate([left[bound], linear.upper[moving], -linear.lower[moving]])
+    private = PRIVATE_WEIGHT_RATIO * weight[moving].max()
     found = _least_point(
-        part[held], left[held], most, most_rhs, weight=weight[moving], start=x[moving]
+        part[held],
+        left[held],
+        most,
+        most_rhs,
+        weight=np.maximum(weight[moving], private),
+        start=x[moving],
     )
     result = x.copy()
     result[moving] = found
@@ -237,7 +250,7 @@ def _least_point(
     """
     most, room = _distinct(most, np.maximum(most_rhs - most @ start, 0.0))
     step = cp.Variable(len(start))
-    scale = np.sqrt(np.maximum(weight, PRIVATE_WEIGHT_RATIO * weight.max()))
+    scale = np.sqrt(weight)
     constraints = [equal @ step == 0.0] if equal.shape[0] else []
     if most.shape[0]:
         constraints.append(most @ step <= room)

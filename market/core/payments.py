@@ -431,7 +431,7 @@ def _rents(clearing: Clearing, document: Mapping[str, Any]) -> list[dict[str, An
                     "id": item["id"],
                     "jpy": _jpy(item["rent_jpy"] / len(names)),
                 }
-                for name in names
+                for name in sorted(names)
                 if item["rent_jpy"]
             ]
     return rents

@@ -35,7 +35,7 @@ def grid_columns(
     deviation_jpy = np.full(areas * count, h * rules.deviation_price_jpy_per_kwh)
     over_kw = snapshot.envelopes.over_limit_kw.ravel()
     costed = costed_elements(snapshot)
-    flow_kw = np.repeat(snapshot.elements.rating_kw[costed], count)
+    flow_kw = _flow_limit_kw(snapshot)[costed].ravel()
     flow_jpy = h * np.repeat(snapshot.elements.flow_cost_jpy_per_kwh[costed], count)
     capacity_h = h / CAPACITY_PRICED_H
     parts = {
@@ -65,6 +65,18 @@ def grid_columns(
         upper.append(limit)
         cost.append(np.zeros(len(limit)) if cost_jpy is None else cost_jpy)
     return np.concatenate(lower), np.concatenate(upper), np.concatenate(cost), grid
+
+
+def _flow_limit_kw(snapshot: Snapshot) -> FloatArray:
+    """Return a bound on changes of flow that headroom always meets first, (Q, T).
+
+    Headroom is at most rating and base flow together, or what needs ask for. Were the bound to
+    bind, a line's rent would hide in the cost of carrying.
+    """
+    elements, needs = snapshot.elements, snapshot.local_needs
+    limit_kw = elements.rating_kw[:, None] + np.abs(elements.base_flow_kw)
+    np.add.at(limit_kw, needs.where, needs.asked_kw)
+    return np.asarray(1.0 + 2.0 * limit_kw)
 
 
 def costed_elements(snapshot: Snapshot) -> IntArray:

@@ -59,7 +59,7 @@ class _Placements:
 
 def computing_figures(result: Mapping[str, Any], book: Book, prices: Prices) -> Iterator[Figure]:
     """Yield name, value and limit of the checks on what is published of computing."""
-    rules, h = book.market.snapshot["rules"], book.market.h
+    rules = book.market.snapshot["rules"]
     tick_kw, tick_jpy = rules["quantity_tick_kw"], rules["price_tick_jpy_per_kwh"]
     known = _Placements(book, prices)
     placed_kw, stray_count = _placed_kw(result, known, book.market.count)
@@ -68,17 +68,10 @@ def computing_figures(result: Mapping[str, Any], book: Book, prices: Prices) -> 
     yield "placements within a tick of the optimum [kW]", off_kw, tick_kw * (1 + NOISE)
     yield "computing adds up [kW]", _sums_off(result, known, placed_kw, book), EXACT * _size(known)
     yield "computing within requests [kW]", _over_kw(result, known, book), tick_kw * NOISE
-    off_jpy = _prices_off(result, known, placed_kw, (book, prices))
+    at = (book, prices)
+    off_jpy = _prices_off(result, known, placed_kw, at)
     yield "computing prices within half a tick [JPY/kWh]", off_jpy, tick_jpy * (0.5 + NOISE)
-    found = [0.0]
-    for offer in result["compute"]:
-        receipt_jpy = h * float(np.dot(offer["used_kw"], offer["price_jpy_per_kwh"]))
-        found.append(abs(offer["receipt_jpy"] - receipt_jpy))
-    for request in result["requests"]:
-        price = np.array([value or 0.0 for value in request["price_jpy_per_kwh"]])
-        paid_jpy = h * float(np.dot(request["served_kw"], price))
-        found.append(abs(request["paid_jpy"] - paid_jpy))
-    yield "computing as listed [JPY]", float(np.max(found)), MONEY_NOISE_JPY
+    yield "computing as listed [JPY]", _money_off(result, known, placed_kw, at), MONEY_NOISE_JPY
 
 
 def _size(known: _Placements) -> float:
@@ -165,6 +158,72 @@ def _prices_off(
             continue
         found.append(float(np.max(np.abs(of_length(listed, market.count) - fair), initial=0.0)))
     return float(np.max(found))
+
+
+def _money_off(
+    result: Mapping[str, Any],
+    known: _Placements,
+    placed_kw: Array,
+    at: tuple[Book, Prices],
+) -> float:
+    """Return the worst distance of what is paid from what published numbers say, in JPY.
+
+    Paid as cleared, prices do; paid as bid, an offer gets its cost and its power, and a request
+    pays that and the path of each placement, never above its value.
+    """
+    book, _ = at
+    h, is_cleared = book.market.h, _is_cleared(book)
+    asked = _asked_jpy_per_kwh(at)
+    traffic = _traffic_jpy_per_kwh(result, known, book)
+    found = [0.0]
+    for offer in result["compute"]:
+        price = offer["price_jpy_per_kwh"] if is_cleared else asked[offer["id"]]
+        found.append(abs(offer["receipt_jpy"] - h * float(np.dot(offer["used_kw"], price))))
+    for request in result["requests"]:
+        value = book.market.bids[request["id"]]["value_jpy_per_kwh"]
+        rows = known.rows(request["id"])
+        path_jpy = h * float((known.raw_kw[rows] * traffic[rows]).sum())
+        found.append(abs(request["path_jpy"] - path_jpy))
+        if is_cleared:
+            price = np.array([value or 0.0 for value in request["price_jpy_per_kwh"]])
+            paid_jpy = h * float(np.dot(request["served_kw"], price))
+        else:
+            cost = [asked[known.keys[row][1]] + traffic[row] for row in rows]
+            per_kwh = np.minimum(np.reshape(cost, (-1, book.market.count)), value)
+            paid_jpy = h * float((placed_kw[rows] * per_kwh).sum())
+        found.append(abs(request["paid_jpy"] - paid_jpy))
+    return float(np.max(found))
+
+
+def _is_cleared(book: Book) -> bool:
+    return bool(book.market.snapshot["rules"]["payment"]["COMPUTE"] == "pay_as_clear")
+
+
+def _asked_jpy_per_kwh(at: tuple[Book, Prices]) -> dict[str, Array]:
+    """Return operating cost and power, on its tick, of a kWh computed at each offer, (T,)."""
+    book, prices = at
+    market = book.market
+    tick = market.snapshot["rules"]["price_tick_jpy_per_kwh"]
+    rows = {name: row for row, name in enumerate(market.resources)}
+    return {
+        name: bid["ask_jpy_per_kwh"]
+        + bid["pue_ratio"] * tick * np.rint(prices.resource[rows[bid["resource"]]] / tick)
+        for name, bid in market.compute_offers.items()
+    }
+
+
+def _traffic_jpy_per_kwh(result: Mapping[str, Any], known: _Placements, book: Book) -> Array:
+    """Return what the path of each placement costs per kWh computed, as published, (L, T)."""
+    price = {
+        path["id"]: of_length(path["price_jpy_per_gb"], book.market.count)
+        for path in result["paths"]
+    }
+    gb_per_kwh = {bid["id"]: bid["gb_per_kwh"] for bid in known.requests}
+    traffic = np.zeros_like(known.raw_kw)
+    for row, (request, _, path) in enumerate(known.keys):
+        if path is not None:
+            traffic[row] = gb_per_kwh[request] * price[path]
+    return traffic
 
 
 def _delivered(cost: Array, placed_kw: Array, value: float) -> Array:

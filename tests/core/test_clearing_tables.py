@@ -158,9 +158,11 @@ def _lines_jpy(result: Result) -> float:
     )
 
 
-def _two_sites(path_mw: float, label: str | None = None) -> Result:
+def _two_sites(path_mw: float, label: str | None = None, **payment: str) -> Result:
     """Clear the two sites with a path for so many MW; the label binds the first request."""
     document = copy.deepcopy(_example("two-sites"))
+    rules = dict.fromkeys(("CAPACITY", "COMPUTE", "ENERGY"), "pay_as_clear") | payment
+    document["rules"]["payment"] = rules
     document["paths"][0]["capacity_gb"] = 1000 * path_mw
     (first,) = [bid for bid in document["bids"] if bid["id"] == "r1"]
     first["labels_required"] = [label] if label else []
@@ -252,3 +254,17 @@ def test_a_label_keeps_the_work_and_its_cost_is_shown() -> None:
     assert cost["welfare_without_jpy"] == pytest.approx(2_814_000, rel=1e-9)
     assert cost["cost_jpy"] == pytest.approx(94_000, rel=1e-9)
     assert cost["bound_jpy"] >= cost["welfare_without_jpy"]
+
+
+def test_computing_paid_as_bid_pays_cost_and_power_and_no_rent() -> None:
+    result = _two_sites(6.5, COMPUTE="pay_as_bid")
+    # The same placement and prices; B's machines get 2 + 1.2 × 10 = 14 instead of 31.
+    assert _used_kw(result) == [8_000.0, 6_000.0]
+    assert _compute_price(result, "gpu-b") == 31.0
+    assert result.get("compute", "gpu-a")["receipt_jpy"] == pytest.approx(8_000 * 32)
+    assert result.get("compute", "gpu-b")["receipt_jpy"] == pytest.approx(6_000 * 14)
+    # Users: 256 + 84 and 6 for the path, 102 less than at the price.
+    paid_jpy = sum(item["paid_jpy"] for item in result.json["requests"])
+    assert paid_jpy == pytest.approx(346_000, abs=5)
+    # A sixth of a kW of placements that rounding moves is worth at most 17 per kWh.
+    assert abs(result.money["residual_jpy"]) <= 5

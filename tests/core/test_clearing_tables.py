@@ -7,11 +7,17 @@ from __future__ import annotations
 
 import copy
 import json
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from market.core.certificate import verify_result
+from market.core.clearing import clear
+from market.core.results import result_bytes
+from market.core.snapshot import snapshot_bytes, snapshot_from_json
 from tests.books import Result
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
@@ -22,6 +28,18 @@ LINES = {"1-2": ("1", "2"), "1-3": ("1", "3"), "2-3": ("2", "3")}
 def _example(name: str) -> dict[str, Any]:
     document: dict[str, Any] = json.loads((EXAMPLES / f"{name}.json").read_text())
     return document
+
+
+@pytest.mark.parametrize(
+    ("name", "welfare_jpy"), [("three-buses", 3_000_000), ("two-sites", 2_720_000)]
+)
+def test_an_example_clears_as_it_stands(name: str, welfare_jpy: float) -> None:
+    result = Result(_example(name))
+    assert result.json["objective_jpy"] == pytest.approx(welfare_jpy, rel=1e-9)
+
+
+def test_every_example_is_in_a_test() -> None:
+    assert {path.stem for path in EXAMPLES.glob("*.json")} == {"three-buses", "two-sites"}
 
 
 def _three_buses(links: dict[str, float], ask: float) -> Result:
@@ -268,3 +286,81 @@ def test_computing_paid_as_bid_pays_cost_and_power_and_no_rent() -> None:
     assert paid_jpy == pytest.approx(346_000, abs=5)
     # A sixth of a kW of placements that rounding moves is worth at most 17 per kWh.
     assert abs(result.money["residual_jpy"]) <= 5
+
+
+def _set(*path: Any, value: Any) -> Callable[[dict[str, Any]], None]:
+    """Return a change of one number deep in a result."""
+
+    def change(result: dict[str, Any]) -> None:
+        found: Any = result
+        for step in path[:-1]:
+            found = found[step]
+        found[path[-1]] = value
+
+    return change
+
+
+# In the example r1 (row 0) runs 10 MW at gpu-a, r2 (row 1) 4 MW at gpu-b over the path a-b.
+TAMPERED: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
+    "an offer ran more": (_set("compute", 0, "used_kw", 0, value=10_000.2), "computing adds up"),
+    "an offer's price": (
+        _set("compute", 1, "price_jpy_per_kwh", 0, value=14.01),
+        "computing prices within half a tick",
+    ),
+    "an offer's rent": (
+        _set("compute", 1, "rent_jpy_per_kwh", 0, value=1.0),
+        "computing prices within half a tick",
+    ),
+    "an offer's receipt": (
+        _set("compute", 1, "receipt_jpy", value=56_001.0),
+        "computing as listed",
+    ),
+    "a request served more": (
+        _set("requests", 0, "served_kw", 0, value=10_000.2),
+        "computing within requests",
+    ),
+    "a request's price": (
+        _set("requests", 1, "price_jpy_per_kwh", 0, value=15.01),
+        "computing prices within half a tick",
+    ),
+    "what a request paid": (_set("requests", 1, "paid_jpy", value=60_001.0), "computing as listed"),
+    "what its path got": (_set("requests", 1, "path_jpy", value=3_999.0), "computing as listed"),
+    "a placement's size": (
+        _set("requests", 1, "placed", 0, "kw", 0, value=3_999.0),
+        "placements within a tick of the optimum",
+    ),
+    "a placement the label forbids": (
+        _set("requests", 0, "placed", 0, "offer", value="gpu-b"),
+        "placements once, and allowed",
+    ),
+    "a request left out": (lambda result: result["requests"].pop(), "computing adds up"),
+    "the price behind the offer's": (
+        _set("raw", "duals", "compute_jpy_per_kwh", "gpu-b", value=[15.0]),
+        "raw: gap",
+    ),
+    "more run than is placed": (
+        _set("raw", "bids", "gpu-b", "x", "run", 0, value=4_001.0),
+        "raw: computing",
+    ),
+    "more placed than asked": (
+        _set("raw", "bids", "r1", "x", "placed", 0, value=10_001.0),
+        "raw: ",
+    ),
+    "the cost of the label": (_set("label_costs", 0, "cost_jpy", value=1.0), "label"),
+}
+
+
+@cache
+def _published() -> tuple[bytes, bytes]:
+    snapshot = snapshot_from_json(_example("two-sites"))
+    return snapshot_bytes(snapshot), result_bytes(clear(snapshot))
+
+
+@pytest.mark.parametrize("name", TAMPERED)
+def test_a_tampered_compute_market_is_refused(name: str) -> None:
+    change, check = TAMPERED[name]
+    snapshot_content, result_content = _published()
+    result = json.loads(result_content)
+    change(result)
+    failures = verify_result(snapshot_content, json.dumps(result).encode()).failures
+    assert any(check in failure for failure in failures), failures

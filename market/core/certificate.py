@@ -25,6 +25,7 @@ from market.core.audit.fields import field_figures
 from market.core.audit.grid import grid_of
 from market.core.audit.layout import check_layout, is_of_this_engine
 from market.core.audit.ledger import Ledger
+from market.core.audit.payments import payment_figures
 from market.core.audit.physical import physical_of
 from market.core.audit.pivotal import tested
 from market.core.audit.prices import duals_of, income_of, priced_elements, prices_of
@@ -132,7 +133,8 @@ def _verified(
     ledger = Ledger()
     parts = _parts(Market(lowered), result["raw"], ledger)
     check_feasible(parts.book, ledger)
-    whole = check_whole(parts, income_of(parts.book, parts.prices))
+    income = income_of(parts.book, parts.prices)
+    whole = check_whole(parts, income)
     matches = (
         result["snapshot_sha256"] == snapshot_sha256 and result["auction"] == snapshot["auction"]
     )
@@ -150,6 +152,7 @@ def _verified(
             *published_figures(result, parts, whole),
             *field_figures(result, parts, whole),
             *computing_figures(result, parts.book, parts.prices),
+            *payment_figures(result, parts, income),
         )
     ]
     return Certificate(tuple(checks))

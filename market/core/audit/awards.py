@@ -119,21 +119,26 @@ def award_figures(awards: Awards, book: Book, prices: Prices, other_jpy: Array) 
     yield "awards within a tick of the optimum [kW]", off_kw, tick_kw * (1 + NOISE)
     over_kw = np.maximum(published_kw - most_kw, -published_kw)
     yield "awards within bids [kW]", float(np.max(over_kw, initial=0.0)), tick_kw * NOISE
+    # A store and the capacity it backs are paid as one.
+    group = book.backed
     priced = PricedLegs(
-        bid=awards.bid,
+        bid=group[awards.bid],
         sign=awards.sign,
         quantity=awards.hours[:, None] * awards.quantity_kw,
         price_jpy=awards.price_jpy,
         fair_jpy=_fair_jpy(book, prices)[awards.leg],
     )
     charged_jpy = awards.by_bid(awards.cost_jpy + awards.path_jpy, bids) - other_jpy
+    charged_jpy = np.bincount(group, weights=charged_jpy, minlength=bids)
     found = audit_prices(priced, charged_jpy, tick_jpy)
     yield "prices not against the seller [JPY]", found.against_jpy, tick_jpy * (0.5 + NOISE)
     yield "prices not beyond the tick rule [JPY]", found.beyond_jpy, tick_jpy * NOISE
     yield "favour to short bids only [JPY]", found.unearned_jpy, MONEY_NOISE_JPY
-    short_jpy = charged_jpy - awards.by_bid(awards.receipt_jpy, bids)
+    short_jpy = charged_jpy - np.bincount(
+        group[awards.bid], weights=awards.receipt_jpy, minlength=bids
+    )
     is_awarded = awards.by_bid(np.ones(len(awards.bid)), bids) > 0
-    short_jpy = np.where(is_awarded, short_jpy, 0.0)
+    short_jpy = short_jpy[np.unique(group[is_awarded])]
     yield "nobody is paid below ask [JPY]", float(np.max(short_jpy, initial=0.0)), MONEY_NOISE_JPY
     off_jpy = np.abs(awards.by_bid(awards.cost_jpy, bids) - _asked_jpy(book, published_kw))
     off_jpy = np.where(is_awarded, off_jpy, 0.0)

@@ -25,6 +25,7 @@ from market.core.audit.joint import JOINT
 from market.core.audit.ledger import Array, Ledger
 
 BID_PARTS: Final = ("x", "y", "held")
+BACKING_ROWS: Final = ("deliver_energy_down", "deliver_energy_up")
 CALLED_ROWS: Final = "deliver_flow"
 """Joint rows that limit flows; they belong to the grid (:mod:`market.core.audit.whole`)."""
 
@@ -159,6 +160,14 @@ class Book:
     @property
     def groups(self) -> IntArray:
         """Return a number for each bid, equal for bids bound by joint rows with a price, (B,)."""
+        return self._bound(self.joint.y != 0)
+
+    @property
+    def backed(self) -> IntArray:
+        """Return the same for rows by which stores back capacity: such bids are paid as one."""
+        return self._bound((self.joint.y != 0) & np.isin(self.joint.name, BACKING_ROWS))
+
+    def _bound(self, priced: NDArray[np.bool_]) -> IntArray:
         root = list(range(len(self.bid_ids)))
 
         def find(bid: int) -> int:
@@ -167,10 +176,8 @@ class Book:
                 bid = root[bid]
             return bid
 
-        joint = self.joint
-        priced = np.flatnonzero(joint.y[joint.row] != 0)
-        first: dict[int, int] = {}
-        for entry in priced.tolist():
+        joint, first = self.joint, dict[int, int]()
+        for entry in np.flatnonzero(priced[joint.row]).tolist():
             bid = find(int(self.bid[joint.column[entry]]))
             root[bid] = find(first.setdefault(int(joint.row[entry]), bid))
         return np.array([find(bid) for bid in range(len(root))], dtype=np.int64)

@@ -18,6 +18,7 @@ from market.core.audit.awards import (
 )
 from market.core.audit.computing import computing_jpy
 from market.core.audit.ledger import Array, column, ids, of_length
+from market.core.audit.payments import make_whole_jpy
 from market.core.audit.physical import NEEDS
 from market.core.audit.prices import CAPACITY_PRICED_H
 from market.core.audit.whole import Parts, Whole
@@ -49,7 +50,8 @@ def published_figures(result: Mapping[str, Any], parts: Parts, whole: Whole) -> 
         What the raw numbers are, and what they add up to.
     """
     awards = awards_of(result, parts.book)
-    yield from award_figures(awards, parts.book, parts.prices, computing_jpy(result, parts.book))
+    other_jpy = computing_jpy(result, parts.book) + make_whole_jpy(result, parts)
+    yield from award_figures(awards, parts.book, parts.prices, other_jpy)
     yield from _prices(result, parts, whole)
     yield from _quantities(result, parts, whole)
     yield from _money(result, parts, whole, awards)

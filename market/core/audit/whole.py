@@ -263,12 +263,20 @@ def _headroom(parts: Parts, whole: Whole) -> None:
 
 
 def _carrying(parts: Parts, whole: Whole) -> None:
-    """Check the price of flow where carrying costs something: its cost in the flow's direction."""
+    """Check the price of flow where carrying costs something, in absolute mode.
+
+    Either way at most the rating is carried; within it the price is the cost in the flow's
+    direction, at the rating it may be more.
+    """
     cost = np.array([item["flow_cost_jpy_per_kwh"] for item in parts.snapshot["elements"]])
+    rating_kw = np.array([item["rating_kw"] for item in parts.snapshot["elements"]])
     price, flow_kw = parts.prices.duals.flow, whole.flow_change_kw
+    is_costed = np.broadcast_to(cost[:, None] > 0, price.shape)
     cost = np.broadcast_to(cost[:, None], price.shape)
-    parts.ledger.excess("dual signs", np.abs(price) - cost, cost)
-    parts.forgo(np.ones_like(flow_kw), cost * np.abs(flow_kw) - price * flow_kw)
+    parts.ledger.residual("dual signs", price[~is_costed])
+    best = rating_kw[:, None] * np.maximum(np.abs(price) - cost, 0.0)
+    earned = price * flow_kw - cost * np.abs(flow_kw)
+    parts.forgo(np.ones_like(flow_kw), np.where(is_costed, best - earned, 0.0))
     whole.cost_jpy += parts.h * float(np.sum(cost * np.abs(flow_kw)))
     whole.rent_jpy += parts.h * float(np.sum(price * flow_kw))
 

@@ -9,8 +9,9 @@ A bid j earns from need d what the need's price component pays for j's effect on
 market's prices stand, each itemised:
 
 - *make-whole*: what integers leave an accepted bid short of its ask, shared over the needs by
-  their positive :math:`c`, up to each need's surplus under its cap; what they can not take comes
-  out of congestion rent, then out of the fee;
+  their positive :math:`c`, up to each need's surplus under its cap; what is left (a fixed block
+  may leave no price at all) by what its effect is worth to them above the price; then it comes
+  out of congestion rent, and last out of the fee;
 - *posted price*: a need that posts its price pays it for all it is served; what is above the
   market's price goes to the bids that serve it, in the ratio of their positive :math:`c`;
 - *pay as bid*: the ask is the whole payment. It is split over the needs by positive :math:`c`; of
@@ -29,7 +30,9 @@ from market.core.clearing import Clearing
 from market.core.legs import Leg
 from market.core.offers.terms import FloatArray
 from market.core.pricing import Prices
+from market.core.reserves import backed_bids
 from market.core.rules import PAY_AS_BID, PAY_AS_CLEAR
+from market.core.served import Served
 from market.core.units import CAPACITY_PRICED_H, DIRECTION_SIGN
 
 JPY_DIGITS: Final = 6
@@ -40,22 +43,52 @@ def make_whole_jpy(clearing: Clearing, found: Prices) -> dict[str, float]:
     """Return what integers leave accepted bids short of their ask, by bid, in JPY.
 
     Only bids with a column that a decision fixed can be short: all others are at their best at
-    the prices.
+    the prices. Bids that back each other (:func:`market.core.reserves.backed_bids`) count as one.
     """
-    short: dict[str, float] = {}
+    backed = backed_bids(clearing)
+    left: dict[str, float] = {}
+    gross: dict[str, float] = {}
+    decided: set[str] = set()
     for form, block in clearing.programme.forms.items():
         part = clearing.programme.slices[form]
-        decided = np.bincount(
+        held = np.bincount(
             block.bid, weights=clearing.is_held[part].astype(float), minlength=len(block.ids)
         )
-        if not decided.any():
+        is_bound = np.array([bid in backed for bid in block.ids], dtype=bool)
+        wanted = np.flatnonzero((held > 0) | is_bound)
+        if not len(wanted):
             continue
         x = clearing.x_kw[part]
-        left = (_gain_jpy(clearing, found, form) - block.cost_jpy) * x
-        left_jpy = np.bincount(block.bid, weights=left, minlength=len(block.ids))
-        gross = np.bincount(block.bid, weights=np.abs(block.cost_jpy * x), minlength=len(block.ids))
-        for row in np.flatnonzero((decided > 0) & (left_jpy < -SHORT_RATIO * np.maximum(1, gross))):
-            short[block.ids[row]] = round(-float(left_jpy[row]), JPY_DIGITS)
+        gain = (_gain_jpy(clearing, found, form) - block.cost_jpy) * x
+        left_jpy = np.bincount(block.bid, weights=gain, minlength=len(block.ids))
+        cost = np.bincount(block.bid, weights=np.abs(block.cost_jpy * x), minlength=len(block.ids))
+        for row in wanted:
+            bid = block.ids[row]
+            left[bid], gross[bid] = float(left_jpy[row]), float(cost[row])
+            if held[row] > 0:
+                decided.add(bid)
+    return _shortages_jpy(left, gross, decided, backed)
+
+
+def _shortages_jpy(
+    left: Mapping[str, float],
+    gross: Mapping[str, float],
+    decided: set[str],
+    backed: Mapping[str, str],
+) -> dict[str, float]:
+    """Return what groups of bids lack, by their short bids in the ratio of what those lack."""
+    groups: dict[str, list[str]] = {}
+    for bid in sorted(left):
+        groups.setdefault(backed.get(bid, bid), []).append(bid)
+    short: dict[str, float] = {}
+    for members in groups.values():
+        lacking = -sum(left[bid] for bid in members)
+        scale = max(1.0, sum(gross[bid] for bid in members))
+        if decided.isdisjoint(members) or lacking <= SHORT_RATIO * scale:
+            continue
+        behind = {bid: -left[bid] for bid in members if left[bid] < 0}
+        for bid, amount in behind.items():
+            short[bid] = round(lacking * amount / sum(behind.values()), JPY_DIGITS)
     return {bid: amount_jpy for bid, amount_jpy in short.items() if amount_jpy > 0}
 
 
@@ -109,7 +142,8 @@ def payments_document(
     weights = {bid: served.weights_jpy(legs) for bid, legs in _wanted(by_bid, whole, served)}
     posted, raised_jpy = _posted(served, by_bid, weights)
     pots = [sum(max(0.0, rent["jpy"]) for rent in rents), float(fee_jpy.sum())]
-    borne_jpy, items = _borne(served, whole, weights, pots)
+    surplus = {bid: served.surplus_weights_jpy(by_bid[bid]) for bid in whole if bid in by_bid}
+    borne_jpy, items = _borne(served, whole, (weights, surplus), pots)
     as_bid = _asks_jpy(clearing, by_bid)
     moved_jpy = _moved_jpy(served, (market_jpy, as_bid), weights, rents)
     _settle(rents, sum(item["congestion_rent_jpy"] for item in items), is_settled=not as_bid)
@@ -154,122 +188,6 @@ def _buyer(need: Mapping[str, Any], parts: tuple[FloatArray, ...], row: int) -> 
         **amounts,
         "paid_jpy": _jpy(sum(amounts.values())),
     }
-
-
-class Served:
-    """What every need is served and pays at market prices, in published order; D needs.
-
-    Parameters
-    ----------
-    clearing, found
-        The optimum and its prices.
-    needs
-        Needs as published.
-    """
-
-    def __init__(self, clearing: Clearing, found: Prices, needs: list[dict[str, Any]]) -> None:
-        snapshot = clearing.snapshot
-        self.clearing, self.found, self.needs = clearing, found, needs
-        self.count = snapshot.interval_count
-        tables = {
-            "LOCAL": snapshot.local_needs,
-            "BALANCE": snapshot.balance_needs,
-            "PLACE": snapshot.place_needs,
-            "CAPACITY": snapshot.capacity_needs,
-        }
-        self.table = tables
-        rows = {kind: {name: n for n, name in enumerate(t.ids)} for kind, t in tables.items()}
-        self.resource_row = {name: row for row, name in enumerate(snapshot.resource_ids)}
-        self.row = [rows[need["kind"]][need["id"]] for need in needs]
-        shape = (len(needs), self.count)
-        self.served_kw = np.array([need["served_kw"] for need in needs]).reshape(shape)
-        price = [need.get("price_jpy_per_kwh", need.get("price_jpy_per_kw")) for need in needs]
-        self.price_jpy = np.array(price, dtype=np.float64).reshape(shape)
-        is_capacity = np.array([need["kind"] == "CAPACITY" for need in needs], dtype=bool)
-        h = snapshot.interval_h
-        self.hours = np.where(is_capacity, h / CAPACITY_PRICED_H, h)
-        self.energy_kwh = np.where(is_capacity, 0.0, h * self.served_kw.sum(axis=1))
-        self.market_jpy = self.hours * (self.served_kw * self.price_jpy).sum(axis=1)
-        self.value_jpy = np.array(
-            [self._value_jpy(row) for row in range(len(needs))], dtype=np.float64
-        )
-        self.group = self._groups()
-        self.share = self._shares()
-
-    def _value_jpy(self, row: int) -> float:
-        """Return what a need is worth as served, its dearest steps first."""
-        table = self.table[self.needs[row]["kind"]]
-        left_kw, value = self.served_kw[row].copy(), 0.0
-        for step in np.flatnonzero(table.step_need == self.row[row]):
-            taken_kw = np.minimum(left_kw, table.need_kw[step])
-            left_kw = left_kw - taken_kw
-            value += float(taken_kw @ table.cap_jpy_per_kwh[step])
-        return value * float(self.hours[row])
-
-    def _groups(self) -> list[tuple[str, int, float]]:
-        """Return what each need competes for: an element and sign, an area, or a product."""
-        snapshot = self.clearing.snapshot
-        groups = []
-        for need, row in zip(self.needs, self.row, strict=True):
-            table = self.table[need["kind"]]
-            where, sign = int(table.where[row]), float(table.sign[row])
-            if need["kind"] == "PLACE":
-                where = int(snapshot.place_area[where])
-            if need["kind"] == "BALANCE" or need["kind"] == "PLACE":
-                groups.append(("AREA", where, sign if need["kind"] == "BALANCE" else 1.0))
-            else:
-                groups.append((need["kind"], where, sign))
-        return groups
-
-    def _shares(self) -> FloatArray:
-        """Return each need's share of what its group is served, (D, T)."""
-        share = np.zeros_like(self.served_kw)
-        for group in set(self.group):
-            mine = [row for row, found in enumerate(self.group) if found == group]
-            total_kw = self.served_kw[mine].sum(axis=0)
-            share[mine] = np.divide(
-                self.served_kw[mine],
-                total_kw,
-                out=np.zeros((len(mine), self.count)),
-                where=total_kw > 0,
-            )
-        return share
-
-    def weights_jpy(self, legs: Sequence[Leg]) -> FloatArray:
-        """Return what each need's price component pays a bid where that is positive, (D, T)."""
-        snapshot, found = self.clearing.snapshot, self.found
-        sent_kw, held_kw = self._effect(legs)
-        flow_kw = self.clearing.programme.sensitivity.place @ sent_kw
-        area_kw = np.zeros((len(snapshot.network.area_ids), self.count))
-        np.add.at(area_kw, snapshot.place_area, sent_kw)
-        weights = np.zeros((len(self.needs), self.count))
-        for row, (kind, where, sign) in enumerate(self.group):
-            if kind == "LOCAL":
-                price = np.maximum(found.local_jpy_per_kwh[self.row[row]], 0.0)
-                component = -sign * price * flow_kw[where]
-            elif kind == "AREA":
-                price = np.maximum(sign * found.area_jpy_per_kwh[where], 0.0)
-                component = sign * price * area_kw[where]
-            else:
-                component = found.capacity_jpy_per_kw[self.row[row]] * held_kw[where]
-            weights[row] = self.hours[row] * np.maximum(component, 0.0) * self.share[row]
-        return weights
-
-    def _effect(self, legs: Sequence[Leg]) -> tuple[FloatArray, FloatArray]:
-        """Return injections at the sending end, (P, T), and capacity by product and area."""
-        snapshot = self.clearing.snapshot
-        areas = len(snapshot.network.area_ids)
-        sent_kw = np.zeros((len(snapshot.place_ids), self.count))
-        held_kw = np.zeros((len(snapshot.products.ids) * areas, self.count))
-        for leg in legs:
-            place = snapshot.resource_place[self.resource_row[leg.resource]]
-            kw = snapshot.sent_per_received_ratio[place] * leg.quantity_kw
-            if leg.product is None:
-                sent_kw[place] += DIRECTION_SIGN[leg.direction] * kw
-            else:
-                product = snapshot.products.ids.index(leg.product)
-                held_kw[product * areas + snapshot.place_area[place]] += kw
-        return sent_kw, held_kw
 
 
 def _legs_by_bid(sold: Sequence[Leg]) -> dict[str, list[Leg]]:
@@ -320,15 +238,19 @@ def _split(amount_jpy: float, weight: FloatArray, room_jpy: FloatArray) -> Float
 def _borne(
     served: Served,
     whole: Mapping[str, float],
-    weights: Mapping[str, FloatArray],
+    weights: tuple[Mapping[str, FloatArray], Mapping[str, FloatArray]],
     pots: list[float],
 ) -> tuple[FloatArray, list[dict[str, Any]]]:
     """Return what each need adds to make bids whole, (D,), and one item per bid."""
     room_jpy = np.maximum(served.value_jpy - served.market_jpy, 0.0)
     borne_jpy, items = np.zeros(len(served.needs)), []
     for bid, amount_jpy in sorted(whole.items()):
-        weight = weights[bid].sum(axis=1) if bid in weights else np.zeros(len(served.needs))
-        shares = np.round(_split(amount_jpy, weight, room_jpy - borne_jpy), JPY_DIGITS)
+        shares = np.zeros(len(served.needs))
+        for by_bid in weights:
+            if bid in by_bid:
+                left_jpy = amount_jpy - float(shares.sum())
+                room = room_jpy - borne_jpy - shares
+                shares += np.round(_split(left_jpy, by_bid[bid].sum(axis=1), room), JPY_DIGITS)
         borne_jpy += shares
         left_jpy = amount_jpy - float(shares.sum())
         rent_jpy = min(max(left_jpy, 0.0), pots[0])

@@ -118,7 +118,7 @@ def test_a_store_does_not_burn_energy_by_charging_and_discharging_at_once() -> N
     assert result.award_kw("battery", "CHARGE") == [40.0]
     assert result.award_kw("battery", "DISCHARGE") == [0.0]
     assert result.price("needs", "balance-DOWN") == [100.0]
-    assert result.json["raw"]["storage"]["battery"]["no_discharge_t"] == [0]
+    assert result.json["raw"]["bids"]["battery"]["held"] == {"discharge": [0]}
     assert result.json["gap_ratio"] == 0.0
 
 
@@ -245,12 +245,13 @@ def test_a_store_of_a_hundred_watt_hours_clears_beside_hundreds_of_megawatts(nam
             elements=[],
         )
     )
-    raw = result.json["raw"]["storage"]["tiny"]
+    columns = result.json["raw"]["bids"].get("tiny", {}).get("x", {})
+    raw = {name: columns.get(name, [0.0] * 10) for name in ("charge", "discharge", "energy")}
     # e = (1 − loss)^½ e₋ + ½ η c − ½ d ÷ η, to the last digit of the 0.1 kWh it can hold.
     bid = tiny
     stored_kwh = bid["start_kwh"]
     for charge_kw, discharge_kw, energy_kwh in zip(
-        raw["charge_kw"], raw["discharge_kw"], raw["energy_kwh"], strict=True
+        raw["charge"], raw["discharge"], raw["energy"], strict=True
     ):
         stored_kwh *= (1 - bid["standing_loss_ratio"]) ** 0.5
         stored_kwh += 0.5 * bid["charge_efficiency_ratio"] * charge_kw

@@ -56,14 +56,13 @@ def assert_money_adds_up(found: dict[str, Any]) -> None:
 
 def test_a_start_cost_the_price_does_not_cover_is_made_whole_by_the_need() -> None:
     found = result(local_needs=need(), bids=[block(start_cost_jpy=1000.0)])
-    # At A the price is the ask, 20 (15 of relief on 5 of the area): 100 kWh earn 2000 of the
-    # 3000 that the block asks. The need would pay up to (100 − 15) · 100 = 8500 more.
+    # With the block fixed nothing else prices the relief: the least price is 0, so that A sees the
+    # area's 5 and 100 kWh earn 500 of the 3000 that the block asks. The need would pay up to
+    # 100 · 100 = 10000 for them.
     seller = sellers(found)["block"]
-    assert (seller["market_jpy"], seller["make_whole_jpy"], seller["paid_jpy"]) == (
-        2000,
-        1000,
-        3000,
-    )
+    assert seller["market_jpy"] == 500
+    assert seller["make_whole_jpy"] == 2500
+    assert seller["paid_jpy"] == 3000
     assert found["payments"]["make_whole"] == [
         {
             "bid": "block",

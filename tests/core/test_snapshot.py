@@ -77,7 +77,7 @@ NAN, INF = float("nan"), float("inf")
 STEP = ("bids", 0, "curves", 0, "steps")
 
 REFUSALS: list[tuple[Callable[[Json], None], str, str]] = [
-    (_set("schema", to="wattbit-snapshot/2"), "schema", "one of wattbit-snapshot/2"),
+    (_set("schema", to="wattbit-snapshot/1"), "schema", "one of wattbit-snapshot/2"),
     (_drop("network"), "network", "missing"),
     (_set("colour", to=1), "colour", "not an entry"),
     (_set("interval_count", to=2.0), "interval_count", "integer"),
@@ -85,7 +85,7 @@ REFUSALS: list[tuple[Callable[[Json], None], str, str]] = [
     (_set("interval_h", to=0), "interval_h", "at least"),
     (_set("auction", to=""), "auction", "characters"),
     (_set("auction", to="a\nb"), "auction", "control"),
-    (_set("rules", "payment", to="pay_as_bid"), "rules.payment", "one of pay_as_clear"),
+    (_set("rules", "payment", to="pay_as_hoped"), "rules.payment", "one of pay_as_clear, pay_as_bid"),
     (_set("rules", "colour", to=1), "rules.colour", "not an entry"),
     (_set("rules", "gap_max_ratio", to=-1), "rules.gap_max_ratio", "at least 0"),
     (_set("rules", "price_tick_jpy_per_kwh", to=0), "rules.price_tick_jpy_per_kwh", "at least"),
@@ -140,7 +140,7 @@ REFUSALS: list[tuple[Callable[[Json], None], str, str]] = [
         "balance_needs[0].cap_jpy_per_kwh",
         "a number",
     ),
-    (_set("bids", 0, "form", to="BLOCK"), "bids[0].form", "one of STEPS"),
+    (_set("bids", 0, "form", to="PRISM"), "bids[0].form", "one of STEPS"),
     (_drop("bids", 0, "form"), "bids[0]", "form"),
     (_set("bids", 0, "resource", to="Z"), "bids[0].resource", "known resource"),
     (_set("bids", 0, "curves", 0, "last_t", to=3), "bids[0].curves[0].last_t", "at most 2"),
@@ -271,7 +271,7 @@ def test_a_change_that_means_something_changes_the_hash() -> None:
 
 def test_arrays_are_read_only() -> None:
     snapshot = snapshot_from_json(_whole())
-    for array in (snapshot.limit_up_kw, snapshot.steps.quantity_kw, snapshot.elements.base_flow_kw):
+    for array in (snapshot.limit_up_kw, snapshot.books["STEPS"].quantity_kw, snapshot.elements.base_flow_kw):
         assert array.dtype == np.float64
         with pytest.raises(ValueError, match="read-only"):
             array[...] = 0.0

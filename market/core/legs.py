@@ -25,6 +25,7 @@ from market.core.pricing import (
     rounded_up,
     share_ticks,
 )
+from market.core.reserves import backed_bids
 from market.core.units import CAPACITY_PRICED_H, DIRECTION_SIGN, DOWN
 
 SHORT_JPY: Final = 1e-9
@@ -97,7 +98,8 @@ def legs(
     """Return the legs of all accepted bids, ordered by bid, name and resource.
 
     Prices are the nearest tick, save where that would leave a bid below what it asked: then some
-    of its prices are a tick or more in its favour, as few as it takes.
+    of its prices are a tick or more in its favour, as few as it takes. Bids that back each other
+    (:func:`market.core.reserves.backed_bids`) count as one.
 
     Parameters
     ----------
@@ -114,7 +116,9 @@ def legs(
         for leg, fair_jpy in _drafts(clearing, found, form):
             by_bid.setdefault(leg.bid, []).append((leg, fair_jpy))
     cost_jpy, path_jpy = _costs(clearing, by_bid), _dues(clearing, found)
-    published = []
+    backed = backed_bids(clearing)
+    groups: dict[str, list[tuple[Leg, FloatArray]]] = {}
+    whole_jpy: dict[str, float] = {}
     for bid in sorted(by_bid):
         drafts = sorted(by_bid[bid], key=lambda draft: draft[0].order)
         first, fair_jpy = drafts[0]
@@ -124,8 +128,14 @@ def legs(
             path_jpy=path_jpy.get(bid, 0.0),
             computing_jpy=computing_jpy.get(bid, 0.0),
         )
-        published += _priced([(first, fair_jpy), *drafts[1:]], make_whole_jpy.get(bid, 0.0), tick)
-    return published
+        group = backed.get(bid, bid)
+        groups.setdefault(group, []).extend([(first, fair_jpy), *drafts[1:]])
+        whole_jpy[group] = whole_jpy.get(group, 0.0) + make_whole_jpy.get(bid, 0.0)
+    published = [
+        leg for group, drafts in groups.items() for leg in _priced(drafts, whole_jpy[group], tick)
+    ]
+    # The sort keeps the order of legs within a bid.
+    return sorted(published, key=lambda leg: leg.bid)
 
 
 def _drafts(clearing: Clearing, found: Prices, form: str) -> Iterator[tuple[Leg, FloatArray]]:

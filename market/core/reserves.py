@@ -46,6 +46,7 @@ from market.core.units import CAPACITY_PRICED_H
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from market.core.clearing import Clearing
     from market.core.offers.storage import StorageTable
     from market.core.snapshot import Snapshot
 
@@ -278,6 +279,37 @@ def energy_against_capacity(
 
 def _joined(parts: list[IntArray]) -> IntArray:
     return np.concatenate(parts) if parts else np.zeros(0, dtype=np.int64)
+
+
+def backed_bids(clearing: Clearing) -> dict[str, str]:
+    """Return the least id of its group for each bid that a priced row of stored energy binds.
+
+    A store may buy at a loss what capacity of the same resource needs in it: such bids have one
+    surplus together, and are paid what they ask together.
+    """
+    current = clearing.programme
+    forms = [name for name, block in current.forms.items() if block.count]
+    ends = np.array([current.slices[name].stop for name in forms])
+    root: dict[str, str] = {}
+
+    def find(bid: str) -> str:
+        while root.setdefault(bid, bid) != bid:
+            root[bid] = root[root[bid]]
+            bid = root[bid]
+        return bid
+
+    for family in (ENERGY_UP, ENERGY_DOWN):
+        rows = current.rows[family]
+        for row in np.flatnonzero(clearing.dual_jpy_per_kw[family]):
+            bids = []
+            for column in rows.matrix[[row]].indices:
+                name = forms[int(np.searchsorted(ends, column, side="right"))]
+                block = current.forms[name]
+                bids.append(block.ids[block.bid[column - current.slices[name].start]])
+            roots = sorted(find(bid) for bid in bids)
+            for other in roots[1:]:
+                root[other] = roots[0]
+    return {bid: find(bid) for bid in root}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -124,10 +124,15 @@ def result_document(day: cast.MarketDay) -> dict[str, Any]:
             {"id": "inzai-dc-1", "sensitivity_kw_per_kw": {"inzai-line": -2 * third}},
             {"id": "shiroi-dc-1", "sensitivity_kw_per_kw": {"inzai-line": -third}},
         ],
+        "envelopes": [],
         "paths": [],
+        "trunks": [],
+        "compute": [],
+        "requests": [],
         "links": [],
         "transfers": [],
         "money": {"residual_jpy": 0.0},
+        "payments": {"sellers": [], "buyers": [], "make_whole": [], "rents": [], "fee_jpy": 0.0},
     }
 
 

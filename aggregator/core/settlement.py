@@ -40,7 +40,19 @@ class Item(StrEnum):
     PLATFORM_FEE = "PLATFORM_FEE"
     REVENUE_SPLIT = "REVENUE_SPLIT"
     DEVIATION = "DEVIATION"
+    CAPACITY_CHARGE = "CAPACITY_CHARGE"
+    CAPACITY = "CAPACITY"
+    COMPUTE_CHARGE = "COMPUTE_CHARGE"
+    COMPUTE = "COMPUTE"
+    ENVELOPE = "ENVELOPE"
+    TRUNK_RENT = "TRUNK_RENT"
+    PAYMENT_RULE = "PAYMENT_RULE"
+    MARKET_FEE = "MARKET_FEE"
     RESIDUAL = "RESIDUAL"
+
+
+# Charged by the day and paid by the half hour.
+OF_THE_DAY = frozenset({Item.PATH_FEE, Item.TRUNK_RENT})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -374,12 +386,12 @@ def residual_lines(left_exact_jpy: Mapping[int | None, Decimal], *, house: House
 def net_by_t(lines: Iterable[Line], account: str) -> dict[int | None, Decimal]:
     """Sum what `account` receives less what it pays, per half hour [JPY].
 
-    Path fees are charged by the day and paid by the half hour; they count for the day.
+    Optical paths are charged by the day and paid by the half hour; they count for the day.
     """
     net: dict[int | None, Decimal] = defaultdict(Decimal)
     with localcontext(EXACT_CONTEXT):
         for line in lines:
-            t = None if line.item is Item.PATH_FEE else line.t
+            t = None if line.item in OF_THE_DAY else line.t
             if line.payee == account:
                 net[t] += line.amount_exact_jpy
             if line.payer == account:

@@ -14,7 +14,7 @@ from uuid import UUID
 from django.db import connection
 
 from accounts.fields.copying import rows_copy
-from aggregator.core.settlement import House, Line, Share
+from aggregator.core.settlement import OF_THE_DAY, House, Line, Share
 from aggregator.core.terms import SettlementRules
 from aggregator.settlement.models import SettlementLine
 
@@ -202,18 +202,22 @@ def _row(run_id: int, line: Line, starts_at: Sequence[datetime]) -> tuple[Any, .
 def clearing_left(*, run_id: int, clearing: str) -> dict[int | None, Decimal]:
     """Sum what a run's lines leave in the clearing account, per half hour [JPY].
 
-    Path fees are charged by the day and paid by the half hour; they count for the day.
+    Optical paths are charged by the day and paid by the half hour; they count for the day.
     """
     with connection.cursor() as cursor:
         cursor.execute(
             """
-            SELECT CASE WHEN item = 'PATH_FEE' THEN NULL ELSE t END,
+            SELECT CASE WHEN item = ANY(%(of_the_day)s) THEN NULL ELSE t END,
                    sum(CASE WHEN payee_id = %(clearing)s THEN amount_exact_jpy
                             ELSE -amount_exact_jpy END)
             FROM settlement_settlementline
             WHERE run_id = %(run)s AND %(clearing)s IN (payer_id, payee_id)
             GROUP BY 1
             """,
-            {"run": run_id, "clearing": int(clearing)},
+            {
+                "run": run_id,
+                "clearing": int(clearing),
+                "of_the_day": sorted(item.value for item in OF_THE_DAY),
+            },
         )
         return dict(cursor.fetchall())

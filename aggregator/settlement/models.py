@@ -22,6 +22,14 @@ ITEM_NAMES = {
     Item.PLATFORM_FEE: "市場利用手数料",
     Item.REVENUE_SPLIT: "収益分配",
     Item.DEVIATION: "インバランス",
+    Item.CAPACITY_CHARGE: "調整力（ΔkW）利用料",
+    Item.CAPACITY: "調整力（ΔkW）料金",
+    Item.COMPUTE_CHARGE: "計算利用料",
+    Item.COMPUTE: "計算提供料",
+    Item.ENVELOPE: "受電枠料金",
+    Item.TRUNK_RENT: "光幹線収入",
+    Item.PAYMENT_RULE: "支払規則による調整",
+    Item.MARKET_FEE: "市場手数料（買い手）",
     Item.RESIDUAL: "公表値の端数",
 }
 ITEM_CHOICES = [(item.value, name) for item, name in ITEM_NAMES.items()]

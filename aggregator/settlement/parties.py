@@ -19,11 +19,14 @@ from market.registry.models import (
     CongestionPoint,
     ControllableLink,
     OpticalPath,
+    OpticalTrunk,
     RevenueSplit,
+    Site,
 )
-from market.trading.models import Need
+from market.trading.models import Bid, Need
 
 MEMBER_CODE = "member"
+ID_LENGTH = 36  # of an organisation's id as text
 HALF = Decimal("0.5")
 
 
@@ -60,6 +63,7 @@ class MarketParties:
         self._auction = run.auction
         self._members: dict[UUID, str] = {}
         self._imbalances: dict[str, str] = {}
+        self._bidders: dict[str, UUID] = {}
 
     @cached_property
     def house(self) -> House:
@@ -151,6 +155,44 @@ class MarketParties:
         if path is None:
             raise NotFound(field="paths.id", value=code, rule="an optical path")
         return self._equal_shares([path.owner])
+
+    def trunk_owners(self, code: str) -> tuple[Share, ...]:
+        """Return the owner of a shared wavelength."""
+        trunk = OpticalTrunk.objects.filter(code=code).select_related("owner").first()
+        if trunk is None:
+            raise NotFound(field="trunks.id", value=code, rule="an optical trunk")
+        return self._equal_shares([trunk.owner])
+
+    def bidder(self, bid_id: str) -> str:
+        """Return the account of the organisation that made a bid."""
+        if not self._bidders:
+            bids = Bid.objects.filter(auction=self._auction).values_list("id", "organisation_id")
+            self._bidders = {str(row): organisation_id for row, organisation_id in bids}
+        return self._account_of(self._bidders[bid_id])
+
+    def site_operator(self, code: str) -> str:
+        """Return the account of the organisation that operates a site."""
+        return self.member(Site.objects.select_related("organisation").get(code=code).organisation)
+
+    def owner(self, name: str) -> str:
+        """Return the account of an owner as a result names it: an id, or a grid operator's area.
+
+        Raises
+        ------
+        NotFound
+            If nobody of that name takes part.
+        """
+        area = Area.objects.filter(code=name).first()
+        owner_id = None if area is None else area.tso_id
+        if area is None and len(name) == ID_LENGTH:
+            owner_id = UUID(name)
+        if owner_id is None:
+            raise NotFound(field="payments.rents.owner", value=name, rule="an owner in the market")
+        return self._account_of(owner_id)
+
+    def _account_of(self, organisation_id: UUID) -> str:
+        known = self._members.get(organisation_id)
+        return known or self.member(Organisation.objects.get(id=organisation_id))
 
     def _equal_shares(self, organisations: Iterable[Organisation | None]) -> tuple[Share, ...]:
         known = {o.id: o for o in organisations if o is not None}

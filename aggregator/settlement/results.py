@@ -55,16 +55,26 @@ class PublishedResult:
                 price_jpy_per_kwh=_exact(need["price_jpy_per_kwh"][t]),
             )
             for need in self.document["needs"]
+            if need["kind"] != NeedKind.CAPACITY
             for t, served_kw in enumerate(need["served_kw"])
             if served_kw
         ]
 
     def rents(self) -> list[RentPosition]:
         """Return what elements, links, transfers, paths and imbalance accounts earn."""
-        return [*self._elements(), *self._trades(), *self._paths(), *self._deviations()]
+        return [
+            *self._elements(),
+            *self._trades(),
+            *self._paths(),
+            *self._trunks(),
+            *self._deviations(),
+        ]
 
     def paths(self) -> list[PathCharge]:
-        """Return what each award that moves work owes to path owners."""
+        """Return what each award that moves work owes to path owners.
+
+        Requests for computing owe theirs too: see :mod:`aggregator.settlement.charging`.
+        """
         sellers = self.parties.sellers
         charges = []
         for award in self.document["awards"]:
@@ -83,19 +93,24 @@ class PublishedResult:
     def _elements(self) -> list[RentPosition]:
         found = []
         for element in self.document["elements"]:
-            for side in ("up", "down"):
-                rents = element[f"rent_{side}_jpy_per_kwh"]
+            for rent, quantity in (
+                ("rent_up_jpy_per_kwh", "headroom_up_kw"),
+                ("rent_down_jpy_per_kwh", "headroom_down_kw"),
+                ("call_rent_up_jpy_per_kwh", "headroom_up_kw"),
+                ("call_rent_down_jpy_per_kwh", "headroom_down_kw"),
+                ("flow_jpy_per_kwh", "after_kw"),
+            ):
                 found += [
                     RentPosition(
                         item=Item.CONGESTION_RENT,
                         element=element["id"],
                         t=t,
                         payees=self.parties.element_owners(element["id"]),
-                        quantity_kwh=_exact(element[f"headroom_{side}_kw"][t]) * HOURS_PER_INTERVAL,
-                        price_jpy_per_kwh=_exact(rent),
+                        quantity_kwh=_exact(element[quantity][t]) * HOURS_PER_INTERVAL,
+                        price_jpy_per_kwh=_exact(price),
                     )
-                    for t, rent in enumerate(rents)
-                    if rent
+                    for t, price in enumerate(element[rent])
+                    if price
                 ]
         return found
 
@@ -126,12 +141,44 @@ class PublishedResult:
                 t=t,
                 payees=self.parties.path_owners(path["id"]),
                 quantity_gb=_exact(used_gb),
-                price_jpy_per_gb=_exact(path["price_jpy_per_gb"][t]),
+                price_jpy_per_gb=_exact(path["price_jpy_per_gb"][t])
+                - self._trunk_rent_jpy_per_gb(path["id"], t),
             )
             for path in self.document["paths"]
             for t, used_gb in enumerate(path["used_gb"])
             if used_gb
         ]
+
+    def _trunks(self) -> list[RentPosition]:
+        """Pay the owner of a shared wavelength its part of what its paths carry."""
+        return [
+            RentPosition(
+                item=Item.TRUNK_RENT,
+                element=trunk["id"],
+                t=t,
+                payees=self.parties.trunk_owners(trunk["id"]),
+                quantity_gb=_exact(used_gb),
+                price_jpy_per_gb=_exact(trunk["rent_jpy_per_gb"][t]),
+            )
+            for trunk in self.document["trunks"]
+            for t, used_gb in enumerate(trunk["used_gb"])
+            if used_gb and trunk["rent_jpy_per_gb"][t]
+        ]
+
+    def _trunk_rent_jpy_per_gb(self, path: str, t: int) -> Decimal:
+        rents = [trunk["rent_jpy_per_gb"][t] for trunk in self._trunks_of.get(path, ())]
+        return sum(map(_exact, rents), Decimal(0))
+
+    @cached_property
+    def _trunks_of(self) -> Mapping[str, Sequence[Mapping[str, Any]]]:
+        """Return the trunks each path was carried by, as the snapshot has it."""
+        published = {trunk["id"]: trunk for trunk in self.document["trunks"]}
+        found: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+        if published and self.run.snapshot is not None:
+            for trunk in json.loads(bytes(self.run.snapshot.content))["trunks"]:
+                for path in trunk["paths"]:
+                    found[path].append(published[trunk["id"]])
+        return found
 
     def _deviations(self) -> list[RentPosition]:
         """Sell each area's excess energy to its imbalance account, and the reverse."""

@@ -11,6 +11,7 @@ from accounts.audit.services import entry_append
 from accounts.clock.selectors import market_now
 from accounts.core.errors import NotFound, Refused, ensure
 from accounts.core.money import sum_exact_jpy
+from aggregator.core.charges import charge_lines
 from aggregator.core.delivery import Direction
 from aggregator.core.settlement import (
     AwardPosition,
@@ -27,6 +28,7 @@ from aggregator.core.terms import SettlementRules, rules_from_mapping
 from aggregator.metering.limits import bulk_limits_set
 from aggregator.metering.models import DeliveryVerification, VerificationStage
 from aggregator.metering.selectors import verification_latest
+from aggregator.settlement.charging import charges_of, computing_left_jpy
 from aggregator.settlement.lines import award_lines_insert, clearing_left, lines_copy
 from aggregator.settlement.models import RunKind, SettlementRun
 from aggregator.settlement.parties import MarketParties
@@ -175,6 +177,7 @@ def _market_lines(inputs: Inputs, result: PublishedResult) -> tuple[list[Line], 
         lines += rent_lines(rent, house=house)
     for charge in result.paths():
         lines += path_lines(charge, house=house)
+    lines += charge_lines(charges_of(result), house=house)
     uncredited_jpy = Decimal(0)
     for position in _short_positions(inputs, result):
         credited = credit_lines(position, rules=inputs.rules, house=house)
@@ -230,7 +233,8 @@ def _check_residual(
 ) -> None:
     """Hold what is left against the residual that the engine published beside its prices."""
     found_jpy = sum_exact_jpy([amount for t, amount in left.items() if t is not None])
-    unexplained_jpy = found_jpy - uncredited_jpy - result.residual_exact_jpy
+    published_jpy = result.residual_exact_jpy - computing_left_jpy(result)
+    unexplained_jpy = found_jpy - uncredited_jpy - published_jpy
     ensure(
         abs(unexplained_jpy) <= RESIDUAL_TOLERANCE_JPY,
         f"settlement is {unexplained_jpy} yen off the published money identity",

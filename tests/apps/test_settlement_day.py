@@ -159,6 +159,10 @@ def test_rents_go_to_their_owners_and_the_residual_to_rounding() -> None:
         "headroom_down_kw": [0.0] * 48,
         "rent_up_jpy_per_kwh": [0.1] + [0.0] * 47,
         "rent_down_jpy_per_kwh": [0.0] * 48,
+        "call_rent_up_jpy_per_kwh": [0.0] * 48,
+        "call_rent_down_jpy_per_kwh": [0.0] * 48,
+        "flow_jpy_per_kwh": [0.0] * 48,
+        "after_kw": [0.0] * 48,
     }
     area = {"id": "03", "price_jpy_per_kwh": [2.0] * 48, "deviation_kw": [10.0] + [0.0] * 47}
     # Excess of 5 kWh at 2: the imbalance account pays 10.

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from market.core.clearing import Clearing, clear
+from market.core.errors import SolverFailed
 from market.core.snapshot import snapshot_from_json
 
 REQUIREMENT: Final = "labels_required"
@@ -29,12 +30,9 @@ def label_costs(clearing: Clearing) -> list[dict[str, Any]]:
     list of dict
         ``label``; ``welfare_jpy`` as cleared; ``welfare_without_jpy``, the optimum without the
         label; ``cost_jpy``, their difference; ``bound_jpy``, a proven upper bound of the welfare
-        without the label, so that the label costs at most ``bound_jpy − welfare_jpy``.
-
-    Raises
-    ------
-    SolverFailed
-        As for a clearing.
+        without the label, so that the label costs at most ``bound_jpy − welfare_jpy``. The last
+        three are None where the auction without the label could not be solved: that says nothing
+        against the result itself.
     """
     document = clearing.snapshot.document()
     return [_cost(clearing, document, label) for label in _required(document)]
@@ -45,10 +43,13 @@ def _required(document: dict[str, Any]) -> list[str]:
 
 
 def _cost(clearing: Clearing, document: dict[str, Any], label: str) -> dict[str, Any]:
-    free = clear(snapshot_from_json(document | {"bids": _without(document["bids"], label)}))
+    entry = {"label": label, "welfare_jpy": clearing.objective_jpy}
+    try:
+        free = clear(snapshot_from_json(document | {"bids": _without(document["bids"], label)}))
+    except SolverFailed:
+        return {**entry, "welfare_without_jpy": None, "cost_jpy": None, "bound_jpy": None}
     return {
-        "label": label,
-        "welfare_jpy": clearing.objective_jpy,
+        **entry,
         "welfare_without_jpy": free.objective_jpy,
         "cost_jpy": round(free.objective_jpy - clearing.objective_jpy, JPY_DIGITS) + 0.0,
         "bound_jpy": free.bound_jpy,

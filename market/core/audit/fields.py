@@ -171,19 +171,20 @@ def _path_jpy(result: Mapping[str, Any], parts: Parts) -> tuple[Array, Any]:
 def _labels_off(result: Mapping[str, Any], parts: Parts) -> float:
     """Return the worst distance of the costs of labels from their welfares; infinite if one lacks.
 
-    The welfare without a label is a claim: nothing in a result proves it.
+    The welfare without a label is a claim: nothing in a result proves it. It may be missing, where
+    that auction could not be solved.
     """
     required = {label for bid in parts.snapshot["bids"] for label in bid.get("labels_required", [])}
     known = sorted(required) if parts.snapshot["rules"]["label_costs"] else []
     if [entry["label"] for entry in result["label_costs"]] != known:
         return float("inf")
-    return worst(
-        *(
-            worst(
-                abs(entry["welfare_jpy"] - result["objective_jpy"]),
-                abs(entry["welfare_without_jpy"] - entry["welfare_jpy"] - entry["cost_jpy"]),
-                entry["welfare_without_jpy"] - entry["bound_jpy"],
-            )
-            for entry in result["label_costs"]
-        )
-    )
+    found = [0.0]
+    for entry in result["label_costs"]:
+        found.append(abs(entry["welfare_jpy"] - result["objective_jpy"]))
+        claimed = [entry[name] for name in ("welfare_without_jpy", "cost_jpy", "bound_jpy")]
+        if claimed == [None, None, None]:
+            continue
+        without_jpy, cost_jpy, bound_jpy = claimed
+        found.append(abs(without_jpy - entry["welfare_jpy"] - cost_jpy))
+        found.append(without_jpy - bound_jpy)
+    return worst(*found)

@@ -231,4 +231,5 @@ def _delivered(cost: Array, placed_kw: Array, value: float) -> Array:
     if not len(cost):
         return np.zeros(cost.shape[1])
     used = np.where(placed_kw > 0, cost, np.inf).min(axis=0)
-    return np.where(np.isfinite(used), np.minimum(used, value), cost.min(axis=0))
+    fair: Array = np.where(np.isfinite(used), np.minimum(used, value), cost.min(axis=0))
+    return fair

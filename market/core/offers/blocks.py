@@ -453,3 +453,55 @@ def _joint(block: BlockTable, n: int) -> dict[str, Own]:
             keys=tuple(block.ids[row] for row in child),
         ),
     }
+
+
+def implied_bounds(block: BlockTable) -> tuple[BoolArray, BoolArray]:
+    """Return which (lower, upper) bounds of all blocks' columns their own rows imply, (n,) each.
+
+    What is sold is at most what acceptance allows and, with a least ratio above zero, not
+    negative either. Without these bounds the worth of selling shows where the decision is.
+    """
+    at = _places(block)
+    count, pairs = len(block.ids), len(at.bid)
+    has_least = block.acceptance_min_ratio > 0
+    decisions, starts = np.zeros(count, dtype=bool), np.zeros(2 * pairs, dtype=bool)
+    lower = np.concatenate([decisions, has_least[at.plain], starts, has_least[at.bid]])
+    sold = np.ones(len(at.plain), dtype=bool), np.ones(pairs, dtype=bool)
+    return lower, np.concatenate([decisions, sold[0], starts, sold[1]])
+
+
+def twins(block: BlockTable, alike: IntArray) -> IntArray:
+    """Return (earlier, later) rows of blocks that differ in nothing but their id, (k, 2).
+
+    Parameters
+    ----------
+    block
+        The blocks.
+    alike
+        Number of what a block's resource is interchangeable with, (B,).
+    """
+    is_parent = np.zeros(len(block.ids), dtype=bool)
+    is_parent[block.parent[block.parent != NONE]] = True
+    first = np.searchsorted(block.pair_bid, np.arange(len(block.ids) + 1))
+    last_seen: dict[tuple[Any, ...], int] = {}
+    found = []
+    for row in range(len(block.ids)):
+        pair = slice(first[row], first[row + 1])
+        mark = (
+            int(alike[row]),
+            float(block.sign[row]),
+            float(block.ask_jpy_per_kwh[row]),
+            float(block.acceptance_min_ratio[row]),
+            float(block.start_cost_jpy[row]),
+            int(block.run_min_count[row]),
+            int(block.parent[row]),
+            int(block.group[row]),
+            int(block.pair_t[pair.start]),
+            block.quantity_kw[pair].tobytes(),
+        )
+        if is_parent[row]:
+            continue
+        if mark in last_seen:
+            found.append((last_seen[mark], row))
+        last_seen[mark] = row
+    return np.array(found, dtype=np.int64).reshape(-1, 2)

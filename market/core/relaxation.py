@@ -1,0 +1,197 @@
+"""The linear relaxation of a clearing, held in one solver that starts each time where it stopped.
+
+Changing bounds or adding rows leaves the last basis dual feasible, so that the dual simplex needs
+few iterations from there. Nothing here decides a price: those come from the problem that is left
+when all integers are fixed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import highspy
+import numpy as np
+import scipy.sparse as sp
+
+from market.core.errors import SolverFailed, SolverInfeasible, SolverNumerical, SolverUnbounded
+from market.core.network import KW_PER_MW
+from market.core.offers.terms import BoolArray, FloatArray, IntArray
+from market.core.programme import LAZY_ROWS, Programme, Rows, with_lazy_rows
+from market.core.solver import FEASIBILITY_TOLERANCE
+
+SHARE_MOST: Final = 1.0
+"""Columns that reach no further are shares and decisions, which stay in their own unit."""
+NOT_SOLVED: Final[Mapping[Any, type[SolverFailed]]] = {
+    highspy.HighsModelStatus.kInfeasible: SolverInfeasible,
+    highspy.HighsModelStatus.kUnbounded: SolverUnbounded,
+}
+
+
+@dataclass(frozen=True)
+class Point:
+    """Solution of one linear problem.
+
+    Parameters
+    ----------
+    cost_kjpy
+        Its value.
+    x_kw
+        All columns, (n,).
+    reduced_kjpy
+        Change of the value per unit of each column, beyond what rows tell, (n,). [kJPY/unit]
+    """
+
+    cost_kjpy: float
+    x_kw: FloatArray
+    reduced_kjpy: FloatArray
+
+
+class Relaxation:
+    """A clearing without its integers.
+
+    Parameters
+    ----------
+    base
+        The problem, without lazy rows.
+    keys
+        Lazy rows to begin with.
+    order
+        Pairs of columns of which the second may not exceed the first, (k, 2).
+    is_implied
+        Columns whose own (lower, upper) bounds other rows imply already; they are left out.
+    """
+
+    def __init__(
+        self,
+        base: Programme,
+        keys: Mapping[str, IntArray],
+        order: IntArray,
+        is_implied: tuple[BoolArray, BoolArray],
+    ) -> None:
+        self.base = base
+        self.keys = dict(keys)
+        self.solve_count = self.iteration_count = 0
+        self._is_implied = is_implied
+        reach = np.maximum(np.abs(base.lower_kw), np.abs(base.upper_kw))
+        self._unit_kw = np.where(reach <= SHARE_MOST, 1.0, KW_PER_MW)
+        self._lower_kw, self._upper_kw = base.lower_kw.copy(), base.upper_kw.copy()
+        self._solver = highspy.Highs()
+        for name, value in (
+            ("output_flag", False),
+            ("threads", 1),
+            ("parallel", "off"),
+            ("random_seed", 0),
+            ("primal_feasibility_tolerance", FEASIBILITY_TOLERANCE),
+            ("dual_feasibility_tolerance", FEASIBILITY_TOLERANCE),
+        ):
+            self._solver.setOptionValue(name, value)
+        self._solver.passModel(self._columns())
+        for rows in with_lazy_rows(base, keys).rows.values():
+            self._add_rows(rows)
+        first, second = order.T
+        row, one = np.arange(len(order)), np.ones(len(order))
+        matrix = sp.csr_array(
+            (np.r_[one, -one], (np.r_[row, row], np.r_[second, first])),
+            shape=(len(order), base.size),
+        )
+        self._add_rows(Rows(matrix=matrix, rhs=np.zeros(len(order)), is_equal=False, keys=row))
+
+    def _columns(self) -> highspy.HighsLp:
+        model = highspy.HighsLp()
+        model.num_col_, model.num_row_ = self.base.size, 0
+        model.col_cost_ = self.base.cost_jpy * self._unit_kw / KW_PER_MW
+        model.col_lower_, model.col_upper_ = self._bounds(np.arange(self.base.size))
+        model.a_matrix_.format_ = highspy.MatrixFormat.kColwise
+        model.a_matrix_.start_ = np.zeros(self.base.size + 1, dtype=np.int32)
+        return model
+
+    def _bounds(self, columns: IntArray) -> tuple[FloatArray, FloatArray]:
+        unit = self._unit_kw[columns]
+        no_lower, no_upper = (part[columns] for part in self._is_implied)
+        return (
+            np.where(no_lower, -highspy.kHighsInf, self._lower_kw[columns] / unit),
+            np.where(no_upper, highspy.kHighsInf, self._upper_kw[columns] / unit),
+        )
+
+    def _add_rows(self, rows: Rows) -> None:
+        count = len(rows.rhs)
+        if count == 0:
+            return
+        matrix = sp.csr_array(rows.matrix @ sp.diags_array(self._unit_kw))
+        matrix.sort_indices()
+        touched = sp.csr_array(
+            (self._unit_kw[matrix.indices], matrix.indices, matrix.indptr), shape=matrix.shape
+        )
+        scale = np.maximum(touched.max(axis=1).toarray().ravel(), 1.0)
+        matrix = sp.csr_array(sp.diags_array(1.0 / scale) @ matrix)
+        right = rows.rhs / scale
+        left = right if rows.is_equal else np.full(count, -highspy.kHighsInf)
+        self._solver.addRows(
+            count,
+            left,
+            right,
+            matrix.nnz,
+            matrix.indptr[:-1].astype(np.int32),
+            matrix.indices.astype(np.int32),
+            matrix.data,
+        )
+
+    def add(self, keys: Mapping[str, IntArray]) -> None:
+        """Add lazy rows of keys not there yet."""
+        new = {name: np.setdiff1d(keys[name], self.keys[name]) for name in LAZY_ROWS}
+        found = with_lazy_rows(self.base, new).rows
+        for name in LAZY_ROWS:
+            self._add_rows(found[name])
+            self.keys[name] = np.union1d(self.keys[name], new[name])
+
+    def bound(self, lower_kw: FloatArray, upper_kw: FloatArray) -> None:
+        """Set the bounds of all columns."""
+        changed = np.flatnonzero((lower_kw != self._lower_kw) | (upper_kw != self._upper_kw))
+        self._lower_kw, self._upper_kw = lower_kw, upper_kw
+        if len(changed):
+            self._solver.changeColsBounds(
+                len(changed), changed.astype(np.int32), *self._bounds(changed)
+            )
+
+    @property
+    def basis(self) -> Any:
+        """Return the basis the next solve starts from."""
+        return self._solver.getBasis()
+
+    @basis.setter
+    def basis(self, basis: Any) -> None:
+        missing = self._solver.getNumRow() - len(basis.row_status)
+        if missing:
+            # Rows added since then do not bind yet.
+            added = [highspy.HighsBasisStatus.kBasic] * missing
+            basis.row_status = [*basis.row_status, *added]
+        self._solver.setBasis(basis)
+
+    def solve(self, most_kjpy: float = highspy.kHighsInf) -> Point | None:
+        """Solve; return ``None`` if the value is above `most_kjpy`, or there is no solution.
+
+        Raises
+        ------
+        SolverNumerical
+            If the solver ends without a proof of either.
+        """
+        self._solver.setOptionValue("objective_bound", most_kjpy)
+        self._solver.run()
+        info, status = self._solver.getInfo(), self._solver.getModelStatus()
+        self.solve_count += 1
+        self.iteration_count += max(0, info.simplex_iteration_count)
+        if status in (
+            highspy.HighsModelStatus.kInfeasible,
+            highspy.HighsModelStatus.kObjectiveBound,
+        ):
+            return None
+        if status != highspy.HighsModelStatus.kOptimal:
+            raise SolverNumerical(f"a relaxation stopped with status {status}")
+        found = self._solver.getSolution()
+        return Point(
+            cost_kjpy=float(info.objective_function_value),
+            x_kw=np.array(found.col_value) * self._unit_kw,
+            reduced_kjpy=np.array(found.col_dual),
+        )

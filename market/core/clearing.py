@@ -30,6 +30,7 @@ import scipy.sparse as sp
 from accounts.core.errors import BrokenInvariant
 from market.core import reserves
 from market.core.faces import BoolArray, Linear, least_dual, least_primal, polished
+from market.core.integers import decide
 from market.core.model import Model
 from market.core.network import KW_PER_MW
 from market.core.offers.forms import FORMS
@@ -136,40 +137,53 @@ def clear(snapshot: Snapshot) -> Clearing:
     keys: Mapping[str, IntArray] = {name: np.zeros(0, dtype=np.int64) for name in LAZY_ROWS}
     exclusive = np.zeros(0, dtype=np.int64)
     for _ in range(ROUND_COUNT_MAX):
-        found = _optimum(with_lazy_rows(base, keys), exclusive)
-        broken, both = _broken_rows(found), _both_ways(found)
+        found = _optimum(base, keys, exclusive)
+        broken, both = _broken_rows(found.programme, found.x_kw), _both_ways(found)
         if not any(map(len, (*broken.values(), both))):
             # Only now is it worth choosing among optima; the choice may break rows not yet there.
             found = _least(found)
-            broken, both = _broken_rows(found), _both_ways(found)
+            broken, both = _broken_rows(found.programme, found.x_kw), _both_ways(found)
             if not any(map(len, (*broken.values(), both))):
                 return replace(found, pivotal=tested.findings)
-        keys = {name: np.union1d(keys[name], broken[name]) for name in keys}
+        rows = found.programme.rows
+        keys = {name: np.union1d(rows[name].keys, broken[name]) for name in keys}
         exclusive = np.union1d(exclusive, both)
     raise BrokenInvariant("rows and binaries come from finite sets, yet they did not end")
 
 
-def _optimum(current: Programme, exclusive: IntArray) -> Clearing:
-    """Solve one round; `exclusive` are the pairs of amounts that get a binary."""
-    rules, bounds_kw = current.snapshot.rules, (current.lower_kw, current.upper_kw)
-    bound_kjpy = None
-    if len(exclusive) or len(current.binary):
-        mixed = Model(current, bounds_kw, exclusive, is_mixed=True)
-        bound_kjpy = solve_linear(mixed.problem, rules).bound
-        bounds_kw = _with_integers_fixed(current, exclusive, mixed.x_mw() * KW_PER_MW)
+def _optimum(base: Programme, keys: Mapping[str, IntArray], exclusive: IntArray) -> Clearing:
+    """Solve one round: decide all integers, then price what is left.
+
+    Parameters
+    ----------
+    base
+        The problem, without lazy rows.
+    keys
+        Lazy rows known to be needed; the search for integers may find more.
+    exclusive
+        Pairs of amounts whose side must be decided.
+    """
+    rules, bounds_kw, gap_jpy = base.snapshot.rules, (base.lower_kw, base.upper_kw), 0.0
+    is_mixed = bool(len(exclusive) or len(base.binary))
+    if is_mixed:
+        decision = decide(base, keys, exclusive, lambda x_kw: _broken_rows(base, x_kw))
+        keys, gap_jpy = decision.keys, decision.gap_jpy
+        bounds_kw = (decision.lower_kw, decision.upper_kw)
+    current = with_lazy_rows(base, keys)
     model = Model(current, bounds_kw, exclusive[:0])
     solve_linear(model.problem, rules)
     linear, row_slices = linear_problem(current, bounds_kw)
     x = np.clip(model.x_mw(), linear.lower, linear.upper)
     y = model.duals(row_slices, len(linear.rhs))
+    objective_jpy = -float(current.cost_jpy @ x) * KW_PER_MW
     return Clearing(
         programme=current,
         x_kw=x * KW_PER_MW,
         dual_jpy_per_kw={name: y[part] for name, part in row_slices.items()},
         lower_kw=bounds_kw[0],
         upper_kw=bounds_kw[1],
-        objective_jpy=-float(current.cost_jpy @ x) * KW_PER_MW,
-        bound_jpy=_dual_bound_jpy(linear, y) if bound_kjpy is None else -bound_kjpy * KW_PER_MW,
+        objective_jpy=objective_jpy,
+        bound_jpy=objective_jpy + gap_jpy if is_mixed else _dual_bound_jpy(linear, y),
     )
 
 
@@ -257,9 +271,9 @@ def _dual_bound_jpy(linear: Linear, y: FloatArray) -> float:
     return -float(linear.rhs @ y + reduced @ at) * KW_PER_MW
 
 
-def _broken_rows(found: Clearing) -> dict[str, IntArray]:
-    current = found.programme
-    flow_kw = current.flow_kw(found.x_kw)
+def _broken_rows(current: Programme, x_kw: FloatArray) -> dict[str, IntArray]:
+    """Return the lazy rows that a solution breaks and that the problem does not have."""
+    flow_kw = current.flow_kw(x_kw)
     room = current.headroom
     slack_kw = HEADROOM_TOLERANCE_KW + 1e-12 * np.abs(flow_kw)
     broken = {
@@ -267,13 +281,16 @@ def _broken_rows(found: Clearing) -> dict[str, IntArray]:
         "headroom_down": np.flatnonzero((-flow_kw > room.down_kw + slack_kw).ravel()),
         "deliver_flow": reserves.broken_calls(
             current.snapshot,
-            found.x_kw[current.slices["CAPACITY"]],
+            x_kw[current.slices["CAPACITY"]],
             flow_kw=flow_kw,
             place_kw_per_kw=current.sensitivity.place,
             headroom_kw=(room.up_kw, room.down_kw),
         ),
     }
-    return {name: np.setdiff1d(keys, current.rows[name].keys) for name, keys in broken.items()}
+    return {
+        name: np.setdiff1d(keys, current.rows[name].keys) if name in current.rows else keys
+        for name, keys in broken.items()
+    }
 
 
 def _both_ways(found: Clearing) -> IntArray:
@@ -281,16 +298,3 @@ def _both_ways(found: Clearing) -> IntArray:
     pairs = found.programme.exclusive
     least_kw = np.minimum(pairs.first @ found.x_kw, pairs.second @ found.x_kw)
     return np.flatnonzero(least_kw > BOTH_TOLERANCE_KW)
-
-
-def _with_integers_fixed(
-    current: Programme, exclusive: IntArray, x_kw: FloatArray
-) -> tuple[FloatArray, FloatArray]:
-    """Return the bounds with binary columns at their value and the idle side of pairs at zero."""
-    lower_kw, upper_kw = current.lower_kw.copy(), current.upper_kw.copy()
-    lower_kw[current.binary] = upper_kw[current.binary] = np.rint(x_kw[current.binary])
-    first, second = current.exclusive.first[exclusive], current.exclusive.second[exclusive]
-    takes_first = first @ x_kw > second @ x_kw
-    idle = np.concatenate([first[~takes_first].indices, second[takes_first].indices])
-    upper_kw[idle] = 0.0
-    return lower_kw, upper_kw

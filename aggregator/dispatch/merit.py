@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,7 +14,15 @@ import numpy as np
 from accounts.fields import HALF_HOURS_COUNT
 from aggregator.core.replacement import Element, Loss, Offer, Step
 from aggregator.dispatch.models import DispatchInstruction, InstructionInterval, InstructionState
-from market.clearing.models import AwardInterval, ClearingPrice, ClearingRun, ElementFlow, PriceKind
+from market.clearing.models import (
+    AwardInterval,
+    CapacityInterval,
+    ClearingPrice,
+    ClearingRun,
+    ElementFlow,
+    PriceKind,
+)
+from market.clearing.sensitivities import sensitivities_of
 from market.core.units import DIRECTION_SIGN
 from market.registry.models import Resource, Site
 from market.trading.models import Bid, BidForm, BidState, Direction, NeedKind
@@ -54,12 +61,12 @@ def merit_order(*, lost: DispatchInstruction, now: datetime) -> Merit:
     Half hours that have begun are lost for good and are not asked for again.
     """
     run = ClearingRun.objects.get(id=lost.award.run_id)
-    places = _places(run)
     instructions = list(
         DispatchInstruction.objects.filter(award__auction_id=lost.award.auction_id)
         .select_related("resource__site")
         .order_by("id")
     )
+    places = _places(lost, instructions)
     ordered = _ordered(InstructionInterval.objects.filter(instruction__in=instructions))
     quantity_kw = [ZERO] * HALF_HOURS_COUNT
     for interval in lost.intervals.filter(start_at__gt=now):
@@ -80,10 +87,18 @@ def merit_order(*, lost: DispatchInstruction, now: datetime) -> Merit:
     return Merit(loss=loss, offers=offers, elements=elements, bids=bids)
 
 
-def _places(run: ClearingRun) -> dict[str, dict[str, float]]:
-    """Sensitivities of each site on each element, from the published result."""
-    result = json.loads(bytes(run.result)) if run.result else {}
-    return {place["id"]: place["sensitivity_kw_per_kw"] for place in result.get("places", ())}
+def _places(
+    lost: DispatchInstruction, instructions: list[DispatchInstruction]
+) -> dict[str, dict[str, float]]:
+    """Sensitivities on every element, of the sites that act and of those that could stand in."""
+    auction = lost.award.auction
+    sites = {row.resource.site for row in instructions}
+    sites |= set(
+        Site.objects.filter(
+            resources__bid__auction=auction, resources__bid__state=BidState.SUBMITTED
+        ).distinct()
+    )
+    return sensitivities_of(auction, sites)
 
 
 def _sent_ratio(site: Site) -> float:
@@ -241,7 +256,9 @@ def _taken(
         of_resource[t] = of_resource.get(t, ZERO) + kw
 
     rows = AwardInterval.objects.filter(award__auction_id=auction_id).select_related("award")
-    for row in rows:
+    # Capacity that is reserved moves nothing, but nobody may sell it a second time.
+    held = CapacityInterval.objects.filter(award__auction_id=auction_id).select_related("award")
+    for row in (*rows, *held):
         award = row.award
         take(award.bid_id, award.resource_id, award.direction, row.t, row.quantity_kw)
     for instruction in instructions:

@@ -4,7 +4,7 @@ Time is market time, read in the very statement that moves a row: whether an ans
 time follows from the row and the database's clock, never from whether a sweeper ran.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -39,7 +39,13 @@ SEND_KIND = "aggregator.protocols.openadr3.instructions_send"
 
 REASON_LENGTH_MAX = 200
 SWEEP_PAUSE = timedelta(seconds=1)
-SHIFT_LEGS = (Leg.SHIFT_OUT, Leg.SHIFT_IN)
+# What is stopped with an award of a leg: work that does not leave A cannot arrive at B, and work
+# that is not put off has nothing to catch up on. The reverse of the latter does not hold.
+STOPPED_WITH: Mapping[str, tuple[str, ...]] = {
+    Leg.SHIFT_OUT: (Leg.SHIFT_OUT, Leg.SHIFT_IN),
+    Leg.SHIFT_IN: (Leg.SHIFT_OUT, Leg.SHIFT_IN),
+    Leg.DEFERRED: (Leg.REBOUND,),
+}
 OTHER_END = "the other end of the shift does not act"
 NO_ANSWER = "no answer by the response deadline"
 TOO_LATE = "its start passed before it could be sent"
@@ -426,14 +432,15 @@ def instruction_cancel(
 
 
 def _void_follow_up(row: DispatchInstruction) -> None:
-    """Ask the merit order for a replacement, and stop the other end of a shift.
+    """Ask the merit order for a replacement, and stop what makes no sense without it.
 
-    Work that does not leave A cannot arrive at B: an increase at B alone would only hurt.
+    An increase at the other end of a shift alone would only hurt.
     """
     job_create(kind=REPLACE_KIND, key=str(row.id))
-    if row.award.leg not in SHIFT_LEGS or row.version > 1:
+    legs = STOPPED_WITH.get(row.award.leg)
+    if legs is None or row.version > 1:
         return
-    others = Q(award__bid_id=row.award.bid_id, award__leg__in=SHIFT_LEGS, version=1)
+    others = Q(award__bid_id=row.award.bid_id, award__leg__in=legs, version=1)
     for before, after in (
         (_S.PLANNED, _S.CANCELLED),
         (_S.SENT, _S.OPTED_OUT),

@@ -48,7 +48,7 @@ def snapshot_of_book(auction: Auction) -> bytes:
         "interval_h": INTERVAL_H,
         "interval_count": INTERVALS_PER_DAY,
         "rules": {"version": auction.ruleset_id, **auction.ruleset.rules["clearing"]},
-        "network": _network(auction),
+        "network": network_row(auction),
         "transfers": _transfers(auction),
         "elements": _elements(auction),
         "places": _places(sites.values()),
@@ -90,7 +90,8 @@ def _limits(auction: Auction) -> Iterable[TransferLimit]:
     )
 
 
-def _network(auction: Auction) -> Json:
+def network_row(auction: Auction) -> Json:
+    """Return the auction's network as the snapshot has it, with the links allowed to carry."""
     model = auction.grid_model
     buses = Bus.objects.filter(grid_model=model).values_list(
         "code", "area_id", "island", "slack_share_ratio"

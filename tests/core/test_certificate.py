@@ -194,7 +194,7 @@ TOUCHES: dict[str, tuple[Callable[[Json], None], str]] = {
         "raw: own rows: energy",
     ),
     "both sides of a store": (
-        lambda r: _act_both_ways(r),
+        _act_both_ways,
         "raw: one side at a time",
     ),
     "work that arrives nowhere": (
@@ -498,5 +498,5 @@ def test_columns_are_held_by_their_positions(
     snapshot, result, digest = cleared
     touched = copy.deepcopy(result)
     touched["raw"]["bids"]["battery"]["held"] = {"charge": held}
-    with pytest.raises(ResultUnverified, match="held.charge"):
+    with pytest.raises(ResultUnverified, match=r"held\.charge"):
         verify_document(snapshot, touched, digest)

@@ -105,8 +105,10 @@ def _rents_off(result: Mapping[str, Any], parts: Parts) -> float:
     above_kw = column(parts.snapshot["envelopes"], "scheduled_import_kw", parts.count)
     above_kw -= column(parts.snapshot["envelopes"], "max_import_kw", parts.count)
     for envelope, room_kw in zip(sorted(result["envelopes"], key=_id), above_kw, strict=True):
-        charge_jpy = parts.h * float(np.dot(room_kw, envelope["price_jpy_per_kwh"]))
-        found.append(abs(envelope["charge_jpy"] - charge_jpy))
+        relieved_kw = room_kw - np.array(envelope["over_kw"])
+        charge_jpy = parts.h * float(np.dot(relieved_kw, envelope["price_jpy_per_kwh"]))
+        rent_jpy = parts.h * float(np.dot(envelope["over_kw"], envelope["price_jpy_per_kwh"]))
+        found += [abs(envelope["charge_jpy"] - charge_jpy), abs(envelope["rent_jpy"] - rent_jpy)]
     for trunk in result["trunks"]:
         rent_jpy = float(np.dot(trunk["used_gb"], trunk["rent_jpy_per_gb"]))
         found.append(abs(trunk["rent_jpy"] - rent_jpy))

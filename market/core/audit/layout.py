@@ -23,7 +23,7 @@ ENTRIES: Final[Mapping[str, tuple[str, ...]]] = {
         *("call_rent_down_jpy_per_kwh", "flow_jpy_per_kwh", "rent_jpy"),
     ),
     "places": ("id", "price_jpy_per_kwh", "sensitivity_kw_per_kw"),
-    "envelopes": ("id", "over_kw", "price_jpy_per_kwh", "charge_jpy"),
+    "envelopes": ("id", "over_kw", "price_jpy_per_kwh", "charge_jpy", "penalty_jpy"),
     "paths": ("id", "used_gb", "price_jpy_per_gb", "rent_jpy_per_gb"),
     "trunks": ("id", "used_gb", "rent_jpy_per_gb", "rent_jpy"),
     "links": ("id", "flow_kw", "rent_jpy_per_kwh", "rent_jpy"),

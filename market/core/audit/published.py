@@ -209,6 +209,7 @@ def _rounding_jpy(result: Mapping[str, Any], parts: Parts, awards: Awards) -> fl
     above_kw -= column(parts.snapshot["envelopes"], "max_import_kw", parts.count)
     for envelope, room_kw in zip(sorted(result["envelopes"], key=_id), above_kw, strict=True):
         total += reach(room_kw, envelope["price_jpy_per_kwh"])
+        total += reach(envelope["over_kw"], envelope["price_jpy_per_kwh"])
     for offer in result["compute"]:
         total += reach(offer["used_kw"], offer["price_jpy_per_kwh"])
     for request in result["requests"]:

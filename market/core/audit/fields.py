@@ -104,11 +104,13 @@ def _rents_off(result: Mapping[str, Any], parts: Parts) -> float:
         found.append(abs(element["rent_jpy"] - rent_jpy))
     above_kw = column(parts.snapshot["envelopes"], "scheduled_import_kw", parts.count)
     above_kw -= column(parts.snapshot["envelopes"], "max_import_kw", parts.count)
+    penalty = parts.snapshot["rules"]["envelope_price_jpy_per_kwh"]
     for envelope, room_kw in zip(sorted(result["envelopes"], key=_id), above_kw, strict=True):
         relieved_kw = room_kw - np.array(envelope["over_kw"])
         charge_jpy = parts.h * float(np.dot(relieved_kw, envelope["price_jpy_per_kwh"]))
-        rent_jpy = parts.h * float(np.dot(envelope["over_kw"], envelope["price_jpy_per_kwh"]))
-        found += [abs(envelope["charge_jpy"] - charge_jpy), abs(envelope["rent_jpy"] - rent_jpy)]
+        penalty_jpy = parts.h * penalty * float(np.sum(envelope["over_kw"]))
+        found.append(abs(envelope["charge_jpy"] - charge_jpy))
+        found.append(abs(envelope["penalty_jpy"] - penalty_jpy))
     for trunk in result["trunks"]:
         rent_jpy = float(np.dot(trunk["used_gb"], trunk["rent_jpy_per_gb"]))
         found.append(abs(trunk["rent_jpy"] - rent_jpy))

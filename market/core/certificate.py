@@ -30,6 +30,7 @@ from market.core.audit.physical import physical_of
 from market.core.audit.pivotal import tested
 from market.core.audit.prices import duals_of, income_of, priced_elements, prices_of
 from market.core.audit.published import published_figures
+from market.core.audit.rejected import rejected_figures
 from market.core.audit.whole import Parts, Whole, check_whole
 from market.core.errors import InvalidSnapshot, ResultUnverified
 from market.core.reading import json_read
@@ -153,6 +154,7 @@ def _verified(
             *field_figures(result, parts, whole),
             *computing_figures(result, parts.book, parts.prices),
             *payment_figures(result, parts, income),
+            *rejected_figures(result, parts),
         )
     ]
     return Certificate(tuple(checks))

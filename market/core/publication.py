@@ -11,6 +11,7 @@ from market.core.compute_publication import compute_document
 from market.core.labels import label_costs
 from market.core.legs import Leg, legs
 from market.core.offers.terms import FloatArray, IntArray
+from market.core.paradox import rejected_in_money
 from market.core.payments import make_whole_jpy, payments_document
 from market.core.pricing import (
     PATH_DIGITS,
@@ -68,6 +69,7 @@ def result_document(clearing: Clearing) -> dict[str, Any]:
     )
     document["awards"] = [_award(leg) for leg in sold]
     document["pivotal"] = list(clearing.pivotal)
+    document["rejected_in_money"] = rejected_in_money(clearing, found)
     document["label_costs"] = label_costs(clearing) if snapshot.rules.label_costs else []
     document["money"] = _money(clearing, document, sold)
     document["payments"] = payments_document(clearing, found, document, sold)

@@ -13,6 +13,7 @@ TOP: Final = (
     *("schema", "auction", "snapshot_sha256", "engine", "objective_jpy", "bound_jpy", "gap_ratio"),
     *("awards", "needs", "areas", "elements", "places", "envelopes", "paths", "trunks"),
     *("links", "transfers", "compute", "requests", "pivotal", "label_costs", "money"),
+    "rejected_in_money",
     *("payments", "raw"),
 )
 ENTRIES: Final[Mapping[str, tuple[str, ...]]] = {
@@ -31,6 +32,7 @@ ENTRIES: Final[Mapping[str, tuple[str, ...]]] = {
     "compute": ("id", "used_kw", "price_jpy_per_kwh", "rent_jpy_per_kwh", "receipt_jpy"),
     "requests": ("id", "served_kw", "price_jpy_per_kwh", "paid_jpy", "path_jpy", "placed"),
     "pivotal": ("kind", "need", "owner", "bids", "t"),
+    "rejected_in_money": ("bid", "surplus_jpy"),
     "label_costs": ("label", "welfare_jpy", "welfare_without_jpy", "cost_jpy", "bound_jpy"),
 }
 AWARD: Final = ("bid", "resource", "leg", "direction", "quantity_kw", "cost_jpy", "path_jpy")

@@ -2,16 +2,29 @@
 
 Work limits are counts (iterations, nodes), one thread and a fixed seed: the same problem takes
 the same road every time. Wall-clock limits only ever kill the whole process, from outside.
+
+What a solver says is not taken for granted:
+
+- *infeasible* is checked against doing nothing, which an auction always allows. If that keeps
+  every row, the solver is wrong and the second one is asked; if not, the row it breaks is the
+  proof that our model is wrong.
+- *unbounded* likewise: only a variable without finite bounds makes it our bug.
+- *numerical* trouble goes to the second solver, an interior point with crossover to a vertex; what
+  comes out is checked by the certificate like everything else.
+- a *limit* of nodes may leave a solution that is good enough: it is handed on with its proven
+  bound, and the gap decides. A limit of iterations leaves nothing to publish.
 """
 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from typing import Final
 
 import cvxpy as cp
+import numpy as np
 
 from market.core.errors import (
     SolverFailed,
@@ -20,11 +33,15 @@ from market.core.errors import (
     SolverNumerical,
     SolverUnbounded,
 )
+from market.core.offers.terms import FloatArray
 from market.core.rules import ClearingRules
 
 SOLVER_NAME: Final = "HiGHS"
 COUNT_MAX: Final = 2**31 - 1  # the solver's counters are 32-bit
 FEASIBILITY_TOLERANCE: Final = 1e-10  # the least the solver takes
+IDLE_TOLERANCE: Final = 1e-9
+INTERIOR_ITERATION_MAX: Final = 1_000
+CURVED_ITERATION_MAX: Final = 100_000
 QUADRATIC_TOLERANCE: Final = 1e-10
 QUADRATIC_TOLERANCE_REDUCED: Final = 1e-7
 STATIC_REGULARISATION: Final = 1e-12
@@ -36,7 +53,20 @@ FAILURES: Final[dict[str, type[SolverFailed]]] = {
     cp.USER_LIMIT: SolverLimit,
 }
 GAP_TOLERANCE_KJPY: Final = 1e-9
+SOLUTION_FEASIBLE: Final = 2  # HiGHS's name for a point that keeps every row
 SOLVED: Final = (cp.OPTIMAL,)
+ALMOST_SOLVED: Final = (cp.OPTIMAL, cp.OPTIMAL_INACCURATE)
+REPEATABLE: Final[Mapping[str, object]] = {"threads": 1, "parallel": "off", "random_seed": 0}
+EXACT: Final[Mapping[str, object]] = {
+    **REPEATABLE,
+    "primal_feasibility_tolerance": FEASIBILITY_TOLERANCE,
+    "dual_feasibility_tolerance": FEASIBILITY_TOLERANCE,
+}
+INTERIOR: Final[Mapping[str, object]] = {
+    "solver": "ipm",
+    "run_crossover": "on",
+    "ipm_iteration_limit": INTERIOR_ITERATION_MAX,
+}
 
 
 @dataclass(frozen=True)
@@ -49,10 +79,27 @@ class Outcome:
         Value of the minimised objective, in the problem's own unit.
     bound
         Proven lower bound of that objective; equal to it for a linear problem.
+    is_limited
+        Whether the node limit ended the search before the gap was closed: publishable only if the
+        gap is within the rules.
+    road
+        Which solver answered.
     """
 
     objective: float
     bound: float
+    is_limited: bool = False
+    road: str = "simplex"
+
+
+@dataclass(frozen=True)
+class Road:
+    """One way to solve a problem; `accepted` statuses count as solved."""
+
+    name: str
+    solver: str
+    options: Mapping[str, object]
+    accepted: tuple[str, ...] = SOLVED
 
 
 def solver_version() -> str:
@@ -60,34 +107,164 @@ def solver_version() -> str:
     return metadata.version("highspy")
 
 
-def solve_linear(problem: cp.Problem, rules: ClearingRules) -> Outcome:
+def solve_linear(
+    problem: cp.Problem,
+    rules: ClearingRules,
+    *,
+    idle: Mapping[cp.Variable, FloatArray] | None = None,
+) -> Outcome:
     """Solve a linear or mixed-integer problem to optimality, within the rules' work limits.
+
+    Parameters
+    ----------
+    problem
+        To be minimised; its variables hold the answer afterwards.
+    rules
+        Work limits.
+    idle
+        Values of variables when nobody does anything, where they are not zero (or the bound
+        nearest to it).
+
+    Returns
+    -------
+    Outcome
+        Optimal, or the best a node limit allowed (`is_limited`).
 
     Raises
     ------
-    SolverFailed
-        A subclass that says how; the variables' values are undefined then.
+    SolverInfeasible
+        Doing nothing breaks a row of the model: our bug, and the message names the row.
+    SolverUnbounded
+        A variable has no finite bounds: our bug, and the message names it.
+    SolverLimit
+        The work limit was reached with nothing to show.
+    SolverNumerical
+        Both solvers failed, or said what is shown to be wrong.
     """
-    options: dict[str, object] = {
-        "threads": 1,
-        "parallel": "off",
-        "random_seed": 0,
+    is_mixed = bool(problem.is_mixed_integer())
+    first, second = _roads(rules, is_mixed=is_mixed)
+    road = first
+    try:
+        solve_on(problem, first)
+    except SolverLimit:
+        if not (is_mixed and _has_solution(problem)):
+            raise
+        return _outcome(problem, first, is_mixed=True, is_limited=True)
+    except SolverFailed as found:
+        _check_is_solvers_fault(problem, idle or {}, found)
+        road = second
+        try:
+            solve_on(problem, second)
+        except (SolverInfeasible, SolverUnbounded, SolverNumerical) as again:
+            raise SolverNumerical(f"{found}; then {again}") from again
+    return _outcome(problem, road, is_mixed=is_mixed)
+
+
+def _roads(rules: ClearingRules, *, is_mixed: bool) -> tuple[Road, Road]:
+    """Return the first and the second way to solve within the rules' limits."""
+    limits: dict[str, object] = {
         "simplex_iteration_limit": min(rules.iteration_limit, COUNT_MAX),
-        "primal_feasibility_tolerance": FEASIBILITY_TOLERANCE,
-        "dual_feasibility_tolerance": FEASIBILITY_TOLERANCE,
     }
-    if problem.is_mixed_integer():
-        options |= {
-            "mip_max_nodes": min(rules.node_limit, COUNT_MAX),
-            "mip_rel_gap": 0.0,
-            "mip_abs_gap": GAP_TOLERANCE_KJPY,
-            "mip_feasibility_tolerance": FEASIBILITY_TOLERANCE,
-        }
-    _run(problem, solver=cp.HIGHS, options=options)
-    if not problem.is_mixed_integer():
-        return Outcome(float(problem.value), float(problem.value))
-    info = problem.solver_stats.extra_stats
-    return Outcome(float(problem.value), min(float(info.mip_dual_bound), float(problem.value)))
+    if not is_mixed:
+        first = Road("simplex", cp.HIGHS, {**EXACT, **limits})
+        return first, Road("interior point", cp.HIGHS, {**EXACT, **limits, **INTERIOR})
+    limits |= {
+        "mip_max_nodes": min(rules.node_limit, COUNT_MAX),
+        "mip_rel_gap": 0.0,
+        "mip_abs_gap": GAP_TOLERANCE_KJPY,
+        "mip_feasibility_tolerance": FEASIBILITY_TOLERANCE,
+    }
+    first = Road("branch and bound", cp.HIGHS, {**EXACT, **limits})
+    plain = {"presolve": "off", "mip_heuristic_effort": 0.0}
+    return first, Road("branch and bound, unreduced", cp.HIGHS, {**EXACT, **limits, **plain})
+
+
+def _outcome(
+    problem: cp.Problem, road: Road, *, is_mixed: bool, is_limited: bool = False
+) -> Outcome:
+    objective = float(problem.value)
+    bound = objective
+    if is_mixed:
+        bound = min(float(problem.solver_stats.extra_stats.mip_dual_bound), objective)
+    return Outcome(objective, bound, is_limited=is_limited, road=road.name)
+
+
+def _has_solution(problem: cp.Problem) -> bool:
+    """Return whether a limit left a feasible point in the variables."""
+    statistics = problem.solver_stats
+    if statistics is None or problem.value is None or not np.isfinite(problem.value):
+        return False
+    found = statistics.extra_stats
+    return bool(found.primal_solution_status == SOLUTION_FEASIBLE and np.isfinite(found.mip_gap))
+
+
+def _check_is_solvers_fault(
+    problem: cp.Problem, idle: Mapping[cp.Variable, FloatArray], found: SolverFailed
+) -> None:
+    """Return if the solver is shown to be wrong or lost; else raise what is shown about us."""
+    if isinstance(found, SolverUnbounded) or "unbounded" in str(found):
+        open_names = [v.name() for v in problem.variables() if not _is_bounded(v)]
+        if open_names:
+            raise SolverUnbounded(f"{found}: {', '.join(open_names)} without bounds") from found
+    if isinstance(found, SolverInfeasible):
+        row, missed = idle_violation(problem, idle)
+        if missed > IDLE_TOLERANCE:
+            raise SolverInfeasible(f"{found}: doing nothing misses {row} by {missed:g}") from found
+
+
+def _is_bounded(variable: cp.Variable) -> bool:
+    low, high = variable.get_bounds()
+    return bool(np.all(np.isfinite(low)) and np.all(np.isfinite(high)))
+
+
+def idle_violation(
+    problem: cp.Problem, idle: Mapping[cp.Variable, FloatArray]
+) -> tuple[str, float]:
+    """Return which constraint doing nothing misses most, and by how much.
+
+    Parameters
+    ----------
+    problem
+        Any problem; the values of its variables are left as they were.
+    idle
+        See :func:`solve_linear`.
+    """
+    before = [(variable, variable.value) for variable in problem.variables()]
+    for variable, _ in before:
+        low, high = variable.get_bounds()
+        still = idle[variable] if variable in idle else np.clip(0.0, low, high)
+        # past the checks: a value outside its bounds is what is looked for here
+        variable.save_value(np.broadcast_to(still, variable.shape))
+    missed = {
+        f"row family {number} ({constraint.label or type(constraint).__name__})": float(
+            np.max(constraint.violation(), initial=0.0)
+        )
+        for number, constraint in enumerate(problem.constraints)
+    }
+    for variable, value in before:
+        variable.save_value(value)
+    return max(missed.items(), key=lambda item: item[1], default=("nothing", 0.0))
+
+
+def convex_roads(problem: cp.Problem) -> list[Road]:
+    """Return the ways to solve a linear or convex quadratic problem, the most exact first."""
+    if problem.is_lp():
+        return [
+            Road("simplex", cp.HIGHS, EXACT),
+            Road("interior point", cp.HIGHS, {**EXACT, **INTERIOR}),
+        ]
+    close = {f"tol_{name}": QUADRATIC_TOLERANCE for name in ("gap_abs", "gap_rel", "feas")}
+    active: dict[str, object] = {
+        **EXACT,
+        "qp_iteration_limit": CURVED_ITERATION_MAX,
+        # what the solver adds to the Hessian for its own comfort would be seen in the answer
+        "qp_regularization_value": 0.0,
+    }
+    return [
+        Road("active set", cp.HIGHS, active),
+        Road("interior point", cp.CLARABEL, {**close, "max_threads": 1}, ALMOST_SOLVED),
+        Road("interior point, coarse", cp.CLARABEL, {"max_threads": 1}, ALMOST_SOLVED),
+    ]
 
 
 def solve_quadratic(problem: cp.Problem) -> None:
@@ -109,30 +286,36 @@ def solve_quadratic(problem: cp.Problem) -> None:
         "dynamic_regularization_eps": DYNAMIC_REGULARISATION,
         "max_threads": 1,
     }
-    _run(problem, solver=cp.CLARABEL, options=options, accepted=(cp.OPTIMAL, cp.OPTIMAL_INACCURATE))
+    solve_on(problem, Road("interior point", cp.CLARABEL, options, ALMOST_SOLVED))
 
 
-def _run(
-    problem: cp.Problem,
-    *,
-    solver: str,
-    options: dict[str, object],
-    accepted: tuple[str, ...] = SOLVED,
-) -> None:
+def solve_on(problem: cp.Problem, road: Road) -> None:
+    """Solve on one road; the answer is left in the variables.
+
+    Raises
+    ------
+    SolverFailed
+        A subclass that says how.
+    """
     try:
         with warnings.catch_warnings():
             # An inaccurate answer is told by its status, which is read below.
             warnings.simplefilter("ignore")
-            problem.solve(solver=solver, **options)
+            # nested, because one of the solver's own options is called "solver"
+            nested = road.solver == cp.HIGHS
+            options = {"highs_options": dict(road.options)} if nested else road.options
+            problem.solve(solver=road.solver, **options)
     except cp.SolverError as found:
-        raise SolverNumerical(f"{solver} gave up: {found}") from found
-    if problem.status not in accepted:
+        raise SolverNumerical(f"{road.solver} ({road.name}) gave up: {found}") from found
+    if problem.status not in road.accepted:
         failure = FAILURES.get(problem.status, SolverNumerical)
-        raise failure(f"{solver} stopped with status {problem.status}")
+        raise failure(f"{road.solver} ({road.name}) stopped with status {problem.status}")
 
 
 def warm_up() -> None:
     """Solve a problem of one variable with each solver: the first auction then pays no import."""
     x = cp.Variable(1, bounds=[0.0, 1.0])
-    _run(cp.Problem(cp.Minimize(cp.sum(x)), [x >= 0.0]), solver=cp.HIGHS, options={"threads": 1})
-    _run(cp.Problem(cp.Minimize(cp.sum_squares(x))), solver=cp.CLARABEL, options={})
+    solve_on(
+        cp.Problem(cp.Minimize(cp.sum(x)), [x >= 0.0]), Road("simplex", cp.HIGHS, {"threads": 1})
+    )
+    solve_on(cp.Problem(cp.Minimize(cp.sum_squares(x))), Road("interior point", cp.CLARABEL, {}))

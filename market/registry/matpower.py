@@ -1,16 +1,12 @@
 """Read MATPOWER case files (version 2) into the layout of the snapshot's network.
 
-The file is data here, never a program: comments are taken out, matrices are read by
-matpowercaseframes, and a file that computes on its matrices after writing them (unit
-conversions at the end of distribution cases) is refused, because what stands in the matrices
-is then not what the author means.
+The file itself is read by :mod:`market.registry.casefile`; here its rows become buses, branches
+and links.
 """
 
 from __future__ import annotations
 
 import math
-import re
-import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,12 +14,11 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from accounts.core.errors import Refused
 from accounts.fields import KW_MAX
+from market.registry.casefile import InvalidGridFile, case_frames, finite
 from market.registry.models import GridModel, SusceptanceConvention
 from market.registry.services import grid_model_create
 
-FILE_BYTES_MAX = 50_000_000
 KW_PER_MW = 1000.0
 REACTANCE_DECIMALS = 9
 SLACK_DECIMALS = 6
@@ -38,19 +33,8 @@ NEEDED = {
     "branch": ("F_BUS", "T_BUS", "BR_R", "BR_X", "RATE_A", "TAP", "SHIFT", "BR_STATUS"),
     "dcline": ("F_BUS", "T_BUS", "BR_STATUS", "PMIN", "PMAX"),
 }
-_BLOCK_COMMENT = re.compile(r"^[ \t]*%\{[ \t]*$.*?^[ \t]*%\}[ \t]*$", re.DOTALL | re.MULTILINE)
-_LINE_COMMENT = re.compile(r"^((?:[^%'\n]|'[^'\n]*')*)%.*$", re.MULTILINE)
-_MATRIX = re.compile(r"(mpc\.(?:bus|gen|branch|dcline|gencost)\s*=\s*\[)(.*?)\]", re.DOTALL)
-_COMPUTES = re.compile(r"mpc\.\w+\s*\([^\n]*", re.ASCII)
-_VERSION = re.compile(r"mpc\.version\s*=\s*['\"]?(\w+)['\"]?\s*;")
-_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d{1,3})?", re.ASCII)
-_HEAD = re.compile(r"function\s+mpc\s*=\s*\w+[^\n]*\n")
 
 Row = dict[str, float]
-
-
-class InvalidGridFile(Refused):
-    """A MATPOWER file that is no usable network; nothing of it was stored."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -193,24 +177,7 @@ def grid_case_read(
 
 
 def _tables(path: Path) -> tuple[float, dict[str, list[Row]]]:
-    # Lazily: it brings pandas, which no other command needs.
-    from matpowercaseframes import CaseFrames
-
-    text = _plain_text(path)
-    with tempfile.TemporaryDirectory() as directory:
-        plain = Path(directory) / "case.m"
-        plain.write_text(text, encoding="utf-8")
-        try:
-            frames = CaseFrames(str(plain), update_index=False)
-        except (ValueError, KeyError, IndexError, AttributeError, TypeError) as error:
-            raise InvalidGridFile(
-                field=path.name, value=str(error), rule="a readable MATPOWER case"
-            ) from error
-    base_mva = _finite(getattr(frames, "baseMVA", None), f"{path.name} mpc.baseMVA")
-    if base_mva <= 0.0:
-        raise InvalidGridFile(
-            field=f"{path.name} mpc.baseMVA", value=base_mva, rule="greater than zero"
-        )
+    base_mva, frames = case_frames(path)
     tables = {}
     for table, needed in NEEDED.items():
         frame = getattr(frames, table, None)
@@ -224,43 +191,6 @@ def _tables(path: Path) -> tuple[float, dict[str, list[Row]]]:
     return base_mva, tables
 
 
-def _plain_text(path: Path) -> str:
-    """Read the file without comments, one matrix row per line, and refuse what is not data."""
-    name = path.name
-    if path.suffix != ".m" or not path.is_file():
-        raise InvalidGridFile(field="path", value=str(path), rule="an existing .m file")
-    if path.stat().st_size > FILE_BYTES_MAX:
-        raise InvalidGridFile(
-            field=name, value=path.stat().st_size, rule=f"at most {FILE_BYTES_MAX} bytes"
-        )
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InvalidGridFile(field=name, value=str(error), rule="UTF-8 text") from error
-    text = _BLOCK_COMMENT.sub("", text.replace("\r\n", "\n"))
-    text = _LINE_COMMENT.sub(r"\1", text)
-    if _HEAD.search(text) is None:
-        raise InvalidGridFile(field=name, value=text[:40], rule="begins with function mpc = …")
-    version = _VERSION.search(text)
-    if version is None or version[1] != "2":
-        raise InvalidGridFile(
-            field=f"{name} mpc.version",
-            value=None if version is None else version[1],
-            rule="format version 2",
-        )
-    computes = _COMPUTES.search(text)
-    if computes is not None:
-        raise InvalidGridFile(
-            field=f"{name} line {text.count(chr(10), 0, computes.start()) + 1}",
-            value=computes[0],
-            rule="a case file is read, not executed: apply its conversions and save it first",
-        )
-    return _MATRIX.sub(
-        lambda match: f"{match[1]}\n" + re.sub(r";", ";\n", match[2].replace(",", " ")) + "\n]",
-        text,
-    )
-
-
 def _rows(frame: Any, table: str, needed: Sequence[str], name: str) -> list[Row]:
     absent = [column for column in needed if column not in frame.columns]
     if absent:
@@ -269,22 +199,11 @@ def _rows(frame: Any, table: str, needed: Sequence[str], name: str) -> list[Row]
         )
     return [
         {
-            column: _finite(value, f"{name} mpc.{table} row {i + 1} {column}")
+            column: finite(value, f"{name} mpc.{table} row {i + 1} {column}")
             for column, value in zip(needed, values, strict=True)
         }
         for i, values in enumerate(frame[list(needed)].itertuples(index=False, name=None))
     ]
-
-
-def _finite(value: object, field: str) -> float:
-    """Return a cell as a float; one word in a matrix turns all its cells into text."""
-    number: Any = value.item() if hasattr(value, "item") else value  # NumPy's scalars
-    if isinstance(number, str) and _NUMBER.fullmatch(number):
-        number = float(number)
-    is_number = isinstance(number, int | float) and not isinstance(number, bool)
-    if not is_number or not math.isfinite(number):
-        raise InvalidGridFile(field=field, value=number, rule="a finite number")
-    return float(number)
 
 
 def _bus_ids(rows: Iterable[Row], name: str) -> dict[float, str]:

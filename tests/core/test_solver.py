@@ -46,14 +46,36 @@ def test_a_problem_without_a_limit_says_so() -> None:
         solver.solve_linear(cp.Problem(cp.Minimize(x[0])), RULES_READ)
 
 
-def test_a_market_split_beyond_the_node_limit_says_so() -> None:
-    # Halving four markets among thirty retailers at once: relaxations say nothing about it.
-    share = np.array([[(7919 * (k + 3) * (m + 2) ** 3) % 97 for k in range(30)] for m in range(4)])
-    x = cp.Variable(30, boolean=True)
-    missed = cp.abs(share @ x - share.sum(axis=1) // 2)
+def _market_split(retailers: int, markets: int) -> tuple[cp.Variable, cp.Expression]:
+    """Return who serves whom, and what halving all markets at once misses by."""
+    share = np.array(
+        [[(7919 * (k + 3) * (m + 2) ** 3) % 97 for k in range(retailers)] for m in range(markets)]
+    )
+    x = cp.Variable(retailers, boolean=True)
+    return x, share @ x - share.sum(axis=1) // 2
+
+
+def test_beyond_the_node_limit_the_best_found_comes_with_its_bound() -> None:
+    # Relaxations say nothing about halving four markets among thirty retailers: bound 0.
+    x, missed = _market_split(30, 4)
+    outcome = solver.solve_linear(
+        cp.Problem(cp.Minimize(cp.sum(cp.abs(missed)))), rules_from_json(RULES | {"node_limit": 1})
+    )
+    assert outcome.is_limited
+    assert outcome.bound == 0.0 < outcome.objective
+    assert outcome.objective == pytest.approx(float(np.abs(missed.value).sum()), abs=1e-6)
+    assert set(np.round(x.value, 6)) == {0.0, 1.0}
+
+
+def test_beyond_the_node_limit_with_nothing_found_there_is_no_outcome() -> None:
+    # One split exists, the one planted: every third retailer. No relaxation points at it.
+    share = np.array([[(7919 * (k + 3) * (m + 2) ** 3) % 97 for k in range(60)] for m in range(6)])
+    x = cp.Variable(60, boolean=True)
+    planted = (np.arange(60) % 3 == 0).astype(float)
     with pytest.raises(SolverLimit):
         solver.solve_linear(
-            cp.Problem(cp.Minimize(cp.sum(missed))), rules_from_json(RULES | {"node_limit": 1})
+            cp.Problem(cp.Minimize(cp.sum(x)), [share @ x == share @ planted]),
+            rules_from_json(RULES | {"node_limit": 1}),
         )
 
 

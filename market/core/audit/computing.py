@@ -49,12 +49,15 @@ class _Placements:
                 if path is not None:
                     per_kwh = per_kwh + bid["gb_per_kwh"] * prices.path_jpy_per_gb[paths[path]]
                 cost.append(per_kwh)
+        self._rows: dict[str, list[int]] = {}
+        for row, key in enumerate(self.keys):
+            self._rows.setdefault(key[0], []).append(row)
         self.raw_kw = np.array(raw_kw, dtype=np.float64).reshape(-1, count)
         self.cost_jpy_per_kwh = np.array(cost, dtype=np.float64).reshape(-1, count)
 
     def rows(self, request: str) -> IntArray:
         """Return the placements of a request."""
-        return np.array([row for row, key in enumerate(self.keys) if key[0] == request], dtype=int)
+        return np.array(self._rows.get(request, []), dtype=np.int64)
 
 
 def computing_figures(result: Mapping[str, Any], book: Book, prices: Prices) -> Iterator[Figure]:

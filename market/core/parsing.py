@@ -68,7 +68,7 @@ def document_from_json(mapping: Mapping[str, Any]) -> dict[str, Any]:
     root = Reader(mapping, "", InvalidSnapshot)
     entry = root.fields(
         required=("schema", "auction", "interval_h", "interval_count", "rules", "network"),
-        optional=LISTS,
+        optional=(*LISTS, "labels"),
     )
     entry["schema"].choice((SCHEMA,))
     count = entry["interval_count"].integer(low=1, high=INTERVAL_COUNT_MAX)
@@ -99,6 +99,11 @@ def document_from_json(mapping: Mapping[str, Any]) -> dict[str, Any]:
         places=_by_id(places),
         products=_by_id(products),
     )
+    bids = bids_parse(lists["bids"], terms)
+    labels = entry["labels"].texts() if "labels" in entry else []
+    _check_labels(
+        lists["bids"], {*labels, *(name for item in resources for name in item["labels"])}
+    )
     return {
         "schema": SCHEMA,
         "auction": entry["auction"].text(),
@@ -109,13 +114,14 @@ def document_from_json(mapping: Mapping[str, Any]) -> dict[str, Any]:
         "transfers": _table(lists["transfers"], lambda item: _transfer(item, scope, element_ids)),
         "elements": elements,
         "places": places,
+        "labels": labels,
         "resources": resources,
         "paths": paths,
         "trunks": _table(lists["trunks"], lambda item: _trunk(item, scope, path_ids)),
         "envelopes": _table(lists["envelopes"], lambda item: _envelope(item, scope, place_ids)),
         "products": products,
         **_needs(lists, scope, (element_ids, place_ids, terms.products)),
-        "bids": bids_parse(lists["bids"], terms),
+        "bids": bids,
     }
 
 
@@ -134,6 +140,16 @@ def bids_parse(reader: Reader, terms: Terms) -> list[dict[str, Any]]:
     bids = _table(reader, lambda item: bid_parse(item, terms))
     blocks.check_links(reader, bids)
     return bids
+
+
+def _check_labels(reader: Reader, known: set[str]) -> None:
+    """Refuse a requirement that nobody could ever meet: most likely a label misspelt."""
+    for bid in reader.items():
+        required = bid.value.get("labels_required", [])
+        if not known.issuperset(required):
+            bid.entries()["labels_required"].refuse(
+                "must be labels that some resource has, or that the snapshot lists"
+            )
 
 
 def _needs(

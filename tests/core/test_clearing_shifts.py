@@ -18,7 +18,7 @@ def _moved(paths: dict[str, Any] | None = None, **parts: Any) -> Result:
             bids=[shift("move", **parts), steps("supply", "b", "UP", (1000, 10))],
             paths=[path(**(paths or {}))],
             resources=[
-                resource("a", "A"),
+                resource("a", "A", labels=["government"]),
                 resource("b", "B", labels=["country:JP"], hardware=["GPU"]),
             ],
             local_needs=[local_need(100)],

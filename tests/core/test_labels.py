@@ -8,7 +8,7 @@ import pytest
 
 from market.core import labels
 from market.core.clearing import clear
-from market.core.errors import SolverLimit
+from market.core.errors import InvalidSnapshot, SolverLimit
 from market.core.snapshot import snapshot_from_json
 from tests.books import Result, book, local_need, path, resource, shift
 
@@ -21,7 +21,10 @@ def _moving(**parts: Any) -> dict[str, Any]:
             shift("bound", labels_required=["country:JP", "private"]),
         ],
         paths=[path(capacity_gb=50.0)],
-        resources=[resource("a", "A"), resource("b", "B", labels=["country:JP"])],
+        resources=[
+            resource("a", "A", labels=["private"]),
+            resource("b", "B", labels=["country:JP"]),
+        ],
         local_needs=[local_need(150)],
     )
     document["rules"] |= {"label_costs": True}
@@ -60,3 +63,30 @@ def test_a_label_whose_auction_can_not_be_solved_leaves_the_result_standing(
     assert first["welfare_jpy"] == cleared.objective_jpy
     assert (first["welfare_without_jpy"], first["cost_jpy"], first["bound_jpy"]) == (None,) * 3
     assert all(check["passed"] for check in Result(_moving()).json["certificate"]["checks"])
+
+
+@pytest.mark.parametrize(
+    ("labels_required", "labels", "is_known"),
+    [
+        (["country:JP"], [], True),
+        (["country:JO"], [], False),
+        (["country:JP", "country:JO"], [], False),
+        (["country:JO"], ["country:JO"], True),
+    ],
+)
+def test_a_label_that_nobody_knows_is_refused(
+    labels_required: list[str], labels: list[str], *, is_known: bool
+) -> None:
+    document = book(
+        bids=[shift("move", labels_required=labels_required)],
+        paths=[path()],
+        labels=labels,
+        resources=[resource("a", "A"), resource("b", "B", labels=["country:JP"])],
+    )
+    if is_known:
+        assert snapshot_from_json(document).document()["labels"] == labels
+        return
+    with pytest.raises(InvalidSnapshot) as refusal:
+        snapshot_from_json(document)
+    assert refusal.value.field == "bids[0].labels_required"
+    assert refusal.value.value == labels_required

@@ -43,6 +43,7 @@ def _whole() -> Json:
             store("battery", "a", 2),
             shift("move", 2, labels_required=["x"], hardware="GPU", latency_max_ms=9.0),
         ],
+        labels=["x"],
         paths=[path()],
         local_needs=[local_need(100)],
         balance_needs=[balance_need([1, 2, 3])],
@@ -85,7 +86,11 @@ REFUSALS: list[tuple[Callable[[Json], None], str, str]] = [
     (_set("interval_h", to=0), "interval_h", "at least"),
     (_set("auction", to=""), "auction", "characters"),
     (_set("auction", to="a\nb"), "auction", "control"),
-    (_set("rules", "payment", to="pay_as_hoped"), "rules.payment", "one of pay_as_clear, pay_as_bid"),
+    (
+        _set("rules", "payment", to="pay_as_hoped"),
+        "rules.payment",
+        "one of pay_as_clear, pay_as_bid",
+    ),
     (_set("rules", "colour", to=1), "rules.colour", "not an entry"),
     (_set("rules", "gap_max_ratio", to=-1), "rules.gap_max_ratio", "at least 0"),
     (_set("rules", "price_tick_jpy_per_kwh", to=0), "rules.price_tick_jpy_per_kwh", "at least"),
@@ -271,7 +276,11 @@ def test_a_change_that_means_something_changes_the_hash() -> None:
 
 def test_arrays_are_read_only() -> None:
     snapshot = snapshot_from_json(_whole())
-    for array in (snapshot.limit_up_kw, snapshot.books["STEPS"].quantity_kw, snapshot.elements.base_flow_kw):
+    for array in (
+        snapshot.limit_up_kw,
+        snapshot.books["STEPS"].quantity_kw,
+        snapshot.elements.base_flow_kw,
+    ):
         assert array.dtype == np.float64
         with pytest.raises(ValueError, match="read-only"):
             array[...] = 0.0

@@ -45,6 +45,7 @@ def _book(seed: int, payment: str = "pay_as_clear") -> dict[str, Any]:
             "buses": [bus(name, area=name, island=name, slack=1.0) for name in PLACES],
         },
         "places": [place(name, loss_ratio=0.02 * n) for n, name in enumerate(PLACES)],
+        "labels": list(LABELS),
         "resources": [
             resource(
                 name,

@@ -105,6 +105,22 @@ def test_a_resource_offers_no_more_than_its_limit() -> None:
     assert findings(document) == [("balance-UP", "O", ["other"], [0])]
 
 
+def test_an_owner_counts_only_with_what_others_could_not_sell_of_the_same_resource() -> None:
+    document = book(
+        rules=RULES | CAP,
+        elements=[],
+        resources=[resource("a", "A", 50.0), resource("b", "B")],
+        bids=[
+            owned("shared", "a", "W", (500, 50)),
+            owned("rival", "a", "X", (500, 50)),
+            owned("more", "b", "W", (5, 50)),
+        ],
+        balance_needs=[balance_need(53)],
+    )
+    # 50 + 5 kW. Without W the rival still sells all 50 of a; only the 5 are missing.
+    assert findings(document) == [("balance-UP", "W", ["more", "shared"], [0])]
+
+
 def test_losses_count_at_the_sending_end() -> None:
     def document(need_kw: float) -> dict[str, Any]:
         return book(

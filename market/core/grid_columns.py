@@ -33,7 +33,7 @@ def grid_columns(
     areas = len(snapshot.network.area_ids)
     limit_kw = np.full(areas * count, rules.deviation_limit_kw)
     deviation_jpy = np.full(areas * count, h * rules.deviation_price_jpy_per_kwh)
-    over_kw = snapshot.envelopes.over_limit_kw.ravel()
+    over_kw = _over_limit_kw(snapshot).ravel()
     costed = costed_elements(snapshot)
     flow_kw = _flow_limit_kw(snapshot)[costed].ravel()
     flow_jpy = h * np.repeat(snapshot.elements.flow_cost_jpy_per_kwh[costed], count)
@@ -77,6 +77,16 @@ def _flow_limit_kw(snapshot: Snapshot) -> FloatArray:
     limit_kw = elements.rating_kw[:, None] + np.abs(elements.base_flow_kw)
     np.add.at(limit_kw, needs.where, needs.asked_kw)
     return np.asarray(1.0 + 2.0 * limit_kw)
+
+
+def _over_limit_kw(snapshot: Snapshot) -> FloatArray:
+    """Return the most by which each place can import above its envelope, (V, T)."""
+    envelopes, loads = snapshot.envelopes, snapshot.place_needs
+    more_kw = np.zeros((len(snapshot.place_ids), snapshot.interval_count))
+    np.add.at(more_kw, snapshot.resource_place, snapshot.limit_down_kw)
+    np.add.at(more_kw, loads.where, loads.asked_kw)
+    above_kw = envelopes.scheduled_import_kw - envelopes.max_import_kw
+    return np.asarray(np.maximum(above_kw, 0.0) + more_kw[envelopes.place])
 
 
 def costed_elements(snapshot: Snapshot) -> IntArray:

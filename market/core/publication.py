@@ -128,18 +128,24 @@ def _needs(clearing: Clearing, found: Prices) -> list[dict[str, Any]]:
 
 
 def _envelopes(clearing: Clearing, found: Prices) -> list[dict[str, Any]]:
-    """Return what each flexible connection's envelope costs the party it binds."""
+    """Return what each flexible connection's envelope costs the party it binds.
+
+    The charge pays for the relief that the place's own bids brought; the penalty is for what is
+    still above the envelope.
+    """
     envelopes, rules = clearing.snapshot.envelopes, clearing.snapshot.rules
+    h, price_over = clearing.snapshot.interval_h, rules.envelope_price_jpy_per_kwh
     price = rounded(found.envelope_jpy_per_kwh, rules.price_tick_jpy_per_kwh)
-    above_kw = envelopes.scheduled_import_kw - envelopes.max_import_kw
-    charge_jpy = clearing.snapshot.interval_h * (price * above_kw).sum(axis=1)
     over_kw = rounded(clearing.part_kw("over"), rules.quantity_tick_kw)
+    relieved_kw = envelopes.scheduled_import_kw - envelopes.max_import_kw - over_kw
+    charge_jpy = h * (price * relieved_kw).sum(axis=1)
     return [
         {
             "id": name,
             "over_kw": _list(over_kw[row]),
             "price_jpy_per_kwh": _list(price[row]),
             "charge_jpy": round(float(charge_jpy[row]), JPY_DIGITS) + 0.0,
+            "penalty_jpy": round(h * price_over * float(over_kw[row].sum()), JPY_DIGITS) + 0.0,
         }
         for row, name in enumerate(envelopes.ids)
     ]

@@ -96,11 +96,6 @@ class Envelopes:
     scheduled_import_kw: FloatArray
     """(V, T), what the place imports if nothing is awarded."""
 
-    @property
-    def over_limit_kw(self) -> FloatArray:
-        """Return by how much the schedule is above the envelope, (V, T)."""
-        return np.maximum(0.0, self.scheduled_import_kw - self.max_import_kw)
-
 
 @dataclass(frozen=True, kw_only=True)
 class Products:

@@ -308,7 +308,7 @@ def _envelopes(parts: Parts, whole: Whole) -> None:
     place = [numbers[item["place"]] for item in envelopes]
     received_kw = parts.physical.received_kw[place]
     price = parts.dual(parts.prices.duals.envelope)
-    limit_kw = np.maximum(0.0, scheduled_kw - most_kw)
+    limit_kw = np.maximum(0.0, scheduled_kw - most_kw) + _import_kw(parts)[place]
     parts.ledger.excess("envelopes", -over_kw, limit_kw)
     parts.ledger.excess("envelopes", over_kw - limit_kw, limit_kw)
     left_kw = most_kw - scheduled_kw + received_kw + over_kw
@@ -320,6 +320,18 @@ def _envelopes(parts: Parts, whole: Whole) -> None:
     parts.forgo(margin, np.where(margin > 0, limit_kw, 0.0) - over_kw)
     whole.cost_jpy += parts.h * cost * float(over_kw.sum())
     whole.paid_jpy += parts.h * float(np.sum(price * received_kw))
+
+
+def _import_kw(parts: Parts) -> Array:
+    """Return by how much each place could import more at most, (P, T)."""
+    snapshot, numbers = parts.snapshot, list(parts.book.market.places)
+    more_kw = np.zeros((len(numbers), parts.count))
+    for resource in snapshot["resources"]:
+        more_kw[numbers.index(resource["place"])] += resource["limit_down_kw"]
+    for need in snapshot["place_needs"]:
+        for step in need["steps"]:
+            more_kw[numbers.index(need["place"])] += step["need_kw"]
+    return more_kw
 
 
 def _limits(parts: Parts) -> None:

@@ -6,7 +6,7 @@ the way back).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -26,8 +26,15 @@ SCHEMA = "wattbit-snapshot/2"
 Json = dict[str, Any]
 
 
-def snapshot_of_book(auction: Auction) -> bytes:
+def snapshot_of_book(auction: Auction, *, without: Collection[UUID] = ()) -> bytes:
     """Return the canonical bytes of everything that was known at the gate.
+
+    Parameters
+    ----------
+    auction
+        A closed auction.
+    without
+        Bids the desk leaves out; blocks whose parent is among them go with it.
 
     Raises
     ------
@@ -36,6 +43,9 @@ def snapshot_of_book(auction: Auction) -> bytes:
     """
     bids = list(book_of(auction))
     contents = contents_open([bid.id for bid in bids])
+    if without:
+        bids = _kept(bids, contents, set(without))
+        contents = {bid.id: contents[bid.id] for bid in bids}
     resources = _resources_of(bids, contents)
     envelopes = list(envelopes_of(auction))
     paths = _paths(bids, contents)
@@ -52,6 +62,7 @@ def snapshot_of_book(auction: Auction) -> bytes:
         "transfers": _transfers(auction),
         "elements": _elements(auction),
         "places": _places(sites.values()),
+        "labels": _labels(contents.values()),
         "resources": [resource_row(resource) for resource in resources],
         "paths": [_path(path) for path in paths],
         "trunks": _trunks(paths),
@@ -73,9 +84,30 @@ def snapshot_of_book(auction: Auction) -> bytes:
     return snapshot_bytes(snapshot_from_json(document))
 
 
+def _kept(bids: Sequence[Bid], contents: Mapping[UUID, Json], without: set[UUID]) -> list[Bid]:
+    """Return the bids that stay when some are left out: children go with their parents."""
+    kept = [bid for bid in bids if bid.id not in without]
+    while True:
+        names = {(bid.organisation_id, bid.client_bid_id) for bid in kept}
+        whole = [
+            bid
+            for bid in kept
+            if (parent := contents[bid.id].get("parent")) is None
+            or (bid.organisation_id, parent) in names
+        ]
+        if len(whole) == len(kept):
+            return kept
+        kept = whole
+
+
 def owner_of(organisation_id: UUID) -> str:
     """Return the name an organisation has in snapshots and results: stable, and no name at all."""
     return str(organisation_id)
+
+
+def _labels(contents: Iterable[Json]) -> list[str]:
+    """Return all labels that bids require: that nobody in this book has one stops no auction."""
+    return sorted({label for content in contents for label in content.get("labels_required", [])})
 
 
 def _floats(values: Iterable[Decimal]) -> list[float]:

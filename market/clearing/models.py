@@ -2,6 +2,7 @@
 
 import uuid
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models.functions import Now
 
@@ -87,6 +88,10 @@ class ClearingRun(models.Model):
         verbose_name="断面",
     )
     number = models.PositiveIntegerField("回", default=1)
+    reason = models.CharField("やり直しの理由", max_length=200, blank=True)
+    bids_left_out = ArrayField(
+        models.UUIDField(), default=list, blank=True, verbose_name="除いた入札"
+    )
     state = models.CharField("状態", max_length=10, choices=RunState, default=RunState.READY)
     token = models.BigIntegerField("世代", default=0)
     engine_version = models.CharField("エンジン", max_length=80, blank=True)

@@ -11,7 +11,13 @@ def run_execute(claim: Claim) -> None:
     services.clearing_run_execute(claim=claim)
 
 
+@job_task("market.clearing.run_publish")
+def run_publish(claim: Claim) -> None:
+    """Publish a result that was held back."""
+    services.clearing_run_publish(claim=claim)
+
+
 @job_task("market.clearing.deadline")
 def deadline(claim: Claim) -> None:
-    """Cancel an auction that has no result in time."""
+    """End an auction that has no result in time."""
     services.clearing_deadline(claim=claim)

@@ -14,6 +14,10 @@ FROZEN = (
 
 BEFORE = "'READY>RUNNING', 'READY>FAILED', 'RUNNING>PUBLISHED', 'RUNNING>FAILED'"
 
+AFTER = (
+    "'READY>RUNNING', 'READY>FAILED', 'RUNNING>VERIFIED', 'RUNNING>FAILED', 'VERIFIED>PUBLISHED'"
+)
+
 
 def _transitions(edges: str) -> str:
     return (
@@ -27,7 +31,7 @@ CREATE = "\n".join(
     f"CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON {table} "
     "FOR EACH ROW EXECUTE FUNCTION guard_append_only();"
     for table in FROZEN
-) + _transitions(f"{BEFORE}, 'RUNNING>VERIFIED', 'VERIFIED>PUBLISHED'")
+) + _transitions(AFTER)
 
 DROP = "\n".join(f"DROP TRIGGER append_only ON {table};" for table in FROZEN) + _transitions(BEFORE)
 

@@ -41,8 +41,9 @@ from market.core.solver import convex_roads, solve_on
 GAP_MAX_RATIO: Final = 1e-9
 FEASIBILITY_MAX_PU: Final = 1e-7
 ZERO_SLOPE_RATIO: Final = 1e-9
-TANGENT_WIDTH_RATIOS: Final = (1e-4, 1e-6)
-TANGENTS_EACH_SIDE: Final = 3
+TANGENT_WIDTH_RATIOS: Final = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
+TANGENT_STEPS: Final = (1, 3, 10, 30, 100, 300, 1000, 3000, 10_000)
+"""Tangents stand this many widths to either side: dense where the answer is, sparse far off."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,6 +108,7 @@ def dispatch(case: Case) -> Dispatch:
         be shed.
     """
     model, said = _Model(case), []
+    is_curved = bool(case.costs.quadratic.any())
     for road in convex_roads(model.problem):
         try:
             solve_on(model.problem, road)
@@ -116,17 +118,30 @@ def dispatch(case: Case) -> Dispatch:
             said.append(str(failure))
             continue
         found = _checked(case, model.supply_mw, model)
-        for width_ratio in TANGENT_WIDTH_RATIOS if case.costs.quadratic.any() else ():
-            if found.is_proven:
-                break
-            near = _on_tangents(case, found.supply_mw, width_ratio)
-            found = _checked(case, near.supply_mw, near)
+        if is_curved and not found.is_proven:
+            found = _refined(case, found.supply_mw)
         if found.is_proven:
             return found
         said.append(
             f"{road.name}: gap {found.gap_ratio:g}, a limit missed by {found.excess_mw:g} MW"
         )
+    if is_curved:
+        found = _refined(case, np.clip(0.0, case.low_mw, case.high_mw))
+        if found.is_proven:
+            return found
+        said.append(f"tangents: gap {found.gap_ratio:g}")
     raise SolverNumerical("; ".join(said))
+
+
+def _refined(case: Case, supply_mw: FloatArray) -> Dispatch:
+    """Return a dispatch found between tangents, closer and closer."""
+    for width_ratio in TANGENT_WIDTH_RATIOS:
+        model = _on_tangents(case, supply_mw, width_ratio)
+        supply_mw = model.supply_mw
+        found = _checked(case, supply_mw, model)
+        if found.is_proven:
+            break
+    return found
 
 
 def _checked(case: Case, supply_mw: FloatArray, priced: _Model) -> Dispatch:
@@ -154,7 +169,7 @@ def _on_tangents(case: Case, supply_mw: FloatArray, width_ratio: float) -> _Mode
     costs = case.costs
     curved = np.flatnonzero(costs.quadratic)
     width_mw = width_ratio * np.maximum(1.0, np.abs(supply_mw[curved]))
-    step = np.arange(-TANGENTS_EACH_SIDE, TANGENTS_EACH_SIDE + 1)[:, None]
+    step = np.array([*(-np.array(TANGENT_STEPS)), 0, *TANGENT_STEPS])[:, None]
     at = supply_mw[curved] + step * width_mw
     slope = costs.linear[curved] + 2.0 * costs.quadratic[curved] * at
     intercept = costs.constant[curved] - costs.quadratic[curved] * at**2

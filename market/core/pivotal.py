@@ -224,7 +224,8 @@ def _pivotal(
     def by_owner(weight: FloatArray) -> FloatArray:
         lost_kw = weight[supply.resource, supply.is_up] * supply.kw
         key = supply.owner * count + supply.t
-        return np.bincount(key, weights=lost_kw, minlength=size * count).reshape(size, count)
+        sums = np.bincount(key, weights=lost_kw, minlength=size * count)
+        return np.asarray(sums, dtype=np.float64).reshape(size, count)
 
     lost_kw = by_owner(question.weight)
     left_kw = np.einsum("rd,rdt->t", question.weight, supply.total_kw) - lost_kw
@@ -254,7 +255,7 @@ def _sent_over_lines(
     is_asked = question.weight.any(axis=0)
     weight = outside[:, None] * is_asked * _sent_ratio(snapshot)[:, None]
     elsewhere_kw = np.einsum("rd,rdt->t", weight, supply.total_kw) - by_owner(weight)
-    return np.minimum(limit_kw, elsewhere_kw)
+    return np.asarray(np.minimum(limit_kw, elsewhere_kw))
 
 
 def _sent_ratio(snapshot: Snapshot) -> FloatArray:

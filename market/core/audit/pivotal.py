@@ -139,6 +139,8 @@ def _offered(
 def _pivotal(market: Market, question: Question, offered: Offered) -> dict[Owner, list[int]]:
     """Return the half hours in which owners are pivotal."""
     all_kw, lost_kw = _summed(offered, question.weight, market.count)
+    line_kw, outside_kw = np.zeros(market.count), np.zeros(market.count)
+    outside_lost_kw: dict[Owner, Array] = {}
     if question.area is not None:
         directions = {direction for _, direction in question.weight}
         sent = {
@@ -151,10 +153,8 @@ def _pivotal(market: Market, question: Question, offered: Offered) -> dict[Owner
     least_kw = SHORT_RATIO * np.maximum(1.0, question.asked_kw)
     found = {}
     for owner, mine_kw in lost_kw.items():
-        left_kw = all_kw - mine_kw
-        if question.area is not None:
-            elsewhere_kw = outside_kw - outside_lost_kw.get(owner, 0.0)
-            left_kw = left_kw + np.minimum(line_kw, elsewhere_kw)
+        elsewhere_kw = outside_kw - outside_lost_kw.get(owner, 0.0)
+        left_kw = all_kw - mine_kw + np.minimum(line_kw, elsewhere_kw)
         is_short = (question.asked_kw > 0) & (question.asked_kw - left_kw > least_kw)
         half_hours = np.flatnonzero(is_short & (mine_kw > least_kw)).tolist()
         if half_hours:
@@ -185,7 +185,8 @@ def _lines_kw(market: Market, area: str) -> Array:
     transfers = market.snapshot["transfers"]
     ends += [(item["from_area"], item["to_area"], item) for item in transfers]
     crossing = [item["limit_kw"] for start, end, item in ends if (start == area) != (end == area)]
-    return np.array(crossing, dtype=np.float64).reshape(-1, market.count).sum(axis=0)
+    limits = np.array(crossing, dtype=np.float64).reshape(-1, market.count)
+    return np.asarray(limits.sum(axis=0))
 
 
 def _questions(market: Market, grid: Grid) -> Iterator[Question]:

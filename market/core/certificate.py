@@ -21,6 +21,7 @@ from market.core.audit.block import EXACT, Market
 from market.core.audit.book import book_of, check_feasible
 from market.core.audit.called import calls_of, held_of
 from market.core.audit.computing import computing_figures
+from market.core.audit.explanations import explanation_figures
 from market.core.audit.fields import field_figures
 from market.core.audit.grid import grid_of
 from market.core.audit.layout import check_layout, is_of_this_engine
@@ -155,6 +156,7 @@ def _verified(
             *computing_figures(result, parts.book, parts.prices),
             *payment_figures(result, parts, income),
             *rejected_figures(result, parts),
+            *explanation_figures(result, parts.book.market, parts.prices),
         )
     ]
     return Certificate(tuple(checks))

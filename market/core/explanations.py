@@ -22,7 +22,8 @@ For every bid of every form, from published prices and awards:
     single half hours and for bids that sold nothing. Otherwise it is where the bid's surplus
     changes sign at published prices (blocks always, and whatever an integer decision held).
 
-Capacity is per kW and 30 minutes: ``margin_jpy_per_kw`` and ``change_at_jpy_per_kw``.
+Capacity is per kW and 30 minutes: ``margin_jpy_per_kw`` and ``change_at_jpy_per_kw``, at unrounded
+prices, since capacity has none published per place. ``note`` says in words what ``deciding`` means.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ from market.core.clearing import Clearing
 from market.core.deciding import Deciding, Scarcity
 from market.core.legs import Leg
 from market.core.offers.terms import BoolArray, FloatArray, IntArray
-from market.core.pricing import Prices, rounded
+from market.core.pricing import Prices
 from market.core.searches import NONE
 from market.core.seen import Actions, Seen
 
@@ -59,6 +60,22 @@ SOLD_LEGS: Final = (
 """Legs whose energy a margin is spread over; a bid without any of them: over all its legs."""
 ONE_BY_ONE: Final = ("STEPS", "RENEWABLE", "CAPACITY", "COMPUTE_OFFER", "COMPUTE_REQUEST")
 """Forms of which every half hour stands alone."""
+EMPTY_NOTE: Final = "it offers nothing that could be awarded"
+NOTES: Final[Mapping[str, str]] = {
+    "price": "nobody in this area pays more than what it asks for more",
+    "need": "the buyer's cap is what its half hour is worth, and that is less than it asks",
+    "element": "congestion on this element takes more of its price than it could spare",
+    "path": "the scarcity rent of this path takes more than it could spare",
+    "compute": "even the cheapest computing costs more than it is worth to it",
+    "resource": "its resource has no more to give",
+    "integer": "it is worth its price, but all of it or none had to be chosen",
+    "group": "it is worth its price, but another of its group was chosen",
+    "parent": "it is worth its price, but its parent was not chosen",
+    "quantity": "it sold all it offers",
+    "limit": "its own limit is what it would have to raise to sell more",
+    "reserve": "more of it could not be delivered if called",
+    "eligibility": "nowhere is it allowed to run",
+}
 
 
 def explanations(
@@ -102,9 +119,7 @@ def seen_of(clearing: Clearing, found: Prices, published: Mapping[str, Any]) -> 
     return Seen(
         clearing=clearing,
         place_jpy_per_kwh=series("places", "price_jpy_per_kwh"),
-        reserved_jpy_per_kw=rounded(
-            found.reserved_jpy_per_kw, snapshot.rules.price_tick_jpy_per_kwh
-        ),
+        reserved_jpy_per_kw=found.reserved_jpy_per_kw,
         compute_jpy_per_kwh=series("compute", "price_jpy_per_kwh"),
         request_jpy_per_kwh=series("requests", "price_jpy_per_kwh"),
         request_served_kw=series("requests", "served_kw"),
@@ -217,6 +232,8 @@ def _of_form(seen: Seen, form: str, awards: _Awards, scarcity: Scarcity) -> list
         deciding = unsold[row] or limits[row] or sale.otherwise(name, outcome, at[1])
         margin, change_at = sale.figures(name, outcome, at)
         unit = "jpy_per_kw" if form == "CAPACITY" else "jpy_per_kwh"
+        is_empty = outcome == "REJECTED" and deciding["kind"] == "quantity"
+        note = EMPTY_NOTE if is_empty else NOTES[deciding["kind"]]
         explained.append(
             {
                 "bid": name,
@@ -227,6 +244,7 @@ def _of_form(seen: Seen, form: str, awards: _Awards, scarcity: Scarcity) -> list
                 "is_counterfactual": change_at is not None
                 and _is_exact(form, outcome)
                 and not bool(why.is_held[row]),
+                "note": note,
             }
         )
     return explained

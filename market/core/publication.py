@@ -8,6 +8,7 @@ import numpy as np
 
 from market.core.clearing import ENGINE_VERSION, Clearing
 from market.core.compute_publication import compute_document
+from market.core.explanations import explanations
 from market.core.labels import label_costs
 from market.core.legs import Leg, legs
 from market.core.offers.terms import FloatArray, IntArray
@@ -73,6 +74,7 @@ def result_document(clearing: Clearing) -> dict[str, Any]:
     document["label_costs"] = label_costs(clearing) if snapshot.rules.label_costs else []
     document["money"] = _money(clearing, document, sold)
     document["payments"] = payments_document(clearing, found, document, sold)
+    document["explanations"] = explanations(clearing, found, published=document, sold=sold)
     return document
 
 

@@ -13,8 +13,7 @@ TOP: Final = (
     *("schema", "auction", "snapshot_sha256", "engine", "objective_jpy", "bound_jpy", "gap_ratio"),
     *("awards", "needs", "areas", "elements", "places", "envelopes", "paths", "trunks"),
     *("links", "transfers", "compute", "requests", "pivotal", "label_costs", "money"),
-    "rejected_in_money",
-    *("payments", "raw"),
+    *("rejected_in_money", "payments", "explanations", "raw"),
 )
 ENTRIES: Final[Mapping[str, tuple[str, ...]]] = {
     "areas": ("id", "price_jpy_per_kwh", "deviation_kw"),

@@ -48,7 +48,7 @@ class Check:
     @property
     def is_passed(self) -> bool:
         """Return whether the figure is a number within its limit."""
-        return bool(np.isfinite(self.value)) and self.value <= self.limit
+        return bool(np.isfinite(self.value) and self.value <= self.limit)
 
     def as_json(self) -> dict[str, Any]:
         """Return the check as JSON values; a figure that is no number becomes null."""

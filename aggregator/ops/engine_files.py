@@ -42,6 +42,11 @@ class Cleared:
         return document
 
 
+def interval_h(cleared: Cleared) -> float:
+    """Return the length of the snapshot's intervals in hours."""
+    return float(json_read(cleared.snapshot, InvalidSnapshot)["interval_h"])
+
+
 def snapshot_cleared(path: Path, *, without: str | None = None) -> Cleared:
     """Clear the snapshot in a file, perhaps with the capacity of one area gone.
 

@@ -27,8 +27,8 @@ def certificate_line(certificate: Mapping[str, Any]) -> str:
     return f"{text}, closest {worst['name']} {worst['value']:.2g} of {worst['limit']:.2g}"
 
 
-def result_lines(result: Mapping[str, Any]) -> list[str]:
-    """Return areas, needs, requests and totals of a result."""
+def result_lines(result: Mapping[str, Any], interval_h: float) -> list[str]:
+    """Return areas, needs, requests and totals of a result with half hours of `interval_h`."""
     awards = result["awards"]
     bids = {award["bid"] for award in awards}
     lines = [
@@ -41,13 +41,17 @@ def result_lines(result: Mapping[str, Any]) -> list[str]:
         [(entry["id"], *_range(entry["price_jpy_per_kwh"])) for entry in result["areas"]],
     )
     lines += _table(
-        ("need", "asked kW·T", "served %", "unit price: low", "mean", "high"),
-        [_need(entry) for entry in result["needs"]],
+        ("need", "asked kWh", "served %", "unit price: low", "mean", "high"),
+        [_need(entry, interval_h) for entry in result["needs"]],
     )
     lines += _table(
-        ("request", "served kW·T", "paid JPY"),
+        ("request", "served kWh", "paid JPY"),
         [
-            (entry["id"], f"{sum(entry['served_kw']):,.1f}", f"{entry['paid_jpy']:,.2f}")
+            (
+                entry["id"],
+                f"{interval_h * sum(entry['served_kw']):,.1f}",
+                f"{entry['paid_jpy']:,.2f}",
+            )
             for entry in result.get("requests", ())
         ],
     )
@@ -60,13 +64,13 @@ def _jpy(amount: float) -> str:
     return f"{round(amount, 2) + 0.0:,.2f}"
 
 
-def _need(entry: Mapping[str, Any]) -> tuple[str, ...]:
+def _need(entry: Mapping[str, Any], interval_h: float) -> tuple[str, ...]:
     served, unserved = sum(entry["served_kw"]), sum(entry["unserved_kw"])
     share = 100.0 * served / (served + unserved) if served + unserved else 100.0
     price = entry.get("price_jpy_per_kwh", entry.get("price_jpy_per_kw"))
     return (
         f"{entry['kind']} {entry['id']}",
-        f"{served + unserved:,.1f}",
+        f"{interval_h * (served + unserved):,.1f}",
         f"{share:.2f}",
         *_range(price),
     )

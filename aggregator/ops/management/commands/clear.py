@@ -64,13 +64,13 @@ class Command(BaseCommand):
             ) from failure
 
     def _snapshot(self, options: dict[str, Any]) -> None:
-        from aggregator.ops.engine_files import result_write, snapshot_cleared
+        from aggregator.ops.engine_files import interval_h, result_write, snapshot_cleared
 
         out = options["out"]
         cleared = snapshot_cleared(options["snapshot"], without=options["without_area"])
         document = cleared.document
         if out is None:
-            self._print(tables.result_lines(document))
+            self._print(tables.result_lines(document, interval_h(cleared)))
         else:
             result_write(out, cleared)
         if cleared.drill is not None:

@@ -263,20 +263,13 @@ def _headroom(parts: Parts, whole: Whole) -> None:
 
 
 def _carrying(parts: Parts, whole: Whole) -> None:
-    """Check the price of flow where carrying costs something, in absolute mode.
-
-    Either way at most the rating is carried; within it the price is the cost in the flow's
-    direction, at the rating it may be more.
-    """
-    cost = np.array([item["flow_cost_jpy_per_kwh"] for item in parts.snapshot["elements"]])
-    rating_kw = np.array([item["rating_kw"] for item in parts.snapshot["elements"]])
+    """Check the price of flow where carrying costs something: its cost in the flow's direction."""
+    elements = parts.snapshot["elements"]
     price, flow_kw = parts.prices.duals.flow, whole.flow_change_kw
-    is_costed = np.broadcast_to(cost[:, None] > 0, price.shape)
+    cost = np.array([element["flow_cost_jpy_per_kwh"] for element in elements])
     cost = np.broadcast_to(cost[:, None], price.shape)
-    parts.ledger.residual("dual signs", price[~is_costed])
-    best = rating_kw[:, None] * np.maximum(np.abs(price) - cost, 0.0)
-    earned = price * flow_kw - cost * np.abs(flow_kw)
-    parts.forgo(np.ones_like(flow_kw), np.where(is_costed, best - earned, 0.0))
+    parts.ledger.excess("dual signs", np.abs(price) - cost, cost)
+    parts.forgo(np.ones_like(flow_kw), cost * np.abs(flow_kw) - price * flow_kw)
     whole.cost_jpy += parts.h * float(np.sum(cost * np.abs(flow_kw)))
     whole.rent_jpy += parts.h * float(np.sum(price * flow_kw))
 
@@ -324,13 +317,14 @@ def _envelopes(parts: Parts, whole: Whole) -> None:
 
 def _import_kw(parts: Parts) -> Array:
     """Return by how much each place could import more at most, (P, T)."""
-    snapshot, numbers = parts.snapshot, list(parts.book.market.places)
+    snapshot = parts.snapshot
+    numbers = {name: number for number, name in enumerate(parts.book.market.places)}
     more_kw = np.zeros((len(numbers), parts.count))
     for resource in snapshot["resources"]:
-        more_kw[numbers.index(resource["place"])] += resource["limit_down_kw"]
+        more_kw[numbers[resource["place"]]] += resource["limit_down_kw"]
     for need in snapshot["place_needs"]:
         for step in need["steps"]:
-            more_kw[numbers.index(need["place"])] += step["need_kw"]
+            more_kw[numbers[need["place"]]] += step["need_kw"]
     return more_kw
 
 

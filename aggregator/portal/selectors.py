@@ -142,6 +142,8 @@ def need_results(auction: Auction, run: ClearingRun | None, *, at: datetime) -> 
     """Needs published by `at`, local ones first, with what was served if a run is published."""
     needs = (
         Need.objects.filter(auction=auction, state=NeedState.PUBLISHED, available_at__lte=at)
+        # held-ready capacity has prices of another unit; these pages are of energy
+        .exclude(kind=NeedKind.CAPACITY)
         .select_related("congestion_point", "congestion_point__branch__to_bus", "area")
         .order_by("-kind", "code", "id")
     )

@@ -78,6 +78,18 @@ def test_the_overloaded_line_is_within_its_rating_and_no_other_was_harmed(
     assert all(line["after_ratio"] <= 1 for line in day["loading_ratio"])
 
 
+def test_every_form_of_bid_and_kind_of_need_took_part(day: dict[str, Any]) -> None:
+    assert set(day["legs"]) == {
+        "BLOCK", "CHARGE", "COMPUTE", "CURTAILED", "DEFERRED", "DISCHARGE", "PORTFOLIO",
+        "REBOUND", "RELEASED", "RESERVED", "SHIFT_IN", "SHIFT_OUT", "STEPS",
+    }  # fmt: skip
+    (capacity,) = day["capacity"]
+    assert capacity["served_kw_30min"] > 0
+    assert capacity["price_max_jpy_per_kw_30min"] > 0
+    # 2,000 kW over 12 half hours, all of it placed
+    assert day["computing"] == {"used_kwh": 12_000.0, "placements_count": 12}
+
+
 def test_the_book_held_the_latest_versions_only(day: dict[str, Any]) -> None:
     assert (day["bids"]["SUPERSEDED"], day["bids"]["WITHDRAWN"]) == (1, 1)
 

@@ -72,7 +72,10 @@ SCALE_CLASSES: Final = (
 PRODUCTS: Final = (
     ("local-day-ahead", "ローカル混雑（前日）", "Local congestion, day-ahead", 1800, 1, "0.1"),
     ("balance-day-ahead", "需給（前日）", "Area balance, day-ahead", 1800, 1, "0.1"),
+    ("dkw-up-3h", "調整力 上げ（3時間継続）", "Capacity up, sustained 3 h", 2700, 1, "0.1"),
 )
+CAPACITY_PRODUCT: Final = "dkw-up-3h"
+COMPUTE_CUSTOMER: Final = "compute-c"
 
 RULESET_VERSION: Final = "2024-04"
 RULESET_FROM_ON: Final = date(2024, 4, 1)
@@ -87,6 +90,7 @@ RULES: Final[dict[str, Any]] = {
         "iteration_limit": 2_000_000,
     },
     "publication": {"solver_deadline_s": 60, "deadline_min": 60},
+    "products": [{"id": CAPACITY_PRODUCT, "direction": "UP", "sustained_h": 3.0}],
     # the demo closes a period of one day, on the 20th day after it at 11:00, when the grid
     # operators' final values (確定) are in
     "settlement": {
@@ -269,6 +273,15 @@ RENEWABLES: Final = (
     ("kamikita-wind", "kamikita-dc", "WIND", "上北 風力", "Kamikita wind", 40_000),
 )
 
+# share of what it could give that a plant is scheduled for; all of it unless said here
+SCHEDULED_RATIO: Final = {"kamikita-wind": 0.9}
+
+
+def scheduled_ratio(code: str) -> float:
+    """Return the share of its expected output that a plant is scheduled for."""
+    return SCHEDULED_RATIO.get(code, 1.0)
+
+
 # units of a few kW inside a factory that nobody could run together, bid as one portfolio
 MICRO_SITE: Final = "oita-edge"
 MICRO_UNITS_KW: Final = (1, 2, 3, 4, 5, 5)
@@ -287,3 +300,19 @@ PATHS: Final = (
     ("imba-cloud", "osaka-dc", "5.0", 18_000),
 )
 PATH_PRICE_JPY_PER_GB: Final = "0.02"
+
+# code, name, GB per half hour, sites it reaches from the first
+TRUNKS: Final = (
+    (
+        "p2mp-inzai",
+        "印西 – 九州 共有波長",
+        30_000,
+        ("inzai-dc", "kumamoto-dc", "itoshima-dc"),
+    ),
+)
+
+# site with a flexible connection -> kW it may import above its highest schedule
+ENVELOPES: Final = {"shirakawa-dc": 1_000}
+
+# area, product, kW asked from 16:00 to 22:00, most JPY per kW and half hour
+CAPACITY_NEEDS: Final = (("03", CAPACITY_PRODUCT, 5_000, "4.5"),)

@@ -124,7 +124,8 @@ def profiles_kw(inputs: DayInputs) -> dict[str, FloatArray]:
         profiles[row[0]] = np.zeros(INTERVALS_PER_DAY)
     ratio = available_ratio(inputs)
     for code, _, kind, _, _, peak_kw in cast.RENEWABLES:
-        profiles[code] = -np.floor(np.minimum(ratio[kind], 1.0) * peak_kw)
+        output_kw = np.floor(np.minimum(ratio[kind], 1.0) * peak_kw)
+        profiles[code] = -np.floor(output_kw * cast.scheduled_ratio(code))
     return profiles
 
 

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from aggregator.ops.demo import cast
+from aggregator.ops.demo.forms import bids_of_all_forms
 
 Bid = dict[str, Any]
 EVENING = (32, 43)  # 16:00 to 22:00
@@ -156,6 +157,8 @@ def renewable_bids(available_ratio: Mapping[str, npt.NDArray[np.float64]]) -> It
         48 values per kind (``PV``, ``WIND``), share of the peak.
     """
     for code, _, kind, _, _, peak_kw in cast.RENEWABLES:
+        if code in cast.SCHEDULED_RATIO:
+            continue  # bids as what it is: see `forms.wind_bid`
         output_kw = np.floor(available_ratio[kind] * peak_kw)
         yield {
             "client_bid_id": f"{code}-curtail",
@@ -175,17 +178,6 @@ def renewable_bids(available_ratio: Mapping[str, npt.NDArray[np.float64]]) -> It
         }
 
 
-def micro_bids() -> Iterator[Bid]:
-    """Yield a few kilowatts each, from units in a factory."""
-    for number, power_kw in enumerate(cast.MICRO_UNITS_KW, start=1):
-        yield {
-            "client_bid_id": f"{cast.MICRO_SITE}-unit-{number}-defer",
-            "resource": f"{cast.MICRO_SITE}-unit-{number}",
-            "mechanism": "DEFERRAL",
-            **_steps("UP", [EVENING], [(str(power_kw), "9")]),
-        }
-
-
 def bids_by_operator(
     *,
     peak_kw_of: Mapping[str, Decimal],
@@ -195,20 +187,17 @@ def bids_by_operator(
     site_of = {f"{site}-load": site for site in cast.OPERATORS}
     site_of |= {row[0]: row[1] for row in cast.STORAGE}
     site_of |= {row[0]: row[1] for row in cast.RENEWABLES}
-    site_of |= {
-        f"{cast.MICRO_SITE}-unit-{number}": cast.MICRO_SITE
-        for number, _ in enumerate(cast.MICRO_UNITS_KW, start=1)
-    }
     bids: dict[str, list[Bid]] = {}
     every = [bid for code in cast.OPERATORS for bid in load_bids(code, peak_kw_of[code])]
     every += [
         *storage_bids(),
         *shift_bids(peak_kw_of),
         *renewable_bids(available_ratio),
-        *micro_bids(),
     ]
     for bid in every:
         if bid.get("curves") == []:
             continue
         bids.setdefault(cast.OPERATORS[site_of[bid["resource"]]], []).append(bid)
+    for code, bid in bids_of_all_forms(peak_kw_of, available_ratio):
+        bids.setdefault(code, []).append(bid)
     return bids

@@ -34,6 +34,7 @@ from market.registry.services import (
     ruleset_enact,
     site_register,
 )
+from market.registry.trunks import optical_trunk_register
 
 Grid = Mapping[str, Any]
 Row = Mapping[str, Any]
@@ -82,6 +83,7 @@ def register(*, grid: Grid, rows: Mapping[str, list[dict[str, Any]]], from_on: d
     _renewables(sites)
     _micro_units(sites[cast.MICRO_SITE])
     _paths(organisations["hikari-path"])
+    _trunks(organisations["hikari-path"])
     return Registered(
         organisations=organisations,
         grid_model=model,
@@ -277,7 +279,7 @@ def _renewables(sites: Mapping[str, Site]) -> None:
                 "name": name,
                 "name_en": name_en,
                 "kind": kind,
-                "limit_up_kw": Decimal(0),
+                "limit_up_kw": Decimal(str(round(peak_kw * (1 - cast.scheduled_ratio(code)), 1))),
                 "limit_down_kw": Decimal(peak_kw),
             },
         )
@@ -319,5 +321,18 @@ def _paths(owner: Organisation) -> None:
                 "capacity_gb": Decimal(capacity_gb),
                 "price_jpy_per_gb": Decimal(cast.PATH_PRICE_JPY_PER_GB),
                 "latency_ms": Decimal(latency_ms),
+            },
+        )
+
+
+def _trunks(owner: Organisation) -> None:
+    for code, name, capacity_gb, (head, *leaves) in cast.TRUNKS:
+        optical_trunk_register(
+            owner=owner,
+            fields={
+                "code": code,
+                "name": name,
+                "capacity_gb": Decimal(capacity_gb),
+                "paths": [f"apn-{head}-{leaf}" for leaf in leaves],
             },
         )

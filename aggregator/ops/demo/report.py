@@ -7,7 +7,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from django.db.models import Count, QuerySet, Sum
+from django.db.models import Count, Max, QuerySet, Sum
 
 from accounts.ledger.selectors import transfers_of, trial_balance_at
 from accounts.ledger.statements import statement_csv, statement_of
@@ -16,9 +16,15 @@ from accounts.parties.selectors import aggregator
 from aggregator.dispatch.models import DispatchInstruction
 from aggregator.metering.models import Delivery
 from aggregator.settlement.models import RunKind, SettlementLine, SettlementRun
-from market.clearing.models import ClearingPrice, ClearingRun, ElementFlow, PriceKind
+from market.clearing.models import (
+    ClearingPrice,
+    ClearingRun,
+    ComputeUse,
+    ElementFlow,
+    PriceKind,
+)
 from market.clearing.selectors import run_published_of
-from market.trading.models import Auction, Bid, Need, NeedState
+from market.trading.models import Auction, Bid, Need, NeedKind, NeedState
 
 Facts = dict[str, Any]
 HALF = Decimal("0.5")
@@ -39,6 +45,9 @@ def facts_of(auction: Auction, directory: Path) -> Facts:
         "delivery_on": auction.delivery_on.isoformat(),
         "state": auction.state,
         "needs": needs,
+        "capacity": _capacity(auction, run),
+        "computing": _computing(run),
+        "legs": _legs(run),
         "unserved_kwh": float(sum(Decimal(str(need["unserved_kwh"])) for need in needs)),
         "bids": _bids(auction),
         "awards_count": run.awards.count(),
@@ -58,7 +67,9 @@ def facts_of(auction: Auction, directory: Path) -> Facts:
 
 
 def _needs(auction: Auction) -> Sequence[Need]:
-    rows = Need.objects.filter(auction=auction, state=NeedState.PUBLISHED)
+    rows = Need.objects.filter(auction=auction, state=NeedState.PUBLISHED).exclude(
+        kind=NeedKind.CAPACITY
+    )
     return list(rows.select_related("congestion_point", "area").order_by("kind", "code"))
 
 
@@ -77,6 +88,39 @@ def _need(need: Need, run: ClearingRun) -> Facts:
         "price_max_jpy_per_kwh": float(max(row.price_jpy_per_kwh for row in prices)),
         "cost_jpy": float(cost),
     }
+
+
+def _capacity(auction: Auction, run: ClearingRun) -> list[Facts]:
+    """Capacity asked for and reserved: kilowatts for half an hour each, and their dearest price."""
+    found = []
+    needs = Need.objects.filter(auction=auction, state=NeedState.PUBLISHED, kind=NeedKind.CAPACITY)
+    for need in needs.order_by("code"):
+        sums = ClearingPrice.objects.filter(run=run, need=need).aggregate(
+            served=Sum("served_kw"), unserved=Sum("unserved_kw"), top=Max("price_jpy_per_kw_30min")
+        )
+        found.append(
+            {
+                "code": need.code,
+                "product": need.product_id,
+                "served_kw_30min": float(sums["served"] or 0),
+                "unserved_kw_30min": float(sums["unserved"] or 0),
+                "price_max_jpy_per_kw_30min": float(sums["top"] or 0),
+            }
+        )
+    return found
+
+
+def _computing(run: ClearingRun) -> Facts:
+    sums = ComputeUse.objects.filter(run=run).aggregate(used=Sum("used_kw"))
+    return {
+        "used_kwh": float((sums["used"] or 0) * HALF),
+        "placements_count": run.compute_placements.count(),
+    }
+
+
+def _legs(run: ClearingRun) -> dict[str, int]:
+    rows = run.awards.values_list("leg").annotate(n=Count("id")).order_by("leg")
+    return {str(leg): count for leg, count in rows}
 
 
 def _bids(auction: Auction) -> Facts:

@@ -29,6 +29,7 @@ from aggregator.metering.services import (
 )
 from aggregator.metering.verifications import delivery_verification_request
 from aggregator.ops.demo import cast
+from aggregator.ops.demo.forms import EVENING, standing_bid
 from aggregator.ops.demo.inputs import (
     DayInputs,
     areas_needed,
@@ -42,12 +43,17 @@ from aggregator.ops.demo.offers import bids_by_operator
 from aggregator.ops.demo.register import register
 from aggregator.ops.demo.shapes import AreaDay, grid_load, grid_model_rows
 from market.core.timegrid import INTERVAL_H, JST, interval_starts_at
-from market.registry.models import Area, Resource
+from market.registry.models import Area, Resource, Site
 from market.trading.bids import bid_withdraw, bids_submit
-from market.trading.condition_services import base_flows_publish, transfer_limit_publish
-from market.trading.models import Auction, NeedKind
+from market.trading.condition_services import (
+    base_flows_publish,
+    envelope_publish,
+    transfer_limit_publish,
+)
+from market.trading.models import Auction, EnvelopeKind, NeedKind
 from market.trading.needs import NeedDetails, need_publish
 from market.trading.services import auction_schedule
+from market.trading.standing_services import StandingDays, standing_bid_create
 
 HISTORY_DAYS = 31
 METER_NUMBER_FIRST = 1_000
@@ -120,6 +126,13 @@ def register_step(*, claim: Claim) -> None:
         opens_at=jst(the_day_before, 9),
         gate_closure_at=jst(the_day_before, 10),
         grid_model=registered.grid_model,
+    )
+    osaka = Organisation.objects.get(code=cast.OPERATORS["osaka-dc"])
+    standing_bid_create(
+        organisation=osaka,
+        code="osaka-evening",
+        bid=standing_bid(Site.objects.get(code="osaka-dc").contract_kw),
+        days=StandingDays(valid_from_on=delivery_on),
     )
     job_finish(claim=claim)
 
@@ -209,7 +222,8 @@ def publish_step(*, claim: Claim) -> None:
             limit_kw=_exact([link["limit_kw"]] * 48, 1),
             link_code=link["id"],
         )
-    needs = [*_local_needs(inputs), *_balance_needs(inputs)]
+    _publish_envelopes(auction.id, inputs)
+    needs = [*_local_needs(inputs), *_balance_needs(inputs), *_capacity_needs()]
     for area_code, details in needs:
         need_publish(auction_id=auction.id, organisation=_tso(tso_of, area_code), details=details)
     # The first forecast was a little too high: the operator revises its first need.
@@ -276,6 +290,38 @@ def _balance_needs(inputs: DayInputs) -> Iterable[tuple[str, NeedDetails]]:
                 quantity_kw=_exact(row["need_kw"], 1),
                 cap_jpy_per_kwh=_exact(row["cap_jpy_per_kwh"], 2),
             ),
+        )
+
+
+def _capacity_needs() -> Iterable[tuple[str, NeedDetails]]:
+    for area, product, quantity_kw, cap in cast.CAPACITY_NEEDS:
+        evening = range(EVENING[0], EVENING[1] + 1)
+        yield (
+            area,
+            NeedDetails(
+                code=f"capacity-{area}",
+                kind=NeedKind.CAPACITY,
+                direction="UP",
+                area_code=area,
+                product=product,
+                quantity_kw=[Decimal(quantity_kw if t in evening else 0) for t in range(48)],
+                cap_jpy_per_kw_30min=[Decimal(cap)] * 48,
+            ),
+        )
+
+
+def _publish_envelopes(auction_id: UUID, inputs: DayInputs) -> None:
+    """Publish the pattern of each flexible connection, with the schedule that flows contain."""
+    for code, room_kw in cast.ENVELOPES.items():
+        site = Site.objects.select_related("area__tso").get(code=code)
+        load_kw = inputs.shape.site_load_kw[code]
+        envelope_publish(
+            auction_id=auction_id,
+            organisation=site.area.tso,
+            site_code=code,
+            kind=EnvelopeKind.FIXED,
+            max_import_kw=[Decimal(int(load_kw.max()) + room_kw)] * 48,
+            scheduled_import_kw=_exact(load_kw, 1),
         )
 
 

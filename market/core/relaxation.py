@@ -108,11 +108,15 @@ class Relaxation:
         return model
 
     def _bounds(self, columns: IntArray) -> tuple[FloatArray, FloatArray]:
-        unit = self._unit_kw[columns]
+        """Return the solver's bounds; implied ones stay out until a decision tightens them."""
+        unit, base = self._unit_kw[columns], self.base
         no_lower, no_upper = (part[columns] for part in self._is_implied)
+        lower_kw, upper_kw = self._lower_kw[columns], self._upper_kw[columns]
+        no_lower = no_lower & (lower_kw == base.lower_kw[columns])
+        no_upper = no_upper & (upper_kw == base.upper_kw[columns])
         return (
-            np.where(no_lower, -highspy.kHighsInf, self._lower_kw[columns] / unit),
-            np.where(no_upper, highspy.kHighsInf, self._upper_kw[columns] / unit),
+            np.where(no_lower, -highspy.kHighsInf, lower_kw / unit),
+            np.where(no_upper, highspy.kHighsInf, upper_kw / unit),
         )
 
     def _add_rows(self, rows: Rows) -> None:

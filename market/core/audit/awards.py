@@ -11,7 +11,7 @@ import numpy as np
 from market.core.audit.block import IntArray
 from market.core.audit.book import Book
 from market.core.audit.fairness import PricedLegs, audit_prices
-from market.core.audit.ledger import Array, of_length
+from market.core.audit.ledger import Array, of_length, summed
 from market.core.audit.prices import CAPACITY_PRICED_H, Prices
 
 NOISE: Final = 1e-6
@@ -50,7 +50,7 @@ class Awards:
 
     def by_bid(self, values: Array, count: int) -> Array:
         """Return sums over the awards of each bid, (`count`,)."""
-        return np.bincount(self.bid, weights=values, minlength=count)
+        return summed(self.bid, values, count)
 
 
 def awards_of(result: Mapping[str, Any], book: Book) -> Awards:
@@ -129,14 +129,12 @@ def award_figures(awards: Awards, book: Book, prices: Prices, other_jpy: Array) 
         fair_jpy=_fair_jpy(book, prices)[awards.leg],
     )
     charged_jpy = awards.by_bid(awards.cost_jpy + awards.path_jpy, bids) - other_jpy
-    charged_jpy = np.bincount(group, weights=charged_jpy, minlength=bids)
+    charged_jpy = summed(group, charged_jpy, bids)
     found = audit_prices(priced, charged_jpy, tick_jpy)
     yield "prices not against the seller [JPY]", found.against_jpy, tick_jpy * (0.5 + NOISE)
     yield "prices not beyond the tick rule [JPY]", found.beyond_jpy, tick_jpy * NOISE
     yield "favour to short bids only [JPY]", found.unearned_jpy, MONEY_NOISE_JPY
-    short_jpy = charged_jpy - np.bincount(
-        group[awards.bid], weights=awards.receipt_jpy, minlength=bids
-    )
+    short_jpy = charged_jpy - summed(group[awards.bid], awards.receipt_jpy, bids)
     is_awarded = awards.by_bid(np.ones(len(awards.bid)), bids) > 0
     short_jpy = short_jpy[np.unique(group[is_awarded])]
     yield "nobody is paid below ask [JPY]", float(np.max(short_jpy, initial=0.0)), MONEY_NOISE_JPY
@@ -195,7 +193,7 @@ def _asked_jpy(book: Book, published_kw: Array) -> Array:
     is_first = np.concatenate([[True], (np.diff(bid) != 0) | (np.diff(t) != 0)])
     below_kw = below - below[is_first][np.cumsum(is_first) - 1]
     taken_kw = np.clip(awarded_kw[bid, t] - below_kw, 0.0, most_kw)
-    merit_jpy = h * np.bincount(bid, weights=ask * taken_kw, minlength=len(book.bid_ids))
+    merit_jpy = h * summed(bid, ask * taken_kw, len(book.bid_ids))
     has_steps = [book.market.bids[name]["form"] in MERIT_FORMS for name in book.bid_ids]
     return np.where(has_steps, merit_jpy, asked_jpy)
 

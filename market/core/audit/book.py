@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from market.core.audit.block import Block, IntArray, JointRows, Leg, Market, Use
 from market.core.audit.forms import FORMS
 from market.core.audit.joint import JOINT
-from market.core.audit.ledger import Array, Ledger
+from market.core.audit.ledger import Array, Ledger, summed
 
 BID_PARTS: Final = ("x", "y", "held")
 BACKING_ROWS: Final = ("deliver_energy_down", "deliver_energy_up")
@@ -47,9 +47,7 @@ class Entries:
 
     def priced(self, price: Array, count: int) -> Array:
         """Return Σ price · amount by column, (`count`,)."""
-        return np.bincount(
-            self.column, weights=price[self.where, self.t] * self.amount, minlength=count
-        )
+        return summed(self.column, price[self.where, self.t] * self.amount, count)
 
 
 @dataclass(frozen=True)
@@ -107,15 +105,11 @@ class Rows:
 
     def left(self, x: Array) -> Array:
         """Return the left-hand sides."""
-        return np.bincount(
-            self.row, weights=self.coefficient * x[self.column], minlength=len(self.rhs)
-        )
+        return summed(self.row, self.coefficient * x[self.column], len(self.rhs))
 
     def priced(self, count: int) -> Array:
         """Return what the duals of its rows take from each column, (`count`,)."""
-        return np.bincount(
-            self.column, weights=self.coefficient * self.y[self.row], minlength=count
-        )
+        return summed(self.column, self.coefficient * self.y[self.row], count)
 
 
 @dataclass(frozen=True)
@@ -150,7 +144,7 @@ class Book:
 
     def by_bid(self, of_columns: Array) -> Array:
         """Return sums over the columns of each bid, (B,)."""
-        return np.bincount(self.bid, weights=of_columns, minlength=len(self.bid_ids))
+        return summed(self.bid, of_columns, len(self.bid_ids))
 
     @property
     def has_decision(self) -> NDArray[np.bool_]:
@@ -489,7 +483,7 @@ def respond(book: Book, gain_jpy: Array) -> Response:
     most = np.maximum(book.lower * reduced, book.upper * reduced)
     earned = reduced * book.x
     slack = book.own.y * (book.own.rhs - book.own.left(book.x))
-    own_jpy = np.bincount(book.own.bid, weights=slack, minlength=len(book.bid_ids))
+    own_jpy = summed(book.own.bid, slack, len(book.bid_ids))
     one_sided = most.copy()
     one, other = book.exclusive.T
     one_sided[one], one_sided[other] = np.maximum(most[one], most[other]), 0.0

@@ -16,7 +16,7 @@ from typing import Final
 import numpy as np
 
 from market.core.audit.block import IntArray
-from market.core.audit.ledger import Array
+from market.core.audit.ledger import Array, summed
 
 NOISE: Final = 1e-6
 MOST_ENERGY_RATIO: Final = 1.0 - 1e-9
@@ -76,7 +76,7 @@ def audit_prices(legs: PricedLegs, charged_jpy: Array, tick: float) -> PriceAudi
     limit = np.where(may_exceed, np.inf, np.where(sold, whole, half))
     favoured = sold & (favour > half)
     dearest = _most_by_bid(np.where(favoured, legs.quantity, 0.0), legs.bid, count)
-    left_jpy = np.bincount(legs.bid, weights=legs.receipt_jpy, minlength=count) - charged_jpy
+    left_jpy = summed(legs.bid, legs.receipt_jpy, count) - charged_jpy
     unearned_jpy = (left_jpy - tick * dearest)[dearest > 0]
     off_tick = np.abs(legs.price_jpy / tick)
     off_tick = np.abs(off_tick - np.rint(off_tick)) * tick

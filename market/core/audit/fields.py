@@ -9,7 +9,7 @@ import numpy as np
 
 from market.core.audit.awards import MONEY_NOISE_JPY, NOISE, Figure
 from market.core.audit.block import EXACT
-from market.core.audit.ledger import Array, column, ids, of_length
+from market.core.audit.ledger import Array, column, ids, of_length, summed
 from market.core.audit.physical import NEEDS
 from market.core.audit.published import RENTS, Entries, asked_kw, by_kind, off, worst
 from market.core.audit.whole import Parts, Whole
@@ -144,10 +144,7 @@ def _traffic(result: Mapping[str, Any], parts: Parts) -> Iterator[Figure]:
     found_jpy, is_listed = _path_jpy(result, parts)
     off_jpy = worst(np.abs(found_jpy - owed_jpy)[is_listed])
     most_gb = worst(
-        book.by_bid(
-            np.bincount(book.traffic.column, weights=book.traffic.amount, minlength=book.size)
-            * book.x
-        )[is_listed]
+        book.by_bid(summed(book.traffic.column, book.traffic.amount, book.size) * book.x)[is_listed]
     )
     rounding_jpy = HALF_MICRO * (1 + len(snapshot["trunks"])) * most_gb * (1.0 + NOISE)
     yield "paths owed by each bid [JPY]", off_jpy, MONEY_NOISE_JPY + rounding_jpy

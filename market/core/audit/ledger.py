@@ -40,6 +40,11 @@ class Ledger:
         return np.concatenate(self.forgone_jpy) if self.forgone_jpy else np.zeros(0)
 
 
+def summed(where: NDArray[np.int64], amounts: Array, count: int) -> Array:
+    """Return the sum of the amounts at each of `count` places."""
+    return np.asarray(np.bincount(where, weights=amounts, minlength=count), dtype=np.float64)
+
+
 def table(where: str, found: Mapping[str, Any], names: Sequence[str], count: int) -> Array:
     """Return the series of each name, (names, `count`); zero where one is left out.
 

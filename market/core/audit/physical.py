@@ -19,6 +19,10 @@ NEEDS: Final[Mapping[str, str]] = {
     "CAPACITY": "capacity_needs",
 }
 """Kind of need → its list in the snapshot."""
+PRICE_OF_NEED: Final[Mapping[str, str]] = {
+    kind: "price_jpy_per_kw" if kind == "CAPACITY" else "price_jpy_per_kwh" for kind in NEEDS
+}
+"""Kind of need → the name of its published price."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,13 +19,9 @@ from market.core.audit.awards import (
 from market.core.audit.computing import computing_jpy
 from market.core.audit.ledger import Array, column, ids, of_length
 from market.core.audit.payments import make_whole_jpy
-from market.core.audit.physical import NEEDS
+from market.core.audit.physical import NEEDS, PRICE_OF_NEED
 from market.core.audit.prices import CAPACITY_PRICED_H
 from market.core.audit.whole import Parts, Whole
-
-PRICE_OF_NEED: Final[Mapping[str, str]] = {
-    kind: "price_jpy_per_kw" if kind == "CAPACITY" else "price_jpy_per_kwh" for kind in NEEDS
-}
 
 RENTS: Final = (
     ("headroom_up_kw", "rent_up_jpy_per_kwh"),
@@ -213,8 +209,8 @@ def _rounding_jpy(result: Mapping[str, Any], parts: Parts, awards: Awards) -> fl
     for offer in result["compute"]:
         total += reach(offer["used_kw"], offer["price_jpy_per_kwh"])
     for request in result["requests"]:
-        price = np.array([value or 0.0 for value in request["price_jpy_per_kwh"]])
-        total += max(1, len(request["placed"])) * reach(request["served_kw"], price)
+        delivered = np.array([value or 0.0 for value in request["price_jpy_per_kwh"]])
+        total += max(1, len(request["placed"])) * reach(request["served_kw"], delivered)
     return total
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from market.core.audit.book import Book, respond
 from market.core.audit.called import Held, held_kw
 from market.core.audit.grid import Grid
-from market.core.audit.ledger import Array, Ledger, column, ids
+from market.core.audit.ledger import Array, Ledger, column, ids, summed
 from market.core.audit.physical import NEEDS, Physical
 from market.core.audit.prices import CAPACITY_PRICED_H, Income, Prices
 
@@ -387,7 +387,7 @@ def _bids(parts: Parts, whole: Whole, income: Income) -> None:
     whole.has_held = bool(book.is_held.any())
     # Bids that rows bind together earn for each other: their surplus is one.
     group = book.groups
-    short_jpy = np.bincount(group, weights=cost_jpy + path_jpy - receipt_jpy)
-    may_lose = np.bincount(group, weights=book.has_decision.astype(float)) > 0
-    size_jpy = np.bincount(group, weights=np.abs(cost_jpy)) + whole.value_jpy
+    short_jpy = summed(group, cost_jpy + path_jpy - receipt_jpy, len(group))
+    may_lose = summed(group, book.has_decision.astype(float), len(group)) > 0
+    size_jpy = summed(group, np.abs(cost_jpy), len(group)) + whole.value_jpy
     parts.ledger.excess("individual rationality", short_jpy[~may_lose], size_jpy[~may_lose])

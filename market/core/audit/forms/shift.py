@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from market.core.audit.block import Block, Leg, Market, RowSet, Term, Use, family, window_of
+from market.core.audit.ledger import summed
 
 
 def is_allowed(bid: Mapping[str, Any], target: Mapping[str, Any], path: Mapping[str, Any]) -> bool:
@@ -40,7 +41,7 @@ def block(bid: Mapping[str, Any], market: Market) -> Block:
         np.array([offer["ask_jpy_per_kwh"] for offer in offers], dtype=float),
         [len(t) for t in step_t],
     )
-    offered_kw = np.bincount(taken_row, weights=upper_kw, minlength=length)
+    offered_kw = summed(taken_row, upper_kw, length)
     placed_row = np.tile(np.arange(length), len(targets))
     placed = np.arange(len(placed_row))
     most_kw = np.tile(offered_kw, len(targets))
@@ -98,8 +99,10 @@ def _legs(
     t = first + np.arange(length)
     legs = []
     for number, target in enumerate(targets):
-        ends = (("SHIFT_OUT", "UP", bid["resource"], 1.0),)
-        ends += (("SHIFT_IN", "DOWN", target["resource"], target["ratio"]),)
+        ends = (
+            ("SHIFT_OUT", "UP", bid["resource"], 1.0),
+            ("SHIFT_IN", "DOWN", target["resource"], target["ratio"]),
+        )
         legs += [
             Leg(
                 name=name,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from market.core.certificate import Certificate, verify_document, verify_result
 from market.core.clearing import Clearing, clear
-from market.core.errors import InvalidSnapshot, ResultUnverified
+from market.core.errors import InvalidSnapshot, ResultUnverified, SolverInfeasible
+from market.core.idle import idle_verdict
 from market.core.publication import result_document
 from market.core.reading import canonical_bytes, json_read
 from market.core.snapshot import snapshot_bytes, snapshot_from_bytes, snapshot_sha256
@@ -36,7 +37,12 @@ def clear_bytes(content: bytes) -> bytes:
         If there is no result; :class:`~market.core.errors.ResultUnverified` if there is one that
         the independent check refuses.
     """
-    result = result_bytes(clear(snapshot_from_bytes(content)))
+    snapshot = snapshot_from_bytes(content)
+    try:
+        clearing = clear(snapshot)
+    except SolverInfeasible as found:
+        raise SolverInfeasible(f"{found}; {idle_verdict(snapshot)}") from found
+    result = result_bytes(clearing)
     certificate = json_read(result, InvalidSnapshot)["certificate"]
     if not certificate["passed"]:
         failed = [

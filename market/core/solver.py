@@ -5,12 +5,11 @@ the same road every time. Wall-clock limits only ever kill the whole process, fr
 
 What a solver says is not taken for granted:
 
-- *infeasible* is checked against doing nothing, which an auction always allows. If that keeps
-  every row, the solver is wrong and the second one is asked; if not, the row it breaks is the
-  proof that our model is wrong.
-- *unbounded* likewise: only a variable without finite bounds makes it our bug.
-- *numerical* trouble goes to the second solver, an interior point with crossover to a vertex; what
-  comes out is checked by the certificate like everything else.
+- *infeasible*, *unbounded* and *numerical* trouble go to the second solver, an interior point with
+  crossover to a vertex; what comes out is checked by the certificate like everything else. Only
+  where both say the same is it believed. An auction is never infeasible (doing nothing keeps every
+  row, which :mod:`market.core.idle` proves without a solver) nor unbounded (every column has
+  bounds): either is our bug.
 - a *limit* of nodes may leave a solution that is good enough: it is handed on with its proven
   bound, and the gap decides. A limit of iterations leaves nothing to publish.
 """
@@ -33,13 +32,11 @@ from market.core.errors import (
     SolverNumerical,
     SolverUnbounded,
 )
-from market.core.offers.terms import FloatArray
 from market.core.rules import ClearingRules
 
 SOLVER_NAME: Final = "HiGHS"
 COUNT_MAX: Final = 2**31 - 1  # the solver's counters are 32-bit
 FEASIBILITY_TOLERANCE: Final = 1e-10  # the least the solver takes
-IDLE_TOLERANCE: Final = 1e-9
 INTERIOR_ITERATION_MAX: Final = 1_000
 CURVED_ITERATION_MAX: Final = 100_000
 QUADRATIC_TOLERANCE: Final = 1e-10
@@ -110,8 +107,6 @@ def solver_version() -> str:
 def solve_linear(
     problem: cp.Problem,
     rules: ClearingRules,
-    *,
-    idle: Mapping[cp.Variable, FloatArray] | None = None,
 ) -> Outcome:
     """Solve a linear or mixed-integer problem to optimality, within the rules' work limits.
 
@@ -121,9 +116,6 @@ def solve_linear(
         To be minimised; its variables hold the answer afterwards.
     rules
         Work limits.
-    idle
-        Values of variables when nobody does anything, where they are not zero (or the bound
-        nearest to it).
 
     Returns
     -------
@@ -132,14 +124,12 @@ def solve_linear(
 
     Raises
     ------
-    SolverInfeasible
-        Doing nothing breaks a row of the model: our bug, and the message names the row.
-    SolverUnbounded
-        A variable has no finite bounds: our bug, and the message names it.
+    SolverInfeasible, SolverUnbounded
+        Both solvers say so. Either would be our bug: see :mod:`market.core.idle`.
     SolverLimit
         The work limit was reached with nothing to show.
     SolverNumerical
-        Both solvers failed, or said what is shown to be wrong.
+        Both solvers failed, or contradict each other.
     """
     is_mixed = bool(problem.is_mixed_integer())
     first, second = _roads(rules, is_mixed=is_mixed)
@@ -151,13 +141,30 @@ def solve_linear(
             raise
         return _outcome(problem, first, is_mixed=True, is_limited=True)
     except SolverFailed as found:
-        _check_is_solvers_fault(problem, idle or {}, found)
         road = second
         try:
-            solve_on(problem, second)
-        except (SolverInfeasible, SolverUnbounded, SolverNumerical) as again:
-            raise SolverNumerical(f"{found}; then {again}") from again
+            _run_again(problem, second, found)
+        except SolverUnbounded as again:
+            raise SolverUnbounded(f"{again}; without bounds: {_open(problem)}") from again
     return _outcome(problem, road, is_mixed=is_mixed)
+
+
+def _run_again(problem: cp.Problem, road: Road, found: SolverFailed) -> None:
+    """Ask the second solver; only where both say the same of the problem is it believed."""
+    try:
+        solve_on(problem, road)
+    except SolverLimit:
+        raise
+    except SolverFailed as again:
+        said = f"{found}; then {again}"
+        agreed = type(again) if type(again) is type(found) else SolverNumerical
+        raise agreed(said) from again
+
+
+def _open(problem: cp.Problem) -> str:
+    """Return the names of the variables that lack a finite bound."""
+    names = [v.name() for v in problem.variables() if not np.isfinite(v.get_bounds()).all()]
+    return ", ".join(names) or "none"
 
 
 def _roads(rules: ClearingRules, *, is_mixed: bool) -> tuple[Road, Road]:
@@ -196,54 +203,6 @@ def _has_solution(problem: cp.Problem) -> bool:
         return False
     found = statistics.extra_stats
     return bool(found.primal_solution_status == SOLUTION_FEASIBLE and np.isfinite(found.mip_gap))
-
-
-def _check_is_solvers_fault(
-    problem: cp.Problem, idle: Mapping[cp.Variable, FloatArray], found: SolverFailed
-) -> None:
-    """Return if the solver is shown to be wrong or lost; else raise what is shown about us."""
-    if isinstance(found, SolverUnbounded) or "unbounded" in str(found):
-        open_names = [v.name() for v in problem.variables() if not _is_bounded(v)]
-        if open_names:
-            raise SolverUnbounded(f"{found}: {', '.join(open_names)} without bounds") from found
-    if isinstance(found, SolverInfeasible):
-        row, missed = idle_violation(problem, idle)
-        if missed > IDLE_TOLERANCE:
-            raise SolverInfeasible(f"{found}: doing nothing misses {row} by {missed:g}") from found
-
-
-def _is_bounded(variable: cp.Variable) -> bool:
-    low, high = variable.get_bounds()
-    return bool(np.all(np.isfinite(low)) and np.all(np.isfinite(high)))
-
-
-def idle_violation(
-    problem: cp.Problem, idle: Mapping[cp.Variable, FloatArray]
-) -> tuple[str, float]:
-    """Return which constraint doing nothing misses most, and by how much.
-
-    Parameters
-    ----------
-    problem
-        Any problem; the values of its variables are left as they were.
-    idle
-        See :func:`solve_linear`.
-    """
-    before = [(variable, variable.value) for variable in problem.variables()]
-    for variable, _ in before:
-        low, high = variable.get_bounds()
-        still = idle[variable] if variable in idle else np.clip(0.0, low, high)
-        # past the checks: a value outside its bounds is what is looked for here
-        variable.save_value(np.broadcast_to(still, variable.shape))
-    missed = {
-        f"row family {number} ({constraint.label or type(constraint).__name__})": float(
-            np.max(constraint.violation(), initial=0.0)
-        )
-        for number, constraint in enumerate(problem.constraints)
-    }
-    for variable, value in before:
-        variable.save_value(value)
-    return max(missed.items(), key=lambda item: item[1], default=("nothing", 0.0))
 
 
 def convex_roads(problem: cp.Problem) -> list[Road]:

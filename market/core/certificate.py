@@ -151,7 +151,7 @@ def _verified(
     checks += [
         Check(f"published: {name}", value, limit)
         for name, value, limit in (
-            *published_figures(result, parts, whole),
+            *published_figures(result, parts, whole, income),
             *field_figures(result, parts, whole),
             *computing_figures(result, parts.book, parts.prices),
             *payment_figures(result, parts, income),

@@ -6,8 +6,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from market.core.audit.awards import MONEY_NOISE_JPY, Awards, Figure, awards_of
+from market.core.audit.book import Book
 from market.core.audit.computing import computing_jpy
 from market.core.audit.ledger import Array, summed
 from market.core.audit.physical import NEEDS, PRICE_OF_NEED
@@ -16,6 +18,7 @@ from market.core.audit.whole import Parts
 
 SHORT_RATIO: Final = 1e-9
 PAY_AS_BID: Final = "pay_as_bid"
+PAY_AS_CLEAR: Final = "pay_as_clear"
 PRODUCT_OF_FORM: Final = {"CAPACITY": "CAPACITY", "COMPUTE_OFFER": "COMPUTE"}
 BUYER_PARTS: Final = ("market_jpy", "make_whole_jpy", "posted_jpy", "as_bid_jpy", "fee_jpy")
 
@@ -62,6 +65,14 @@ def short_jpy(parts: Parts, income: Income) -> Array:
     return np.asarray(lacking[group] * share)
 
 
+def paid_as_bid(book: Book) -> NDArray[np.bool_]:
+    """Return which bids are paid what they ask, whatever the price, (B,)."""
+    payment = book.market.snapshot["rules"]["payment"]
+    forms = [book.market.bids[name]["form"] for name in book.bid_ids]
+    rules = [payment[PRODUCT_OF_FORM.get(form, "ENERGY")] for form in forms]
+    return np.array([rule == PAY_AS_BID for rule in rules], dtype=np.bool_)
+
+
 def payment_figures(result: Mapping[str, Any], parts: Parts, income: Income) -> Iterator[Figure]:
     """Yield name, value and limit of the checks on payments.
 
@@ -70,7 +81,8 @@ def payment_figures(result: Mapping[str, Any], parts: Parts, income: Income) -> 
     """
     payments, awards = result["payments"], awards_of(result, parts.book)
     noise_jpy = MONEY_NOISE_JPY * (1 + len(payments["sellers"]) + len(payments["buyers"])) ** 0.5
-    off_jpy = np.abs(make_whole_jpy(result, parts) - short_jpy(parts, income))
+    lacking_jpy = np.where(paid_as_bid(parts.book), 0.0, short_jpy(parts, income))
+    off_jpy = np.abs(make_whole_jpy(result, parts) - lacking_jpy)
     yield "made whole by what integers leave short [JPY]", _worst(off_jpy), MONEY_NOISE_JPY
     borne = [
         item["amount_jpy"]
@@ -94,8 +106,8 @@ def _worst(amounts: Array) -> float:
 
 def _sellers_off(result: Mapping[str, Any], parts: Parts, awards: Awards) -> float:
     """Return the worst distance of what sellers are paid from awards, computing and rule."""
-    book, rules = parts.book, parts.snapshot["rules"]
-    bids = len(book.bid_ids)
+    book, bids = parts.book, len(parts.book.bid_ids)
+    as_bid = paid_as_bid(book)
     market_jpy = awards.by_bid(awards.receipt_jpy - awards.path_jpy, bids)
     market_jpy = market_jpy + computing_jpy(result, book)
     ask_jpy = awards.by_bid(awards.cost_jpy, bids)
@@ -107,11 +119,9 @@ def _sellers_off(result: Mapping[str, Any], parts: Parts, awards: Awards) -> flo
         return float("inf")
     found = [0.0]
     for number, seller in zip(listed, result["payments"]["sellers"], strict=True):
-        form = book.market.bids[seller["bid"]]["form"]
-        rule = rules["payment"][PRODUCT_OF_FORM.get(form, "ENERGY")]
-        if seller["rule"] != rule:
+        is_as_bid = bool(as_bid[number])
+        if seller["rule"] != (PAY_AS_BID if is_as_bid else PAY_AS_CLEAR):
             return float("inf")
-        is_as_bid = rule == PAY_AS_BID
         added_jpy = 0.0 if is_as_bid else whole_jpy[number]
         paid_jpy = market_jpy[number] + added_jpy + seller["posted_jpy"]
         found += [
@@ -231,7 +241,9 @@ def _rents_off(result: Mapping[str, Any], parts: Parts) -> float:
     taken_jpy = sum(item["congestion_rent_jpy"] for item in payments["make_whole"])
     rents_jpy = sum(max(0.0, rent["jpy"]) for rent in payments["rents"])
     kept = 1.0 - (taken_jpy / rents_jpy if rents_jpy > 0 else 0.0)
-    is_settled = PAY_AS_BID not in [seller["rule"] for seller in payments["sellers"]]
+    is_settled = snapshot["rules"]["payment"]["ENERGY"] != PAY_AS_BID or all(
+        need["kind"] == "CAPACITY" for need in result["needs"]
+    )
     found = [0.0]
     for rent in payments["rents"]:
         left[rent["kind"], rent["id"], rent["owner"]] -= rent["jpy"]

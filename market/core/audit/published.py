@@ -18,9 +18,9 @@ from market.core.audit.awards import (
 )
 from market.core.audit.computing import computing_jpy
 from market.core.audit.ledger import Array, column, ids, of_length
-from market.core.audit.payments import make_whole_jpy
+from market.core.audit.payments import make_whole_jpy, paid_as_bid, short_jpy
 from market.core.audit.physical import NEEDS, PRICE_OF_NEED
-from market.core.audit.prices import CAPACITY_PRICED_H
+from market.core.audit.prices import CAPACITY_PRICED_H, Income
 from market.core.audit.whole import Parts, Whole
 
 RENTS: Final = (
@@ -35,18 +35,22 @@ RENTS: Final = (
 Entries = Sequence[Mapping[str, Any]]
 
 
-def published_figures(result: Mapping[str, Any], parts: Parts, whole: Whole) -> Iterator[Figure]:
+def published_figures(
+    result: Mapping[str, Any], parts: Parts, whole: Whole, income: Income
+) -> Iterator[Figure]:
     """Yield name, value and limit of every check on awards, prices, quantities and money.
 
     Parameters
     ----------
     result
         The result as published.
-    parts, whole
-        What the raw numbers are, and what they add up to.
+    parts, whole, income
+        What the raw numbers are, what they add up to, and what each column brings in.
     """
     awards = awards_of(result, parts.book)
-    other_jpy = computing_jpy(result, parts.book) + make_whole_jpy(result, parts)
+    # Who is paid the ask needs no make-whole: what the price leaves short is in the ask.
+    as_bid_jpy = np.where(paid_as_bid(parts.book), short_jpy(parts, income), 0.0)
+    other_jpy = computing_jpy(result, parts.book) + make_whole_jpy(result, parts) + as_bid_jpy
     yield from award_figures(awards, parts.book, parts.prices, other_jpy)
     yield from _prices(result, parts, whole)
     yield from _quantities(result, parts, whole)

@@ -45,7 +45,7 @@ def findings_write(run: ClearingRun, result: Result, starts_at: Sequence[datetim
 def _outcomes_write(run: ClearingRun, result: Result) -> None:
     """One row per bid, accepted or not, with its explanation and what made it whole."""
     whole_jpy = {item["bid"]: item["amount_jpy"] for item in result["payments"]["make_whole"]}
-    forgone_jpy = {item["bid"]: item["surplus_jpy"] for item in result.get("rejected_in_money", ())}
+    forgone_jpy = {item["bid"]: item["surplus_jpy"] for item in result["rejected_in_money"]}
     rows_copy(
         BidOutcome,
         ("run_id", "bid_id", "outcome", "explanation", "make_whole_jpy", "surplus_forgone_jpy"),
@@ -58,7 +58,7 @@ def _outcomes_write(run: ClearingRun, result: Result) -> None:
                 exact(whole_jpy.get(entry["bid"], 0), CENT),
                 None if entry["bid"] not in forgone_jpy else exact(forgone_jpy[entry["bid"]], CENT),
             )
-            for entry in result.get("explanations", ())
+            for entry in result["explanations"]
         ),
     )
 

@@ -1,9 +1,17 @@
 """Read results. Prices, flows and needs are public; awards have owners."""
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from accounts.parties.models import Organisation, OrganisationKind
-from market.clearing.models import Award, ClearingPrice, ClearingRun, ElementFlow, RunState
+from market.clearing.models import (
+    Award,
+    BidOutcome,
+    ClearingPrice,
+    ClearingRun,
+    ComputePlacement,
+    ElementFlow,
+    RunState,
+)
 from market.trading.models import Auction
 
 
@@ -28,3 +36,19 @@ def prices_of(run: ClearingRun) -> QuerySet[ClearingPrice]:
 def flows_of(run: ClearingRun) -> QuerySet[ElementFlow]:
     """Flows before and after, per monitored element and half hour."""
     return ElementFlow.objects.filter(run=run).select_related("congestion_point")
+
+
+def outcomes_of(run: ClearingRun, *, seen_by: Organisation) -> QuerySet[BidOutcome]:
+    """Return why bids won or lost: an organisation's own, or all for the aggregator."""
+    outcomes = BidOutcome.objects.filter(run=run).select_related("bid")
+    if seen_by.kind == OrganisationKind.AGGREGATOR:
+        return outcomes
+    return outcomes.filter(bid__organisation=seen_by)
+
+
+def placements_of(run: ClearingRun, *, seen_by: Organisation) -> QuerySet[ComputePlacement]:
+    """Return where computing runs: to who asked for it, who runs it, and the aggregator."""
+    rows = ComputePlacement.objects.filter(run=run).select_related("bid", "offer", "path")
+    if seen_by.kind == OrganisationKind.AGGREGATOR:
+        return rows
+    return rows.filter(Q(bid__organisation=seen_by) | Q(offer__organisation=seen_by))

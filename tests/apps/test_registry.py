@@ -15,7 +15,9 @@ from market.registry.models import (
     Bus,
     Consent,
     GridModel,
+    MarketProduct,
     OpticalPath,
+    OpticalTrunk,
     Resource,
     RevenueSplit,
     Site,
@@ -29,6 +31,7 @@ from market.registry.services import (
     ruleset_enact,
     site_register,
 )
+from market.registry.trunks import optical_trunk_register
 from tests import cast
 
 pytestmark = pytest.mark.django_db
@@ -313,6 +316,11 @@ def _rules(section: str, **changes: Any) -> Change:
     return {**cast.RULES, section: {**cast.RULES[section], **changes}}
 
 
+def _products(*codes: str, **changes: Any) -> Change:
+    product = {"direction": "UP", "sustained_h": 3.0, **changes}
+    return {**cast.RULES, "products": [{"id": code, **product} for code in codes]}
+
+
 @pytest.mark.parametrize(
     ("change", "field"),
     [
@@ -329,7 +337,7 @@ def _rules(section: str, **changes: Any) -> Change:
         ({"rules": {**cast.RULES, "settlement": {"x": Decimal(1)}}}, "rules"),
         ({"rules": {**cast.RULES, "settlement": {"x": float("nan")}}}, "rules"),
         ({"rules": {**cast.RULES, "settlement": {"x": "\x00"}}}, "rules"),
-        ({"rules": _rules("clearing", payment="pay_as_bid")}, "rules.clearing.payment"),
+        ({"rules": _rules("clearing", payment="pay_twice")}, "rules.clearing.payment"),
         ({"rules": _rules("clearing", colour=1)}, "rules.clearing.colour"),
         ({"rules": _rules("clearing", version="x")}, "rules.clearing.version"),
         ({"rules": _rules("clearing", gap_max_ratio=2)}, "rules.clearing.gap_max_ratio"),
@@ -340,10 +348,18 @@ def _rules(section: str, **changes: Any) -> Change:
             "rules.publication.solver_deadline_s",
         ),
         ({"rules": {**cast.RULES, "publication": {}}}, "rules.publication.deadline_min"),
+        # held back beyond the deadline, nothing would ever be published
+        ({"rules": _rules("publication", hold_min=61)}, "rules.publication.hold_min"),
+        ({"rules": _products("nobody")}, "rules.products[0].id"),
+        ({"rules": _products("ready", "ready")}, "rules.products[1].id"),
+        ({"rules": _products("ready", direction="BOTH")}, "rules.products[0].direction"),
+        ({"rules": _products("ready", sustained_h=25)}, "rules.products[0].sustained_h"),
+        ({"rules": {**cast.RULES, "products": {}}}, "rules.products"),
     ],
 )
 def test_rules_no_day_could_run_under_are_refused(change: Change, field: str) -> None:
     cast.ruleset()
+    _ready_product()
     given: Change = {
         "version": "2027-04-01",
         "valid_from_on": date(2027, 4, 1),
@@ -353,6 +369,82 @@ def test_rules_no_day_could_run_under_are_refused(change: Change, field: str) ->
         ruleset_enact(**{**given, **change})
     assert refused.value.field.removeprefix("ruleset.") == field
     assert ruleset_enact(**given).rules == cast.RULES
+
+
+def _ready_product() -> MarketProduct:
+    return MarketProduct.objects.create(
+        code="ready",
+        name="調整力",
+        name_en="Ready",
+        response_s=900,
+        quantity_min_kw=1,
+        quantity_tick_kw=Decimal("0.1"),
+    )
+
+
+def test_rules_name_the_capacity_products_that_are_traded() -> None:
+    _ready_product()
+    rules = _products("ready")
+    enacted = ruleset_enact(version="2027-04-01", valid_from_on=date(2027, 4, 1), rules=rules)
+    assert enacted.rules["products"] == [{"id": "ready", "direction": "UP", "sustained_h": 3.0}]
+
+
+def _paths_of(places: cast.Places) -> list[str]:
+    for code, end in (("to-shiroi", "shiroi"), ("again", "shiroi")):
+        OpticalPath.objects.create(
+            owner=places.people.grid_t,
+            code=code,
+            name=code,
+            from_site=places.sites["inzai"],
+            to_site=places.sites[end],
+            capacity_gb=100,
+            price_jpy_per_gb=1,
+            latency_ms=1,
+        )
+    return ["to-shiroi", "again"]
+
+
+def test_a_trunk_bounds_paths_that_leave_one_site(places: cast.Places) -> None:
+    paths = _paths_of(places)
+    trunk = optical_trunk_register(
+        owner=places.people.grid_t,
+        fields={"code": "p2mp", "name": "幹線", "capacity_gb": Decimal(150), "paths": paths},
+    )
+    assert sorted(path.code for path in trunk.paths.all()) == sorted(paths)
+
+
+@pytest.mark.parametrize(
+    ("field", "change"),
+    [
+        ("trunk.paths", {"paths": ["to-shiroi"]}),
+        ("trunk.paths", {"paths": "to-shiroi"}),
+        ("trunk.paths[1]", {"paths": ["to-shiroi", "nowhere"]}),
+        ("trunk.paths[1]", {"paths": ["to-shiroi", "to-shiroi"]}),
+        ("trunk.paths", {"paths": ["to-shiroi", "back"]}),
+        ("trunk.capacity_gb", {"capacity_gb": Decimal(-1)}),
+        ("trunk.capacity_gb", {"capacity_gb": float("nan")}),
+        ("trunk.colour", {"colour": "red"}),
+    ],
+)
+def test_a_trunk_that_breaks_a_rule_is_refused(
+    places: cast.Places, field: str, change: Change
+) -> None:
+    paths = _paths_of(places)
+    OpticalPath.objects.create(
+        owner=places.people.grid_t,
+        code="back",
+        name="back",
+        from_site=places.sites["shiroi"],
+        to_site=places.sites["inzai"],
+        capacity_gb=100,
+        price_jpy_per_gb=1,
+        latency_ms=1,
+    )
+    fields = {"code": "p2mp", "name": "幹線", "capacity_gb": Decimal(150), "paths": paths}
+    with pytest.raises(Refused) as refused:
+        optical_trunk_register(owner=places.people.grid_t, fields={**fields, **change})
+    assert refused.value.field == field
+    assert not OpticalTrunk.objects.exists()
 
 
 def test_the_demo_passes_every_door() -> None:

@@ -147,16 +147,6 @@ def _document() -> Json:
     )
 
 
-def _made_whole() -> Json:
-    """Return a block that is taken though the price, set by steps that divide, is below its ask."""
-    return book(
-        elements=[],
-        bids=[_block("whole", 80.0, 30.0), steps("supply", "b", "UP", (50, 20))],
-        balance_needs=[balance_need(100, cap=100)],
-        rules=RULES | {"fee_jpy_per_kwh": 1.0},
-    )
-
-
 def _carried() -> Json:
     """Return a load at A served over a line on which each kWh costs 2 JPY, up to its rating."""
     return book(
@@ -188,7 +178,6 @@ def _called() -> Json:
 
 DOCUMENTS: dict[str, Callable[[], Json]] = {
     "rich": _document,
-    "whole": _made_whole,
     "carried": _carried,
     "called": _called,
 }
@@ -214,8 +203,6 @@ def test_every_kind_of_shared_row_has_a_price(cleared: dict[str, Cleared]) -> No
     assert cleared["carried"][1]["raw"]["duals"]["flow_jpy_per_kwh"]["line"] == [2.0]
     assert cleared["called"][1]["raw"]["joint"]["deliver_flow"]
     assert cleared["rich"][1]["raw"]["bids"]["whole"]["held"]
-    # 80 kW for half an hour at 30 less 20.
-    assert cleared["whole"][1]["payments"]["make_whole"][0]["amount_jpy"] == 400.0
 
 
 def _bump(series: list[float], t: int, amount: float) -> None:
@@ -421,21 +408,6 @@ TOUCHES: dict[str, tuple[str, Callable[[Json], None], str]] = {
         lambda r: _award(r, "RESERVED").update({"cost_jpy": 0.0}),
         "published: costs as bid [JPY]",
     ),
-    "make-whole": (
-        "whole",
-        lambda r: r["payments"]["make_whole"][0].update({"amount_jpy": 500.0}),
-        "published: made whole by what integers leave short [JPY]",
-    ),
-    "make-whole left out": (
-        "whole",
-        lambda r: r["payments"]["make_whole"].clear(),
-        "published: nobody is paid below ask [JPY]",
-    ),
-    "make-whole that no one bears": (
-        "whole",
-        lambda r: r["payments"]["make_whole"][0]["needs"].clear(),
-        "published: make-whole borne in full [JPY]",
-    ),
 }
 
 
@@ -487,7 +459,7 @@ def test_a_need_has_one_series_per_step(cleared: dict[str, Cleared]) -> None:
 
 
 def test_each_check_has_a_line_that_says_whether_it_passed(cleared: dict[str, Cleared]) -> None:
-    snapshot, result, digest = cleared["whole"]
+    snapshot, result, digest = cleared["carried"]
     certificate = verify_document(snapshot, result, digest)
     lines = certificate_lines(certificate)
     assert len(lines) == len(certificate.checks)

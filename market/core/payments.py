@@ -134,19 +134,37 @@ def payments_document(
     """
     needs = document["needs"]
     served = Served(clearing, found, needs)
-    market_jpy = _market_jpy(document, sold)
-    whole = make_whole_jpy(clearing, found)
+    market_jpy, by_bid = _market_jpy(document, sold), _legs_by_bid(sold)
+    product_of = _products(clearing, by_bid)
+    payment = clearing.snapshot.rules.payment
+    # What computing costs is in its price already where asks are paid; see compute_publication.
+    as_bid = {
+        bid: market_jpy[bid] if product_of[bid] == "COMPUTE" else sum(leg.cost_jpy for leg in legs)
+        for bid, legs in by_bid.items()
+        if payment[product_of[bid]] == PAY_AS_BID
+    }
+    short = make_whole_jpy(clearing, found)
+    # A block of which less than half a tick is left is not awarded, so it is owed nothing.
+    whole = {bid: jpy for bid, jpy in short.items() if bid in by_bid and bid not in as_bid}
     fee_jpy = clearing.snapshot.rules.fee_jpy_per_kwh * served.energy_kwh
     rents = _rents(clearing, document)
-    by_bid = _legs_by_bid(sold)
     weights = {bid: served.weights_jpy(legs) for bid, legs in _wanted(by_bid, whole, served)}
-    posted, raised_jpy = _posted(served, by_bid, weights)
+    by_price = {bid: legs for bid, legs in by_bid.items() if bid not in as_bid}
+    posted, raised_jpy = _posted(served, by_price, weights)
     pots = [sum(max(0.0, rent["jpy"]) for rent in rents), float(fee_jpy.sum())]
     surplus = {bid: served.surplus_weights_jpy(by_bid[bid]) for bid in whole if bid in by_bid}
     borne_jpy, items = _borne(served, whole, (weights, surplus), pots)
-    as_bid = _asks_jpy(clearing, by_bid)
-    moved_jpy = _moved_jpy(served, (market_jpy, as_bid), weights, rents)
-    _settle(rents, sum(item["congestion_rent_jpy"] for item in items), is_settled=not as_bid)
+    moved_jpy = np.zeros(len(needs))
+    for product in ("ENERGY", "CAPACITY"):
+        if payment[product] == PAY_AS_BID:
+            asks = {bid: jpy for bid, jpy in as_bid.items() if product_of[bid] == product}
+            taken = rents if product == "ENERGY" else []
+            moved_jpy += _moved_jpy(served, product, (market_jpy, asks), weights, taken)
+    # Rents stay with the needs of energy where asks are paid; without such a need, with no one.
+    is_settled = payment["ENERGY"] != PAY_AS_BID or all(
+        need["kind"] == "CAPACITY" for need in needs
+    )
+    _settle(rents, sum(item["congestion_rent_jpy"] for item in items), is_settled=is_settled)
     return {
         "sellers": [
             _seller(bid, amount_jpy, (whole, posted, as_bid))
@@ -159,6 +177,17 @@ def payments_document(
         "make_whole": items,
         "rents": rents,
         "fee_jpy": _jpy(float(fee_jpy.sum()) - sum(item["fee_jpy"] for item in items)),
+    }
+
+
+def _products(clearing: Clearing, by_bid: Mapping[str, list[Leg]]) -> dict[str, str]:
+    """Return the product each accepted bid is paid under."""
+    product_of = {"CAPACITY": "CAPACITY", "COMPUTE_OFFER": "COMPUTE"}
+    return {
+        bid: product_of.get(form, "ENERGY")
+        for form, block in clearing.programme.forms.items()
+        for bid in block.ids
+        if bid in by_bid
     }
 
 
@@ -293,39 +322,34 @@ def _posted(
     return gains, raised_jpy
 
 
-def _asks_jpy(clearing: Clearing, by_bid: Mapping[str, list[Leg]]) -> dict[str, float]:
-    """Return the ask of every accepted bid whose product is paid as bid."""
-    payment = clearing.snapshot.rules.payment
-    product_of = {"CAPACITY": "CAPACITY", "COMPUTE_OFFER": "COMPUTE"}
-    form_of = {bid: form for form, block in clearing.programme.forms.items() for bid in block.ids}
-    return {
-        bid: sum(leg.cost_jpy for leg in legs)
-        for bid, legs in by_bid.items()
-        if payment[product_of.get(form_of[bid], "ENERGY")] == PAY_AS_BID
-    }
-
-
 def _moved_jpy(
     served: Served,
+    product: str,
     paid: tuple[Mapping[str, float], Mapping[str, float]],
     weights: Mapping[str, FloatArray],
     rents: list[dict[str, Any]],
 ) -> FloatArray:
-    """Return what paying asks instead of prices changes for each need, (D,)."""
+    """Return what paying asks instead of prices changes for each need of a product, (D,).
+
+    Rents that are not settled stay with the needs.
+    """
     market_jpy, as_bid = paid
-    if not as_bid:
-        return np.zeros(len(served.needs))
+    is_capacity = np.array([need["kind"] == "CAPACITY" for need in served.needs], dtype=bool)
+    mine = is_capacity == (product == "CAPACITY")
     share_jpy = np.zeros(len(served.needs))
     for bid, amount_jpy in as_bid.items():
-        weight = weights[bid].sum(axis=1)
+        weight = np.where(mine, weights[bid].sum(axis=1), 0.0)
         if amount_jpy > 0 and weight.any():
             share_jpy += amount_jpy * weight / weight.sum()
     saved_jpy = sum(market_jpy[bid] - amount_jpy for bid, amount_jpy in as_bid.items())
-    wanted_jpy = float(served.market_jpy.sum()) - saved_jpy - sum(rent["jpy"] for rent in rents)
-    key = np.maximum(served.market_jpy, 0.0)
-    key = key / key.sum() if key.any() else np.full(len(key), 1.0 / max(1, len(key)))
-    share_jpy += (wanted_jpy - float(share_jpy.sum())) * key
-    return np.asarray(share_jpy - served.market_jpy)
+    now_jpy = np.where(mine, served.market_jpy, 0.0)
+    wanted_jpy = float(now_jpy.sum()) - saved_jpy - sum(rent["jpy"] for rent in rents)
+    key = np.maximum(now_jpy, 0.0)
+    if not key.any():
+        key = mine.astype(np.float64)
+    if key.any():
+        share_jpy += (wanted_jpy - float(share_jpy.sum())) * key / key.sum()
+    return np.asarray(np.round(share_jpy - now_jpy, JPY_DIGITS))
 
 
 def _rents(clearing: Clearing, document: Mapping[str, Any]) -> list[dict[str, Any]]:

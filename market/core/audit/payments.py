@@ -81,7 +81,9 @@ def payment_figures(result: Mapping[str, Any], parts: Parts, income: Income) -> 
     """
     payments, awards = result["payments"], awards_of(result, parts.book)
     noise_jpy = MONEY_NOISE_JPY * (1 + len(payments["sellers"]) + len(payments["buyers"])) ** 0.5
-    lacking_jpy = np.where(paid_as_bid(parts.book), 0.0, short_jpy(parts, income))
+    is_awarded = np.isin(np.arange(len(parts.book.bid_ids)), awards.bid)
+    is_owed = is_awarded & ~paid_as_bid(parts.book)
+    lacking_jpy = np.where(is_owed, short_jpy(parts, income), 0.0)
     off_jpy = np.abs(make_whole_jpy(result, parts) - lacking_jpy)
     yield "made whole by what integers leave short [JPY]", _worst(off_jpy), MONEY_NOISE_JPY
     borne = [
@@ -111,6 +113,8 @@ def _sellers_off(result: Mapping[str, Any], parts: Parts, awards: Awards) -> flo
     market_jpy = awards.by_bid(awards.receipt_jpy - awards.path_jpy, bids)
     market_jpy = market_jpy + computing_jpy(result, book)
     ask_jpy = awards.by_bid(awards.cost_jpy, bids)
+    is_computing = [book.market.bids[name]["form"] == "COMPUTE_OFFER" for name in book.bid_ids]
+    ask_jpy = np.where(is_computing, market_jpy, ask_jpy)
     whole_jpy = make_whole_jpy(result, parts)
     numbers = {name: number for number, name in enumerate(book.bid_ids)}
     listed = [numbers[seller["bid"]] for seller in result["payments"]["sellers"]]

@@ -108,13 +108,8 @@ def _bump(series: list[float], t: int, amount: float) -> None:
     series[t] += amount
 
 
-def _x(result: Json, bid: str, family: str) -> list[float]:
-    found: list[float] = result["raw"]["bids"][bid]["x"][family]
-    return found
-
-
-def _y(result: Json, bid: str, family: str) -> list[float]:
-    found: list[float] = result["raw"]["bids"][bid]["y"][family]
+def _x(result: Json, bid: str, family: str, kind: str = "x") -> list[float]:
+    found: list[float] = result["raw"]["bids"][bid][kind][family]
     return found
 
 
@@ -158,7 +153,7 @@ TOUCHES: dict[str, tuple[Callable[[Json], None], str]] = {
         "raw: gap",
     ),
     "stored value": (
-        lambda r: _bump(_y(r, "battery", "energy"), 0, 0.5),
+        lambda r: _bump(_x(r, "battery", "energy", "y"), 0, 0.5),
         "raw: gap",
     ),
     "raw award": (

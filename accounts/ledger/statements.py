@@ -45,6 +45,7 @@ CODE_NAMES = {
     "COMPUTE_CHARGE": "計算利用料",
     "COMPUTE": "計算提供料",
     "ENVELOPE": "受電枠料金",
+    "ENVELOPE_PENALTY": "受電枠超過金",
     "TRUNK_RENT": "光幹線収入",
     "PAYMENT_RULE": "支払規則による調整",
     "MARKET_FEE": "市場手数料（買い手）",

@@ -33,6 +33,7 @@ CODE_NAMES_EN = {
     "COMPUTE_CHARGE": "Compute charge",
     "COMPUTE": "Compute",
     "ENVELOPE": "Connection envelope",
+    "ENVELOPE_PENALTY": "Import above the envelope",
     "TRUNK_RENT": "Optical trunk rent",
     "PAYMENT_RULE": "Payment rule",
     "MARKET_FEE": "Market fee",

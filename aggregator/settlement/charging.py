@@ -98,20 +98,39 @@ def _computing(result: PublishedResult) -> Iterable[Charge]:
 
 
 def _envelopes(result: PublishedResult) -> Iterable[Charge]:
-    """Charge each flexible connection its envelope's price on what is scheduled above it."""
+    """Charge flexible connections: relief at its price, and a penalty for what is still above.
+
+    The penalty goes to the grid operator whose connection it is.
+    """
     rows = {row.site.code: row for row in envelopes_of(result.run.auction)}
     for envelope in result.document["envelopes"]:
-        row = rows[envelope["id"]]
+        row, code = rows[envelope["id"]], envelope["id"]
+        account = result.parties.site_operator(code)
         for t, price in enumerate(envelope["price_jpy_per_kwh"]):
             if price:
-                above_kw = row.scheduled_import_kw[t] - row.max_import_kw[t]
+                relieved_kw = (
+                    row.scheduled_import_kw[t]
+                    - row.max_import_kw[t]
+                    - _exact(envelope["over_kw"][t])
+                )
                 yield Charge(
                     item=Item.ENVELOPE,
-                    account=result.parties.site_operator(envelope["id"]),
-                    amount_exact_jpy=above_kw * HOURS_PER_INTERVAL * _exact(price),
+                    account=account,
+                    amount_exact_jpy=relieved_kw * HOURS_PER_INTERVAL * _exact(price),
                     t=t,
-                    element=envelope["id"],
+                    element=code,
                 )
+        penalty_jpy = _exact(envelope["penalty_jpy"])
+        for payer, amount_jpy in (
+            (account, penalty_jpy),
+            (result.parties.member(row.organisation), -penalty_jpy),
+        ):
+            yield Charge(
+                item=Item.ENVELOPE_PENALTY,
+                account=payer,
+                amount_exact_jpy=amount_jpy,
+                element=code,
+            )
 
 
 def _payment_rules(result: PublishedResult) -> Iterable[Charge]:

@@ -27,6 +27,7 @@ ITEM_NAMES = {
     Item.COMPUTE_CHARGE: "計算利用料",
     Item.COMPUTE: "計算提供料",
     Item.ENVELOPE: "受電枠料金",
+    Item.ENVELOPE_PENALTY: "受電枠超過金",
     Item.TRUNK_RENT: "光幹線収入",
     Item.PAYMENT_RULE: "支払規則による調整",
     Item.MARKET_FEE: "市場手数料（買い手）",

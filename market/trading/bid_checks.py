@@ -189,6 +189,18 @@ def _refuse_movement(
         )
 
 
+def refuse_unknown_labels(drafts: Sequence[Draft]) -> None:
+    """Refuse a label that no site has: most likely it is misspelt, and nothing could run."""
+    required = {
+        label: f"bids[{i}].labels_required"
+        for i, draft in enumerate(drafts)
+        for label in draft.content.get("labels_required", ())
+    }
+    for label in sorted(required):
+        if not Site.objects.filter(labels__contains=[label]).exists():
+            raise NotFound(field=required[label], value=label, rule="a label that some site has")
+
+
 def refuse_strange_members(drafts: Sequence[Draft]) -> None:
     """Every member of a portfolio bid belongs to it, fits the mechanism and can do as much."""
     portfolios = [(i, draft) for i, draft in enumerate(drafts) if draft.portfolio is not None]

@@ -22,6 +22,7 @@ from market.trading.bid_checks import (
     refuse_over_limits,
     refuse_strange_members,
     refuse_unfit,
+    refuse_unknown_labels,
     refuse_unknown_movements,
     refuse_unsellable,
 )
@@ -41,6 +42,7 @@ BOOK_MAX = 20_000  # bids of one organisation in one auction
 CLIENT_ID_LENGTH_MAX = 64
 # Advisory locks of bidders; taken after the gate's, before rows. Numbers are never reused.
 BIDDER_LOCK_CLASS = 2602
+MECHANISMS = frozenset(Mechanism.values)
 Named = TypeVar("Named", Resource, Portfolio, Site)
 HEAD_FIELDS = frozenset({"client_bid_id", "form", "mechanism"})
 ENVELOPE_FIELDS = HEAD_FIELDS | {"resource"}
@@ -300,6 +302,7 @@ def drafts_of(organisation: Organisation, bids: Sequence[Any]) -> list[Draft]:
             )
         seen.add(draft.client_bid_id)
     refuse_unknown_movements(organisation, drafts)
+    refuse_unknown_labels(drafts)
     refuse_strange_members(drafts)
     return drafts
 
@@ -382,7 +385,7 @@ def _mechanism(value: object, form: str, field: str) -> str:
     is_request = form == BidForm.COMPUTE_REQUEST
     if (
         not isinstance(value, str)
-        or value not in Mechanism.values
+        or value not in MECHANISMS
         or (is_request and value != Mechanism.COMPUTE)
     ):
         allowed = Mechanism.COMPUTE.value if is_request else ", ".join(Mechanism.values)

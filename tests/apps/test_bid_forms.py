@@ -189,6 +189,7 @@ def test_what_is_not_the_bidders_does_not_exist(
         ("quantity_kw[0]", {"quantity_kw": ["1"] * 48}),  # outside the window
         ("value_jpy_per_kwh", {"value_jpy_per_kwh": "-1"}),
         ("labels_required", {"labels_required": ["country:JP"] * 2}),
+        ("labels_required", {"labels_required": ["country:JQ"]}),  # no site has it
         ("mechanism", {"mechanism": "STOP"}),
         ("last_t", {"last_t": 19}),
     ],

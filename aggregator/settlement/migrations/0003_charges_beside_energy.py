@@ -13,6 +13,6 @@ class Migration(migrations.Migration):
         migrations.AlterField(
             model_name='settlementline',
             name='item',
-            field=models.CharField(choices=[('NEED_CHARGE', '調整力利用料'), ('SELLER_ENERGY', '電力量料金'), ('SHORTFALL_REFUND', '未達返還'), ('SHORTFALL_PENALTY', '未達ペナルティ'), ('SHORTFALL_CREDIT', '未達分の返金'), ('CONGESTION_RENT', '混雑収入'), ('LINK_RENT', '連系収入'), ('PATH_FEE', '光パス利用料'), ('PLATFORM_FEE', '市場利用手数料'), ('REVENUE_SPLIT', '収益分配'), ('DEVIATION', 'インバランス'), ('CAPACITY_CHARGE', '調整力（ΔkW）利用料'), ('CAPACITY', '調整力（ΔkW）料金'), ('COMPUTE_CHARGE', '計算利用料'), ('COMPUTE', '計算提供料'), ('ENVELOPE', '受電枠料金'), ('TRUNK_RENT', '光幹線収入'), ('PAYMENT_RULE', '支払規則による調整'), ('MARKET_FEE', '市場手数料（買い手）'), ('RESIDUAL', '公表値の端数')], max_length=20, verbose_name='項目'),
+            field=models.CharField(choices=[('NEED_CHARGE', '調整力利用料'), ('SELLER_ENERGY', '電力量料金'), ('SHORTFALL_REFUND', '未達返還'), ('SHORTFALL_PENALTY', '未達ペナルティ'), ('SHORTFALL_CREDIT', '未達分の返金'), ('CONGESTION_RENT', '混雑収入'), ('LINK_RENT', '連系収入'), ('PATH_FEE', '光パス利用料'), ('PLATFORM_FEE', '市場利用手数料'), ('REVENUE_SPLIT', '収益分配'), ('DEVIATION', 'インバランス'), ('CAPACITY_CHARGE', '調整力（ΔkW）利用料'), ('CAPACITY', '調整力（ΔkW）料金'), ('COMPUTE_CHARGE', '計算利用料'), ('COMPUTE', '計算提供料'), ('ENVELOPE', '受電枠料金'), ('ENVELOPE_PENALTY', '受電枠超過金'), ('TRUNK_RENT', '光幹線収入'), ('PAYMENT_RULE', '支払規則による調整'), ('MARKET_FEE', '市場手数料（買い手）'), ('RESIDUAL', '公表値の端数')], max_length=20, verbose_name='項目'),
         ),
     ]

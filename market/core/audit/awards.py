@@ -74,7 +74,7 @@ def awards_of(result: Mapping[str, Any], book: Book) -> Awards:
             continue
         found[number] = award
     entries = list(found.values())
-    is_held = np.array(["product" in award for award in entries], dtype=np.bool_)
+    is_held = np.array([award.get("product") is not None for award in entries], dtype=np.bool_)
     is_up = np.array([award["direction"] == "UP" for award in entries], dtype=np.bool_)
 
     def series(name: str, other: str) -> Array:

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from market.core.audit.block import Block, IntArray, JointRows, Leg, Market, Use
 from market.core.audit.forms import FORMS
 from market.core.audit.joint import JOINT
-from market.core.audit.ledger import Array, Ledger, summed
+from market.core.audit.ledger import Array, Ledger, of_length, summed
 
 BID_PARTS: Final = ("x", "y", "held")
 BACKING_ROWS: Final = ("deliver_energy_down", "deliver_energy_up")
@@ -274,10 +274,10 @@ def _known(where: str, found: Mapping[str, Any], known: Any) -> None:
 
 
 def _values(where: str, values: Any, length: int) -> Array:
-    array = np.asarray(values, dtype=np.float64)
-    if array.shape != (length,):
-        raise ValueError(f"{where}: {length} numbers are expected, found shape {array.shape}")
-    return array
+    try:
+        return of_length(values, length)
+    except ValueError as found:
+        raise ValueError(f"{where}: {found}") from found
 
 
 def _held(where: str, positions: Any, length: int) -> NDArray[np.bool_]:

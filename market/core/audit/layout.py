@@ -73,7 +73,7 @@ def check_layout(result: Mapping[str, Any]) -> None:
         for entry in result[name]:
             _keys(name, entry, keys)
     for award in result["awards"]:
-        is_held = "product" in award
+        is_held = award.get("product") is not None
         extra = (*PRICED_PER_KW, "product") if is_held else PRICED_PER_KWH
         _keys("awards", award, (*AWARD, *extra))
     for need in result["needs"]:

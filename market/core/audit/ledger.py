@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Array = NDArray[np.float64]
+NUMBERS: Final = "iuf"
+"""Kinds of arrays that are numbers; texts and truth values are none."""
 
 
 @dataclass
@@ -69,11 +71,13 @@ def column(entities: Sequence[Mapping[str, Any]], name: str, count: int) -> Arra
 
 
 def of_length(values: Any, count: int) -> Array:
-    """Return values as an array, refusing any other length."""
-    array = np.asarray(values, dtype=np.float64)
+    """Return values as an array, refusing any other length and what is no number."""
+    array = np.asarray(values)
     if array.shape != (count,):
         raise ValueError(f"a series of {count} numbers is expected, found shape {array.shape}")
-    return array
+    if count and array.dtype.kind not in NUMBERS:
+        raise ValueError(f"a series of {count} numbers is expected, found {array.dtype}")
+    return array.astype(np.float64)
 
 
 def by_id(entities: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:

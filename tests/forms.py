@@ -1,4 +1,9 @@
-"""One bid of every form beyond steps, stores and shifts, on the cast's triangle."""
+"""One bid of every form beyond steps, stores and shifts, on the cast's triangle.
+
+The cleared day (:func:`cleared_day`) has all of them in its book, asked for by the needs of the
+cast, 3,000 kW of capacity in the evening, and 600 kW of computing at midday; Shiroi is scheduled
+500 kW above its envelope at t = 0.
+"""
 
 from __future__ import annotations
 
@@ -7,16 +12,25 @@ from decimal import Decimal
 from typing import Any
 
 from accounts.clock.services import clock_set
+from accounts.jobs.models import Job
+from accounts.jobs.services import job_claim, job_create
 from accounts.parties.models import Organisation, OrganisationKind
+from market.clearing import services
+from market.clearing.models import ClearingRun, RunState
 from market.registry.models import MarketProduct, OpticalPath, Portfolio, ResourceKind, Ruleset
+from market.trading.bids import bids_submit
+from market.trading.condition_services import envelope_publish
+from market.trading.models import Auction, AuctionState
+from market.trading.needs import NeedDetails, need_publish
 from tests import cast
 from tests.cast_places import resource
 
 PRODUCTS = [{"id": "dkw-up-3h", "direction": "UP", "sustained_h": 3.0}]
 HALF_HOURS = 48
+CLEAR_KIND = "market.clearing.run_execute"
 
 
-def products_day() -> cast.MarketDay:
+def products_day(settlement: dict[str, Any] | None = None) -> cast.MarketDay:
     """Return an open auction under rules with a ΔkW product; sun, paths and a portfolio besides."""
     MarketProduct.objects.create(
         code="dkw-up-3h",
@@ -29,7 +43,7 @@ def products_day() -> cast.MarketDay:
     Ruleset.objects.create(
         version="2026-09-01",
         valid_from_on=date(2026, 9, 1),
-        rules={**cast.RULES, "products": PRODUCTS},
+        rules={**cast.RULES, "products": PRODUCTS, "settlement": settlement or {}},
     )
     where = cast.places()
     inzai, shiroi = where.sites["inzai"], where.sites["shiroi"]
@@ -178,3 +192,45 @@ def compute_request(**changes: Any) -> dict[str, Any]:
 
 
 SELLERS = (block, deferral, renewable, portfolio, capacity, compute_offer)
+
+
+def cleared_day(settlement: dict[str, Any] | None = None) -> cast.MarketDay:
+    """Return the day after its clearing, with every form in the book."""
+    day = products_day(settlement)
+    people = day.places.people
+    common: dict[str, Any] = {"auction_id": day.auction.id, "organisation": people.grid_t}
+    cast.needs(day.places, day.auction)
+    need_publish(
+        **common,
+        details=NeedDetails(
+            code="ready",
+            kind="CAPACITY",
+            direction="UP",
+            area_code="03",
+            product="dkw-up-3h",
+            quantity_kw=cast.during(cast.EVENING, 3_000),
+            cap_jpy_per_kw_30min=["2"] * 48,
+        ),
+    )
+    envelope_publish(
+        **common,
+        site_code="shiroi-dc-1",
+        kind="ONLINE",
+        max_import_kw=["20000"] * 48,
+        scheduled_import_kw=["20500"] + ["19000"] * 47,
+    )
+    bids_submit(
+        auction_id=day.auction.id,
+        organisation=people.inzai_dc,
+        bids=[form() for form in SELLERS],
+    )
+    bids_submit(auction_id=day.auction.id, organisation=customer(), bids=[compute_request()])
+    clock_set(market_at=day.auction.gate_closure_at)
+    Auction.objects.filter(id=day.auction.id).update(state=AuctionState.CLOSED)
+    job_create(kind=CLEAR_KIND, key=str(day.auction.id))
+    claim = job_claim(job_id=Job.objects.get(kind=CLEAR_KIND).id)
+    assert claim is not None
+    services.clearing_run_execute(claim=claim)
+    run = ClearingRun.objects.get()
+    assert (run.error, run.state) == ("", RunState.PUBLISHED)
+    return day

@@ -10,9 +10,6 @@ from typing import Any
 import pytest
 from django.db import IntegrityError, transaction
 
-from accounts.clock.services import clock_set
-from accounts.jobs.models import Job
-from accounts.jobs.services import job_claim, job_create
 from market.clearing import services
 from market.clearing.engine import SolverEngine
 from market.clearing.models import (
@@ -28,15 +25,10 @@ from market.clearing.models import (
     Leg,
     PriceKind,
     RentShare,
-    RunState,
 )
 from market.clearing.selectors import outcomes_of
-from market.trading.bids import bids_submit
-from market.trading.condition_services import envelope_publish
-from market.trading.models import Auction, AuctionState, Bid
-from market.trading.needs import NeedDetails, need_publish
+from market.trading.models import Bid
 from tests import cast, forms
-from tests.faults.market import CLEAR_KIND
 
 pytestmark = pytest.mark.django_db
 
@@ -52,46 +44,7 @@ def solver() -> Iterator[SolverEngine]:
 def day(monkeypatch: pytest.MonkeyPatch, solver: SolverEngine) -> cast.MarketDay:
     """Return the day after its clearing, with every form in the book."""
     monkeypatch.setattr(services, "engine", lambda: solver)
-    day = forms.products_day()
-    people = day.places.people
-    common = {"auction_id": day.auction.id, "organisation": people.grid_t}
-    cast.needs(day.places, day.auction)
-    need_publish(
-        **common,
-        details=NeedDetails(
-            code="ready",
-            kind="CAPACITY",
-            direction="UP",
-            area_code="03",
-            product="dkw-up-3h",
-            quantity_kw=cast.during(cast.EVENING, 3_000),
-            cap_jpy_per_kw_30min=["2"] * 48,
-        ),
-    )
-    envelope_publish(
-        **common,
-        site_code="shiroi-dc-1",
-        kind="ONLINE",
-        # scheduled 500 kW above what it may import at t = 0, below it otherwise
-        max_import_kw=["20000"] * 48,
-        scheduled_import_kw=["20500"] + ["19000"] * 47,
-    )
-    submitted = {"auction_id": day.auction.id}
-    bids_submit(
-        **submitted,
-        organisation=people.inzai_dc,
-        bids=[form() for form in forms.SELLERS],
-    )
-    bids_submit(**submitted, organisation=forms.customer(), bids=[forms.compute_request()])
-    clock_set(market_at=day.auction.gate_closure_at)
-    Auction.objects.filter(id=day.auction.id).update(state=AuctionState.CLOSED)
-    job_create(kind=CLEAR_KIND, key=str(day.auction.id))
-    claim = job_claim(job_id=Job.objects.get(kind=CLEAR_KIND).id)
-    assert claim is not None
-    services.clearing_run_execute(claim=claim)
-    run = ClearingRun.objects.get()
-    assert (run.error, run.state) == ("", RunState.PUBLISHED)
-    return day
+    return forms.cleared_day()
 
 
 def _result() -> dict[str, Any]:

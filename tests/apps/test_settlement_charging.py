@@ -1,0 +1,105 @@
+"""Capacity, computing, envelopes and payment rules become charges that add up as published."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from aggregator.core.charges import charge_lines
+from aggregator.core.settlement import Item
+from aggregator.settlement.charging import charges_of, computing_left_jpy
+from aggregator.settlement.parties import MarketParties
+from aggregator.settlement.results import PublishedResult, result_of
+from market.clearing import services
+from market.clearing.engine import SolverEngine
+from market.clearing.models import ClearingRun
+from tests import cast, forms
+
+pytestmark = pytest.mark.django_db
+
+SEN = Decimal("0.01")
+
+
+@pytest.fixture(scope="module")
+def solver() -> Iterator[SolverEngine]:
+    """Return one warm solver for the tests of this file."""
+    with SolverEngine() as engine:
+        yield engine
+
+
+@pytest.fixture
+def result(monkeypatch: pytest.MonkeyPatch, solver: SolverEngine) -> PublishedResult:
+    """Return the published result of the day with a bid of every form."""
+    monkeypatch.setattr(services, "engine", lambda: solver)
+    forms.cleared_day()
+    run = ClearingRun.objects.select_related("auction__grid_model", "snapshot").get()
+    return result_of(run, MarketParties(run))
+
+
+def _totals(result: PublishedResult) -> dict[tuple[Item, str], Decimal]:
+    """Sum charges by item and account: what each owes the house."""
+    totals: dict[tuple[Item, str], Decimal] = defaultdict(Decimal)
+    for charge in charges_of(result):
+        totals[charge.item, charge.account] += charge.amount_exact_jpy
+    return dict(totals)
+
+
+def _account(result: PublishedResult, code: str) -> str:
+    organisations = {
+        "grid-t": cast.people().grid_t,
+        "inzai": cast.people().inzai_dc,
+        "shiroi": cast.people().shiroi_dc,
+        "customer": forms.customer(),
+    }
+    return result.parties.member(organisations[code])
+
+
+def test_capacity_is_paid_by_its_buyer_to_its_seller(result: PublishedResult) -> None:
+    totals = _totals(result)
+    # 3,000 kW in 6 half hours at 1.20 per kW and half hour: 21,600
+    assert totals[Item.CAPACITY_CHARGE, _account(result, "grid-t")] == Decimal(21_600)
+    assert totals[Item.CAPACITY, _account(result, "inzai")] == Decimal(-21_600)
+
+
+def test_computing_is_paid_by_who_asked_to_who_ran_it_and_to_the_path(
+    result: PublishedResult,
+) -> None:
+    totals = _totals(result)
+    (request,), (offer,) = result.document["requests"], result.document["compute"]
+    paid_jpy = totals[Item.COMPUTE_CHARGE, _account(result, "customer")]
+    path_jpy = totals[Item.PATH_FEE, _account(result, "customer")]
+    # 1,800 kWh of IT, half a GB each at 0.02: 18 yen
+    assert path_jpy == Decimal(18)
+    assert paid_jpy + path_jpy == Decimal(str(request["paid_jpy"]))
+    assert totals[Item.COMPUTE, _account(result, "inzai")] == -Decimal(str(offer["receipt_jpy"]))
+    assert paid_jpy - Decimal(str(offer["receipt_jpy"])) == computing_left_jpy(result)
+    # a tick of 0.01 on 1,800 kWh
+    assert abs(computing_left_jpy(result)) <= 18
+
+
+def test_what_is_still_above_an_envelope_is_owed_to_its_operator(result: PublishedResult) -> None:
+    totals = _totals(result)
+    # 500 kW for half an hour at the rules' 200: 50,000; nobody relieved it, so nothing else is
+    assert totals[Item.ENVELOPE_PENALTY, _account(result, "shiroi")] == Decimal(50_000)
+    assert totals[Item.ENVELOPE_PENALTY, _account(result, "grid-t")] == Decimal(-50_000)
+    assert totals.get((Item.ENVELOPE, _account(result, "shiroi")), Decimal(0)) == 0
+
+
+def test_payment_rules_move_money_and_make_none(result: PublishedResult) -> None:
+    payments: dict[str, Any] = dict(result.document["payments"])
+    whole = sum((Decimal(str(item["amount_jpy"])) for item in payments["make_whole"]), Decimal(0))
+    moved = [c.amount_exact_jpy for c in charges_of(result) if c.item is Item.PAYMENT_RULE]
+    assert abs(sum(moved, Decimal(0))) <= SEN
+    assert sum((-amount for amount in moved if amount < 0), Decimal(0)) >= whole
+
+
+def test_every_charge_is_a_line_of_the_house(result: PublishedResult) -> None:
+    house = result.parties.house
+    lines = charge_lines(charges_of(result), house=house)
+    assert lines
+    assert all(house.clearing in (line.payer, line.payee) for line in lines)
+    assert all(line.amount_exact_jpy > 0 for line in lines)

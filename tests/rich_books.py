@@ -8,6 +8,7 @@ from tests.books import (
     RULES,
     balance_need,
     book,
+    local_need,
     path,
     place,
     resource,
@@ -143,6 +144,15 @@ def carried_book() -> Json:
         elements=[FLOW | {"flow_cost_jpy_per_kwh": 2.0}],
         bids=[steps("far", "b", "UP", (500, 10)), steps("near", "a", "UP", (500, 15))],
         place_needs=[{"id": "load", "place": "A", "need_kw": 400.0, "cap_jpy_per_kwh": 50.0}],
+    )
+
+
+def relieved_book() -> Json:
+    """Return a need for balance whose cure relieves the line by more than it is asked to."""
+    return book(
+        bids=[steps("pocket", "a", "UP", (100, 10))],
+        local_needs=[local_need(10)],
+        balance_needs=[balance_need(100)],
     )
 
 

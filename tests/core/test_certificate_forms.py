@@ -13,7 +13,7 @@ from market.core.certificate import certificate_lines, verify_document
 from market.core.errors import ResultUnverified
 from market.core.snapshot import snapshot_bytes, snapshot_from_json, snapshot_sha256
 from tests.books import Result
-from tests.rich_books import called_book, carried_book, rich_book
+from tests.rich_books import called_book, carried_book, relieved_book, rich_book
 
 Json = dict[str, Any]
 Cleared = tuple[Json, Json, str]
@@ -22,6 +22,7 @@ DOCUMENTS: dict[str, Callable[[], Json]] = {
     "rich": rich_book,
     "carried": carried_book,
     "called": called_book,
+    "relieved": relieved_book,
 }
 
 
@@ -69,7 +70,7 @@ def _x(result: Json, bid: str, family: str) -> list[float]:
     return found
 
 
-TOUCHES: dict[str, tuple[str, Callable[[Json], None], str]] = {
+TOUCHES: dict[str, tuple[str, Callable[[Json], Any], str]] = {
     "price of an envelope": (
         "rich",
         lambda r: _bump_dual(r, "envelope_jpy_per_kwh", "gate", 1, 1.0),
@@ -168,6 +169,24 @@ TOUCHES: dict[str, tuple[str, Callable[[Json], None], str]] = {
         "rich",
         lambda r: _bump(r["raw"]["served_kw"]["BALANCE"]["curve"][0], 0, -10.0),
         "raw: balance",
+    ),
+    "a need served less than nothing": (
+        "rich",
+        lambda r: _bump(r["raw"]["served_kw"]["BALANCE"]["later"][0], 0, -5.0),
+        "raw: needs",
+    ),
+    "a need left short of what is cheaper than its cap": (
+        "relieved",
+        lambda r: (
+            _bump(_x(r, "pocket", "step"), 0, -5.0),
+            _bump(r["raw"]["served_kw"]["BALANCE"]["balance-UP"][0], 0, -5.0),
+        ),
+        "raw: gap",
+    ),
+    "price of relief that is there anyway": (
+        "relieved",
+        lambda r: r["raw"]["duals"]["relief_jpy_per_kwh"]["1"].update({"line": [5.0]}),
+        "raw: gap",
     ),
     "price of carrying": (
         "carried",

@@ -148,9 +148,15 @@ def carried_book() -> Json:
 
 
 def relieved_book() -> Json:
-    """Return a need for balance whose cure relieves the line by more than it is asked to."""
+    """Return a need for balance whose cure relieves the line by more than it is asked to.
+
+    Of two blocks that exclude each other, both too dear, none is taken.
+    """
     return book(
-        bids=[steps("pocket", "a", "UP", (100, 10))],
+        bids=[
+            steps("pocket", "a", "UP", (100, 10)),
+            *(_block(name, 10.0, 500.0, exclusive_group="dear") for name in ("one", "two")),
+        ],
         local_needs=[local_need(10)],
         balance_needs=[balance_need(100)],
     )

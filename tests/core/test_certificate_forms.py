@@ -183,6 +183,11 @@ TOUCHES: dict[str, tuple[str, Callable[[Json], Any], str]] = {
         ),
         "raw: gap",
     ),
+    "price of a joint row that binds nobody": (
+        "relieved",
+        lambda r: r["raw"]["joint"].update({"group": {"one": 5.0}}),
+        "raw: gap",
+    ),
     "price of relief that is there anyway": (
         "relieved",
         lambda r: r["raw"]["duals"]["relief_jpy_per_kwh"]["1"].update({"line": [5.0]}),

@@ -383,6 +383,7 @@ def _bids(parts: Parts, whole: Whole, income: Income) -> None:
     whole.receipt_jpy = float(receipt_jpy.sum())
     response = respond(book, income.gain)
     parts.ledger.forgo(response.forgone_jpy)
+    parts.ledger.forgo(book.joint.y * (book.joint.rhs - book.joint.left(book.x)))
     whole.free_jpy = float(np.sum(response.free_jpy - response.forgone_jpy))
     whole.has_held = bool(book.is_held.any())
     # Bids that rows bind together earn for each other: their surplus is one.

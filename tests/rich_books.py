@@ -8,6 +8,7 @@ from tests.books import (
     RULES,
     balance_need,
     book,
+    bus,
     local_need,
     path,
     place,
@@ -160,6 +161,20 @@ def relieved_book() -> Json:
         local_needs=[local_need(10)],
         balance_needs=[balance_need(100)],
     )
+
+
+def traded_book() -> Json:
+    """Return another island that is short of all but 10 kW over a link and 5 kW of shortage."""
+    document = book(
+        rules=RULES | {"deviation_limit_kw": 5.0},
+        elements=[],
+        bids=[steps("supply", "b", "UP", (500, 10))],
+        balance_needs=[balance_need(30, cap=1000.0, id="far", area="05")],
+    )
+    network = document["network"]
+    network["buses"].append(bus("D", area="05", island="60", slack=1.0))
+    network["links"] = [{"id": "L", "from": "B", "to": "D", "limit_kw": 10.0}]
+    return document
 
 
 def called_book() -> Json:

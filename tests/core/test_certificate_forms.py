@@ -13,7 +13,7 @@ from market.core.certificate import certificate_lines, verify_document
 from market.core.errors import ResultUnverified
 from market.core.snapshot import snapshot_bytes, snapshot_from_json, snapshot_sha256
 from tests.books import Result
-from tests.rich_books import called_book, carried_book, relieved_book, rich_book
+from tests.rich_books import called_book, carried_book, relieved_book, rich_book, traded_book
 
 Json = dict[str, Any]
 Cleared = tuple[Json, Json, str]
@@ -23,6 +23,7 @@ DOCUMENTS: dict[str, Callable[[], Json]] = {
     "carried": carried_book,
     "called": called_book,
     "relieved": relieved_book,
+    "traded": traded_book,
 }
 
 
@@ -58,6 +59,12 @@ def _of(result: Json, kind: str, name: str) -> Json:
 
 def _bump_dual(result: Json, family: str, name: str, t: int, amount: float) -> None:
     _bump(result["raw"]["duals"][family][name], t, amount)
+
+
+def _add_rents(result: Json, element: str, amount: float) -> None:
+    for side in ("up", "down"):
+        rents = result["raw"]["duals"][f"rent_{side}_jpy_per_kwh"]
+        rents[element] = [rent + amount for rent in rents.get(element, [0.0])]
 
 
 def _bump_joint(result: Json, family: str, factor: float) -> None:
@@ -181,6 +188,50 @@ TOUCHES: dict[str, tuple[str, Callable[[Json], Any], str]] = {
             _bump(_x(r, "pocket", "step"), 0, -5.0),
             _bump(r["raw"]["served_kw"]["BALANCE"]["balance-UP"][0], 0, -5.0),
         ),
+        "raw: gap",
+    ),
+    "rents on both sides of a line": (
+        "carried",
+        lambda r: _add_rents(r, "line", 5.0),
+        "raw: gap",
+    ),
+    "price of carrying above its cost": (
+        "carried",
+        lambda r: _bump_dual(r, "flow_jpy_per_kwh", "line", 0, 1.0),
+        "raw: dual signs",
+    ),
+    "prices of a call on both sides of a line": (
+        "called",
+        lambda r: r["raw"]["joint"]["deliver_flow"].update(
+            {f"03|DOWN|line|{side}|0": 5.0 for side in ("UP", "DOWN")}
+        ),
+        "raw: gap",
+    ),
+    "price of a resource that nobody uses": (
+        "relieved",
+        lambda r: r["raw"]["duals"]["sold_up_jpy_per_kwh"].update({"b": [5.0]}),
+        "raw: gap",
+    ),
+    "trade held back": (
+        "traded",
+        lambda r: (
+            _bump(r["raw"]["link_kw"]["L"], 0, -1.0),
+            _bump(r["raw"]["served_kw"]["BALANCE"]["far"][0], 0, -1.0),
+            _bump(_x(r, "supply", "step"), 0, -1.0),
+        ),
+        "raw: gap",
+    ),
+    "shortage held back": (
+        "traded",
+        lambda r: (
+            _bump(r["raw"]["shortage_kw"]["05"], 0, -1.0),
+            _bump(r["raw"]["served_kw"]["BALANCE"]["far"][0], 0, -1.0),
+        ),
+        "raw: gap",
+    ),
+    "import over an envelope held back": (
+        "rich",
+        lambda r: _bump_dual(r, "envelope_jpy_per_kwh", "gate", 0, 5.0),
         "raw: gap",
     ),
     "price of a joint row that binds nobody": (

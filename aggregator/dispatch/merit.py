@@ -226,7 +226,10 @@ def _offers(
         content = contents.get(bid.id)
         if content is None or content["direction"] != lost.direction:
             continue
-        resource, site = bid.resource, bid.resource.site
+        resource = bid.resource
+        if resource is None:  # the table lets no step bid be without one
+            continue
+        site = resource.site
         offers.append(
             Offer(
                 key=str(bid.id),
@@ -258,7 +261,8 @@ def _taken(
     rows = AwardInterval.objects.filter(award__auction_id=auction_id).select_related("award")
     # Capacity that is reserved moves nothing, but nobody may sell it a second time.
     held = CapacityInterval.objects.filter(award__auction_id=auction_id).select_related("award")
-    for row in (*rows, *held):
+    taken: list[AwardInterval | CapacityInterval] = [*rows, *held]
+    for row in taken:
         award = row.award
         take(award.bid_id, award.resource_id, award.direction, row.t, row.quantity_kw)
     for instruction in instructions:

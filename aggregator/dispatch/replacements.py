@@ -6,6 +6,7 @@ from django.db import transaction
 from django.db.models import Max, Q
 
 from accounts.clock.selectors import market_now
+from accounts.core.errors import BrokenInvariant
 from accounts.jobs.services import Claim, job_finish
 from aggregator.core.replacement import StandIn, covered_ratio, stand_ins
 from aggregator.dispatch.merit import Merit, merit_order
@@ -70,6 +71,8 @@ def _versions_save(
     intervals: list[InstructionInterval] = []
     for number, stand_in in enumerate(found, start=last + 1):
         bid = merit.bids[stand_in.key]
+        if bid.resource_id is None:  # merit holds step bids only, and each has one
+            raise BrokenInvariant("a stand-in has no resource")
         spans = sorted(stand_in.quantity_kw)
         starts_at = {t: auction.delivery_start + t * INTERVAL for t in spans}
         instruction = instruction_of(

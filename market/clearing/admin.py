@@ -12,6 +12,7 @@ from market.clearing.models import (
     AwardInterval,
     BidOutcome,
     CapacityInterval,
+    CapacityPrice,
     ClearingPrice,
     ClearingRun,
     ComputePlacement,
@@ -126,10 +127,7 @@ class AwardIntervalAdmin(FactAdmin):
 
 @admin.register(ClearingPrice)
 class ClearingPriceAdmin(FactAdmin):
-    list_display = (
-        "start_at", "kind", "need", "area", "site", "price_jpy_per_kwh", "price_jpy_per_kw_30min",
-        "unserved_kw",
-    )  # fmt: skip
+    list_display = ("start_at", "kind", "need", "area", "site", "price_jpy_per_kwh", "unserved_kw")
     list_filter = ("kind", "area")
     list_select_related = ("need", "area", "site")
     ordering = ("-id",)
@@ -140,6 +138,13 @@ class ElementFlowAdmin(FactAdmin):
     list_display = ("congestion_point", "t", "before_kw", "after_kw", "run")
     list_filter = ("congestion_point",)
     list_select_related = ("congestion_point", "run__auction")
+    ordering = ("-id",)
+
+
+@admin.register(CapacityPrice)
+class CapacityPriceAdmin(FactAdmin):
+    list_display = ("start_at", "need", "price_jpy_per_kw_30min", "served_kw", "unserved_kw")
+    list_select_related = ("need",)
     ordering = ("-id",)
 
 

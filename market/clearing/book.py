@@ -16,7 +16,16 @@ from market.core.timegrid import INTERVAL_H, INTERVALS_PER_DAY
 from market.registry.models import Branch, Bus, OpticalPath, OpticalTrunk, Resource, Site
 from market.registry.selectors import resources_by_code
 from market.trading.contents import resources_named
-from market.trading.models import Auction, BaseFlow, Bid, BidForm, NeedKind, TransferLimit
+from market.trading.models import (
+    Auction,
+    BaseFlow,
+    Bid,
+    BidForm,
+    Need,
+    NeedKind,
+    NeedStep,
+    TransferLimit,
+)
 from market.trading.sealing import contents_open
 from market.trading.selectors import book_of, envelopes_of, needs_of
 from market.trading.snapshot_rows import bid_row, resource_row
@@ -264,6 +273,7 @@ def _needs(auction: Auction) -> Json:
     found: Json = {"local_needs": [], "balance_needs": [], "capacity_needs": []}
     needs = needs_of(auction).filter(available_at__lt=auction.gate_closure_at)
     for need in needs.prefetch_related("steps"):
+        curve: list[Need | NeedStep] = [*need.steps.all()] or [need]
         row: Json = {
             "id": str(need.id),
             "pricing": need.pricing.lower(),
@@ -277,7 +287,7 @@ def _needs(auction: Auction) -> Json:
                         else step.cap_jpy_per_kwh
                     ),
                 }
-                for step in (list(need.steps.all()) or [need])
+                for step in curve
             ],
         }
         if need.congestion_point is not None:

@@ -97,7 +97,7 @@ def _owners() -> dict[str, UUID]:
     """Return organisations by what a result calls them: an id, or the area of a grid operator."""
     owners = {str(row): row for row in Organisation.objects.values_list("id", flat=True)}
     areas = Area.objects.filter(tso__isnull=False).values_list("code", "tso_id")
-    return owners | {code: tso_id for code, tso_id in areas if tso_id is not None}
+    return owners | dict(areas)
 
 
 def _pivotal_write(run: ClearingRun, result: Result) -> None:

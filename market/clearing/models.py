@@ -26,6 +26,7 @@ __all__ = [
     "AwardInterval",
     "BidOutcome",
     "CapacityInterval",
+    "CapacityPrice",
     "ClearingPrice",
     "ClearingRun",
     "ComputePlacement",
@@ -254,7 +255,6 @@ class PriceKind(models.TextChoices):
     """What a published price is of."""
 
     NEED = "NEED", "必要量"
-    CAPACITY = "CAPACITY", "調整力"
     AREA = "AREA", "エリア"
     PLACE = "PLACE", "地点"
 
@@ -266,7 +266,7 @@ class ClearingPrice(models.Model):
     run = models.ForeignKey(
         ClearingRun, models.PROTECT, related_name="prices", verbose_name="約定計算"
     )
-    kind = models.CharField("種別", max_length=8, choices=PriceKind)
+    kind = models.CharField("種別", max_length=6, choices=PriceKind)
     need = models.ForeignKey(
         Need, models.PROTECT, null=True, blank=True, related_name="prices", verbose_name="必要量"
     )
@@ -274,12 +274,7 @@ class ClearingPrice(models.Model):
     site = models.ForeignKey(Site, models.PROTECT, null=True, blank=True, verbose_name="拠点")
     t = models.PositiveSmallIntegerField("番号")
     start_at = models.DateTimeField("開始")
-    price_jpy_per_kwh = models.DecimalField(
-        "単価 (円/kWh)", max_digits=10, decimal_places=2, null=True, blank=True
-    )
-    price_jpy_per_kw_30min = models.DecimalField(
-        "単価 (円/kW・30分)", max_digits=10, decimal_places=2, null=True, blank=True
-    )
+    price_jpy_per_kwh = models.DecimalField("単価 (円/kWh)", max_digits=10, decimal_places=2)
     served_kw = kw_field("充足 (kW)", null=True, blank=True)
     unserved_kw = kw_field("未充足 (kW)", null=True, blank=True)
 
@@ -294,37 +289,53 @@ class ClearingPrice(models.Model):
             ),
             models.CheckConstraint(
                 condition=models.Q(kind="NEED", need__isnull=False)
-                | models.Q(kind="CAPACITY", need__isnull=False)
                 | models.Q(kind="AREA", area__isnull=False)
                 | models.Q(kind="PLACE", site__isnull=False),
                 name="price_of",
-            ),
-            models.CheckConstraint(
-                condition=models.Q(
-                    kind="CAPACITY",
-                    price_jpy_per_kwh__isnull=True,
-                    price_jpy_per_kw_30min__isnull=False,
-                )
-                | models.Q(
-                    ~models.Q(kind="CAPACITY"),
-                    price_jpy_per_kwh__isnull=False,
-                    price_jpy_per_kw_30min__isnull=True,
-                ),
-                name="price_unit",
             ),
             bounded("t", 0, 47, name="price"),
             bounded(
                 "price_jpy_per_kwh", -PRICE_MAX_JPY_PER_KWH, PRICE_MAX_JPY_PER_KWH, name="price"
             ),
-            bounded("price_jpy_per_kw_30min", 0, PRICE_MAX_JPY_PER_KWH, name="price"),
             bounded("served_kw", 0, KW_MAX, name="price"),
             bounded("unserved_kw", 0, KW_MAX, name="price"),
         ]
 
     def __str__(self) -> str:
-        if self.kind == PriceKind.CAPACITY:
-            return f"{self.get_kind_display()} コマ{self.t + 1} {self.price_jpy_per_kw_30min} 円/kW"
         return f"{self.get_kind_display()} コマ{self.t + 1} {self.price_jpy_per_kwh} 円/kWh"
+
+
+class CapacityPrice(models.Model):
+    """Price of capacity that a need asked for in one half hour, with what was served of it."""
+
+    id = models.BigAutoField(primary_key=True)
+    run = models.ForeignKey(
+        ClearingRun, models.PROTECT, related_name="capacity_prices", verbose_name="約定計算"
+    )
+    need = models.ForeignKey(
+        Need, models.PROTECT, related_name="capacity_prices", verbose_name="必要量"
+    )
+    t = models.PositiveSmallIntegerField("番号")
+    start_at = models.DateTimeField("開始")
+    price_jpy_per_kw_30min = models.DecimalField(
+        "単価 (円/kW・30分)", max_digits=10, decimal_places=2
+    )
+    served_kw = kw_field("充足 (kW)")
+    unserved_kw = kw_field("未充足 (kW)")
+
+    class Meta:
+        verbose_name = "調整力の約定価格"
+        verbose_name_plural = "調整力の約定価格"
+        constraints = [
+            models.UniqueConstraint(fields=["run", "need", "t"], name="capacityprice_once"),
+            bounded("t", 0, 47, name="capacityprice"),
+            bounded("price_jpy_per_kw_30min", 0, PRICE_MAX_JPY_PER_KWH, name="capacityprice"),
+            bounded("served_kw", 0, KW_MAX, name="capacityprice"),
+            bounded("unserved_kw", 0, KW_MAX, name="capacityprice"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.need} コマ{self.t + 1} {self.price_jpy_per_kw_30min} 円/kW"
 
 
 class ElementFlow(models.Model):

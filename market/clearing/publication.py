@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -17,6 +18,7 @@ from market.clearing.models import (
     Award,
     AwardInterval,
     CapacityInterval,
+    CapacityPrice,
     ClearingPrice,
     ClearingRun,
     ElementFlow,
@@ -25,7 +27,7 @@ from market.clearing.models import (
 )
 from market.core.timegrid import interval_starts_at
 from market.registry.models import CongestionPoint, Resource, Site
-from market.trading.models import Bid
+from market.trading.models import Bid, NeedKind
 
 Result = Mapping[str, Any]
 # When a row is not about one half hour of one place, need or area, these stay empty.
@@ -38,6 +40,14 @@ PRICE_COLUMNS = (
     "t",
     "start_at",
     "price_jpy_per_kwh",
+    "served_kw",
+    "unserved_kw",
+)
+CAPACITY_PRICE_COLUMNS = (
+    "run_id",
+    "need_id",
+    "t",
+    "start_at",
     "price_jpy_per_kw_30min",
     "served_kw",
     "unserved_kw",
@@ -152,32 +162,47 @@ def _prices_write(run: ClearingRun, result: Result, starts_at: Sequence[datetime
 
     def rows() -> Iterable[tuple[Any, ...]]:
         for need in result["needs"]:
-            is_capacity = need["kind"] == PriceKind.CAPACITY
-            kind = PriceKind.CAPACITY if is_capacity else PriceKind.NEED
-            prices = need["price_jpy_per_kw" if is_capacity else "price_jpy_per_kwh"]
+            if need["kind"] == NeedKind.CAPACITY:
+                continue
             for t, start_at in enumerate(starts_at):
-                price = exact(prices[t], CENT)
                 yield (
-                    *(run.id, kind.value, need["id"], None, None, t, start_at),
-                    *((None, price) if is_capacity else (price, None)),
-                    *(exact(need[name][t], TENTH) for name in ("served_kw", "unserved_kw")),
+                    *(run.id, PriceKind.NEED.value, need["id"], None, None, t, start_at),
+                    exact(need["price_jpy_per_kwh"][t], CENT),
+                    *_served(need, t),
                 )
         for area in result["areas"]:
             for t, start_at in enumerate(starts_at):
                 price = exact(area["price_jpy_per_kwh"][t], CENT)
                 yield (
                     *(run.id, PriceKind.AREA.value, None, area["id"], None, t, start_at),
-                    *(price, None, None, None),
+                    *(price, None, None),
                 )
         for place in result["places"]:
             for t, start_at in enumerate(starts_at):
                 price = exact(place["price_jpy_per_kwh"][t], CENT)
                 yield (
                     *(run.id, PriceKind.PLACE.value, None, None, sites[place["id"]], t, start_at),
-                    *(price, None, None, None),
+                    *(price, None, None),
                 )
 
     rows_copy(ClearingPrice, PRICE_COLUMNS, rows())
+    rows_copy(
+        CapacityPrice,
+        CAPACITY_PRICE_COLUMNS,
+        (
+            (
+                *(run.id, need["id"], t, start_at, exact(need["price_jpy_per_kw"][t], CENT)),
+                *_served(need, t),
+            )
+            for need in result["needs"]
+            if need["kind"] == NeedKind.CAPACITY
+            for t, start_at in enumerate(starts_at)
+        ),
+    )
+
+
+def _served(need: Mapping[str, Any], t: int) -> tuple[Decimal, Decimal]:
+    return exact(need["served_kw"][t], TENTH), exact(need["unserved_kw"][t], TENTH)
 
 
 def _flows_write(run: ClearingRun, elements: Sequence[Mapping[str, Any]]) -> None:

@@ -256,7 +256,7 @@ def clearing_run_repeat(
     Refused
         Without a reason, with a bid that is not in the book, or where no result is held back.
     """
-    if not isinstance(reason, str) or not reason.strip():
+    if not reason.strip():
         raise Refused(field="reason", value=reason, rule="clearing again needs a reason")
     auction = Auction.objects.select_for_update().get(id=auction_id)
     run = ClearingRun.objects.filter(auction=auction).order_by("-number").first()

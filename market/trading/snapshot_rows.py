@@ -30,10 +30,21 @@ Json = dict[str, Any]
 class Envelope(Protocol):
     """What a bid is besides its content."""
 
-    form: str
-    mechanism: str
-    resource: Resource | None
-    site: Site | None
+    @property
+    def form(self) -> str:
+        """How the offer is written."""
+
+    @property
+    def mechanism(self) -> str:
+        """What the seller does."""
+
+    @property
+    def resource(self) -> Resource | None:
+        """What is bid, if it is one resource."""
+
+    @property
+    def site(self) -> Site | None:
+        """Where computing is asked for."""
 
 
 def bid_row(name: str, envelope: Envelope, content: Json) -> Json:

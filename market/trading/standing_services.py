@@ -149,7 +149,7 @@ def standing_bids_renew(*, claim: Claim) -> int:
 
 def _template(organisation: Organisation, code: str, bid: Mapping[str, Any]) -> dict[str, Any]:
     """Return the bid in canonical form, as it is submitted again and again."""
-    if not isinstance(bid, Mapping) or "client_bid_id" in bid:
+    if "client_bid_id" in bid:
         raise Refused(field="bid", value=bid, rule="a bid without a client_bid_id")
     (draft,) = drafts_of(organisation, [{**bid, "client_bid_id": code}])
     subject = SUBJECTS.get(draft.form, "resource")
@@ -236,8 +236,8 @@ def _one_by_one(
                 receipts += bids_submit(
                     auction_id=auction.id, organisation=organisation, bids=[bid]
                 )
-            except Refused as refusal:
-                refused[bid["client_bid_id"]] = refusal
+            except Refused as found:
+                refused[bid["client_bid_id"]] = found
                 again.append(bid)
         if len(again) == len(left):
             break

@@ -17,13 +17,13 @@ from market.clearing.models import (
     AwardInterval,
     BidOutcome,
     CapacityInterval,
+    CapacityPrice,
     ClearingPrice,
     ClearingRun,
     ComputePlacement,
     ComputeUse,
     EnvelopeUse,
     Leg,
-    PriceKind,
     RentShare,
 )
 from market.clearing.selectors import outcomes_of
@@ -68,12 +68,9 @@ def test_reserved_capacity_is_priced_per_kw_and_moves_no_energy(day: cast.Market
     assert [row.t for row in rows] == list(cast.EVENING)
     assert {row.quantity_kw for row in rows} == {Decimal(3_000)}
     assert {row.price_jpy_per_kw_30min for row in rows} == {Decimal("1.20")}
-    price = ClearingPrice.objects.get(kind=PriceKind.CAPACITY, t=34)
-    assert (price.served_kw, price.price_jpy_per_kwh, price.price_jpy_per_kw_30min) == (
-        3_000,
-        None,
-        Decimal("1.20"),
-    )
+    price = CapacityPrice.objects.get(t=34)
+    assert (price.served_kw, price.price_jpy_per_kw_30min) == (3_000, Decimal("1.20"))
+    assert not ClearingPrice.objects.filter(need=price.need).exists()
 
 
 def test_where_computing_runs_is_on_record(day: cast.MarketDay) -> None:

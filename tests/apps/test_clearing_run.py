@@ -74,7 +74,7 @@ def test_a_run_publishes_awards_prices_and_flows_and_lists_what_follows(auction:
     assert set(AwardInterval.objects.values_list("quantity_kw", flat=True)) == {Decimal(1000)}
     # 3 needs, 1 area, 2 places, 48 half hours each; 3 elements
     counts = {kind: ClearingPrice.objects.filter(kind=kind).count() for kind in PriceKind.values}
-    assert counts == {"NEED": 3 * 48, "CAPACITY": 0, "AREA": 48, "PLACE": 2 * 48}
+    assert counts == {"NEED": 3 * 48, "AREA": 48, "PLACE": 2 * 48}
     assert ElementFlow.objects.count() == 3 * 48
     # Scarce: 12,000 of 21,000 kW are served, so the area's price is its cap.
     short = ClearingPrice.objects.get(need__code="tokyo-up", t=34)

@@ -88,7 +88,9 @@ def deferral_bid(peak_kw: Decimal) -> Bid:
 
 def wind_bid(available_ratio: npt.NDArray[np.float64]) -> Bid:
     """Return wind at Kamikita, scheduled with caution: more may be released."""
-    code, peak_kw = next((row[0], row[5]) for row in cast.RENEWABLES if row[2] == "WIND")
+    peaks_kw = {row[0]: row[5] for row in cast.RENEWABLES}
+    code = next(iter(cast.SCHEDULED_RATIO))
+    peak_kw = peaks_kw[code]
     output = np.minimum(available_ratio, 1.0) * peak_kw
     return {
         "client_bid_id": f"{code}-day",

@@ -17,6 +17,7 @@ from aggregator.dispatch.models import DispatchInstruction
 from aggregator.metering.models import Delivery
 from aggregator.settlement.models import RunKind, SettlementLine, SettlementRun
 from market.clearing.models import (
+    CapacityPrice,
     ClearingPrice,
     ClearingRun,
     ComputeUse,
@@ -95,7 +96,7 @@ def _capacity(auction: Auction, run: ClearingRun) -> list[Facts]:
     found = []
     needs = Need.objects.filter(auction=auction, state=NeedState.PUBLISHED, kind=NeedKind.CAPACITY)
     for need in needs.order_by("code"):
-        sums = ClearingPrice.objects.filter(run=run, need=need).aggregate(
+        sums = CapacityPrice.objects.filter(run=run, need=need).aggregate(
             served=Sum("served_kw"), unserved=Sum("unserved_kw"), top=Max("price_jpy_per_kw_30min")
         )
         found.append(

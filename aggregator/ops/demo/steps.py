@@ -317,7 +317,7 @@ def _publish_envelopes(auction_id: UUID, inputs: DayInputs) -> None:
         load_kw = inputs.shape.site_load_kw[code]
         envelope_publish(
             auction_id=auction_id,
-            organisation=site.area.tso,
+            organisation=_tso({site.area_id: site.area.tso}, site.area_id),
             site_code=code,
             kind=EnvelopeKind.FIXED,
             max_import_kw=[Decimal(int(load_kw.max()) + room_kw)] * 48,

@@ -4,6 +4,7 @@ from django.db import migrations
 
 FROZEN = (
     "clearing_capacityinterval",
+    "clearing_capacityprice",
     "clearing_bidoutcome",
     "clearing_rentshare",
     "clearing_pivotalfinding",

@@ -266,6 +266,19 @@ def test_a_full_call_keeps_lines_within_their_headroom() -> None:
     assert result.money["congestion_rent_jpy"] == 60.0
 
 
+def test_the_names_of_lines_are_free() -> None:
+    result = Result(  # raises if the audit can not read what it checks
+        capacity_book(
+            elements=[POCKET[0] | {"id": "03|UP|line|1"}],
+            products=[DOWN],
+            bids=[held("pocket", "a", (100, 1), product="down")],
+            capacity_needs=[capacity_need(80, product="down")],
+        )
+    )
+    # 30 kW of room; the need takes no more than that, so each kW of it is worth 10 − 1 = 9 JPY.
+    assert result.get("elements", "03|UP|line|1")["call_rent_up_jpy_per_kwh"] == [18.0]
+
+
 def test_energy_and_a_call_share_the_headroom() -> None:
     result = Result(
         capacity_book(

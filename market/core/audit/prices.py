@@ -112,27 +112,26 @@ def duals_of(market: Market, grid: Grid, raw: Mapping[str, Any]) -> Duals:
 
 def _calls(market: Market, grid: Grid, found: Mapping[str, float]) -> Array:
     """Read prices of flows under a call; keys are area|direction|element|side|half hour."""
-    elements = ids(market.snapshot["elements"])
-    axes = (
-        grid.area_ids,
-        list(CALLS),
-        elements,
-        list(CALLS),
-        [str(t) for t in range(market.count)],
-    )
-    numbers = [{name: number for number, name in enumerate(axis)} for axis in axes]
-    shape = [len(axis) for axis in axes]
+    elements = {name: row for row, name in enumerate(ids(market.snapshot["elements"]))}
+    shape = (len(grid.area_ids), len(CALLS), len(elements), len(CALLS), market.count)
     if not found:
         return np.broadcast_to(np.zeros(1), shape)
+    half_hours = {str(t): t for t in range(market.count)}
     prices = np.zeros(shape)
     for key, value in found.items():
-        try:
-            where = tuple(
-                number[name] for number, name in zip(numbers, key.split("|"), strict=True)
-            )
-        except (KeyError, ValueError) as stranger:
-            raise ValueError(f"raw.joint.{CALLED_ROWS}: unknown {key}") from stranger
-        prices[where] = value
+        front, _, t = key.rpartition("|")
+        front, _, side = front.rpartition("|")
+        # Names of areas and elements may have bars of their own.
+        places = [
+            (area, call, elements[front.removeprefix(f"{name}|{direction}|")])
+            for area, name in enumerate(grid.area_ids)
+            for call, direction in enumerate(CALLS)
+            if front.startswith(f"{name}|{direction}|")
+            and front.removeprefix(f"{name}|{direction}|") in elements
+        ]
+        if len(places) != 1 or side not in CALLS or t not in half_hours:
+            raise ValueError(f"raw.joint.{CALLED_ROWS}: unknown {key}")
+        prices[(*places[0], CALLS.index(side), half_hours[t])] = value
     return prices
 
 

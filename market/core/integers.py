@@ -37,22 +37,31 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
+import scipy.sparse as sp
 
 from market.core.errors import SolverInfeasible, SolverLimit
+from market.core.exclusion import exclusion_rows
 from market.core.network import KW_PER_MW
 from market.core.offers import blocks
 from market.core.offers.terms import BoolArray, FloatArray, IntArray
-from market.core.programme import GRID, Programme
+from market.core.programme import GRID, Programme, Rows
 from market.core.relaxation import Point, Relaxation
 
 WHOLE: Final = 1e-7
 """How far from 0 or 1 a binary still counts as whole; it is fixed there afterwards."""
 BOTH_TOLERANCE_KW: Final = 1e-6
+EXCLUSION_TOLERANCE_RATIO: Final = 1e-6
 GAP_TOLERANCE_KJPY: Final = 1e-7
 """A hundredth of a sen: what a part of the tree must promise beyond the best decision."""
 SCORE_LEAST_KJPY: Final = 1e-6
 CANDIDATE_COUNT_MAX: Final = 16
 """Binaries whose two values are tried out before one of them is branched on."""
+NO_ROWS: Final = Rows(
+    matrix=sp.csr_array((0, 0)),
+    rhs=np.zeros(0),
+    is_equal=False,
+    keys=np.zeros(0, dtype=np.int64),
+)
 Broken = Callable[[FloatArray], dict[str, IntArray]]
 
 
@@ -91,12 +100,6 @@ class _Node:
     """(pair, whether its first amount may be positive)."""
     basis: Any = None
 
-    def fixed(self, binary: int, value: float, **parts: Any) -> _Node:
-        """Return the part where a binary has a value."""
-        lower, upper = self.lower.copy(), self.upper.copy()
-        lower[binary] = upper[binary] = value
-        return replace(self, lower=lower, upper=upper, **parts)
-
 
 def decide(
     base: Programme, keys: Mapping[str, IntArray], pairs: IntArray, broken: Broken
@@ -133,12 +136,16 @@ class _Search:
         self.relaxation = Relaxation(base, keys, _order(base), _implied(base))
         self.best: tuple[float, _Node, FloatArray] | None = None
         """Cost, part of the tree and columns of the best decision."""
+        self.exclusion: Rows | None = None
+        """Rows that the exclusive pairs imply, once a solution needs them."""
+        self.tightened = np.zeros(0, dtype=np.int64)
+        """Those of them that the relaxation has."""
         self.least_dropped_kjpy = np.inf
         """Least bound of what was dropped because it promised too little."""
         self.open: list[tuple[float, int, _Node]] = []
         self.opened_count = 0
-        self.loss_kjpy = np.full((len(base.binary), 2), np.nan)
-        """What a unit of moving a binary to 0 and to 1 costs, as once measured, (B, 2)."""
+        self.loss_kjpy = np.full((len(base.binary) + base.exclusive.count, 2), np.nan)
+        """What a unit towards 0 and towards 1 costs, as once measured, by choice, (C, 2)."""
 
     def run(self) -> Decision:
         """Search until nothing is open, or the work limit is reached."""
@@ -235,11 +242,28 @@ class _Search:
         while (point := self._solve(node)) is not None:
             found, known = self.broken(point.x_kw), self.relaxation.keys
             new = {name: np.setdiff1d(keys, known[name]) for name, keys in found.items()}
-            if not any(map(len, new.values())):
+            tighter = self._tighter(point)
+            if not (any(map(len, new.values())) or len(tighter.keys)):
                 return point
             self.relaxation.add(new)
+            self.relaxation.add_rows(tighter)
+            self.tightened = np.union1d(self.tightened, tighter.keys)
             node = replace(node, basis=None)
         return None
+
+    def _tighter(self, point: Point) -> Rows:
+        """Return the rows that exclusion implies, that are broken and not there yet."""
+        pairs = self.base.exclusive
+        both_kw = np.minimum(pairs.first @ point.x_kw, pairs.second @ point.x_kw)
+        if not (both_kw > BOTH_TOLERANCE_KW).any():
+            return NO_ROWS
+        if self.exclusion is None:
+            self.exclusion = exclusion_rows(self.base)
+        rows = self.exclusion
+        excess = rows.matrix @ point.x_kw - rows.rhs
+        broken = np.flatnonzero(excess > EXCLUSION_TOLERANCE_RATIO * np.maximum(1.0, rows.rhs))
+        new = np.setdiff1d(broken, self.tightened)
+        return replace(rows, matrix=sp.csr_array(rows.matrix[new]), rhs=rows.rhs[new], keys=new)
 
     def _dive(self, node: _Node) -> None:
         """Fix what is almost whole, one binary after the other, to a first decision."""
@@ -258,34 +282,40 @@ class _Search:
                 return
 
     def _nearest(self, node: _Node, point: Point) -> tuple[_Node, _Node] | None:
-        """Return the part with the next binary (or pair) fixed, and its opposite."""
-        fractional, value = self._fractional(point)
-        if len(fractional) == 0:
-            return self._sides(node, point)
-        nearest = int(np.argmin(np.abs(value - np.rint(value))))
-        binary, near = int(fractional[nearest]), float(np.rint(value[nearest]))
-        return node.fixed(binary, near), node.fixed(binary, 1.0 - near)
-
-    def _fractional(self, point: Point) -> tuple[IntArray, FloatArray]:
-        """Return which binaries are not whole, and their values."""
-        value = point.x_kw[self.base.binary]
-        chosen = np.flatnonzero(np.abs(value - np.rint(value)) > WHOLE)
-        return chosen, value[chosen]
-
-    def _sides(self, node: _Node, point: Point) -> tuple[_Node, _Node] | None:
-        """Return the part in which the pair most in conflict keeps its larger side, and not."""
-        exclusive = self.base.exclusive
-        first_kw, second_kw = exclusive.first @ point.x_kw, exclusive.second @ point.x_kw
-        both_kw = np.minimum(first_kw, second_kw)
-        pair = int(np.argmax(both_kw)) if len(both_kw) else -1
-        if pair < 0 or both_kw[pair] <= BOTH_TOLERANCE_KW:
+        """Return the part with what is closest to decided decided, and its opposite."""
+        choices, value = self._undecided(point)
+        if len(choices) == 0:
             return None
-        takes_first = bool(first_kw[pair] > second_kw[pair])
-        larger, smaller = (
-            replace(node, sides=(*node.sides, (pair, side)), bound_kjpy=point.cost_kjpy)
-            for side in (takes_first, not takes_first)
-        )
-        return larger, smaller
+        nearest = int(np.argmin(np.abs(value - np.rint(value))))
+        near = int(np.rint(value[nearest]))
+        choice = int(choices[nearest])
+        return self._half(node, choice, near), self._half(node, choice, 1 - near)
+
+    def _undecided(self, point: Point) -> tuple[IntArray, FloatArray]:
+        """Return the choices a solution leaves open, and how far towards 1 each stands.
+
+        Choices are the binaries and, numbered after them, the pairs: 1 lets the first amount of a
+        pair be positive, 0 the second. Pairs wait until all binaries are whole.
+        """
+        value = point.x_kw[self.base.binary]
+        binary = np.flatnonzero(np.abs(value - np.rint(value)) > WHOLE)
+        if len(binary):
+            return binary, value[binary]
+        pairs = self.base.exclusive
+        first_kw, second_kw = pairs.first @ point.x_kw, pairs.second @ point.x_kw
+        both = np.flatnonzero(np.minimum(first_kw, second_kw) > BOTH_TOLERANCE_KW)
+        first = first_kw[both] / (pairs.first[both] @ self.base.upper_kw)
+        second = second_kw[both] / (pairs.second[both] @ self.base.upper_kw)
+        return len(value) + both, first / (first + second)
+
+    def _half(self, node: _Node, choice: int, side: int) -> _Node:
+        """Return the part of a part where a choice is made."""
+        pair = choice - len(self.base.binary)
+        if pair >= 0:
+            return replace(node, sides=(*node.sides, (pair, side == 1)))
+        lower, upper = node.lower.copy(), node.upper.copy()
+        lower[choice] = upper[choice] = float(side)
+        return replace(node, lower=lower, upper=upper)
 
     def _keep(self, node: _Node, point: Point) -> None:
         if self.best is None or point.cost_kjpy < self.best[0]:
@@ -299,16 +329,11 @@ class _Search:
             if point is None:
                 return
             branch = self._tightened(branch, point)
-            fractional, value = self._fractional(point)
-            if len(fractional):
-                branch = self._branched(branch, point, (fractional, value))
-                continue
-            sides = self._sides(branch, point)
-            if sides is None:
+            choices, value = self._undecided(point)
+            if len(choices) == 0:
                 self._keep(branch, point)
                 return
-            branch = sides[0]
-            self._push(sides[1])
+            branch = self._branched(branch, point, (choices, value))
         if branch is not None:
             self._push(branch)
 
@@ -331,38 +356,38 @@ class _Search:
     def _branched(self, node: _Node, point: Point, at: tuple[IntArray, FloatArray]) -> _Node | None:
         """Split a part in two; return the cheaper one and leave the other open.
 
-        Where one of a binary's values is already too dear, no split is needed.
+        Where one side of a choice is already too dear, no split is needed.
         """
-        fractional, value = at
+        choices, value = at
         tried: dict[tuple[int, int], _Node] = {}
-        for place in self._candidates(fractional, value):
-            binary = int(fractional[place])
-            halves = [self._tried(node, binary, side) for side in (0, 1)]
+        for place in self._candidates(choices, value):
+            choice = int(choices[place])
+            halves = [self._tried(node, choice, side) for side in (0, 1)]
             if halves[0] is None or halves[1] is None:
                 return halves[0] or halves[1]
             moved = (value[place], 1.0 - value[place])
             for side, half in enumerate(halves):
-                tried[binary, side] = half
+                tried[choice, side] = half
                 loss_kjpy = max(0.0, half.bound_kjpy - point.cost_kjpy)
-                self.loss_kjpy[binary, side] = loss_kjpy / moved[side]
-        loss_kjpy = self.loss_kjpy[fractional] * np.stack([value, 1.0 - value], axis=1)
+                self.loss_kjpy[choice, side] = loss_kjpy / moved[side]
+        loss_kjpy = self.loss_kjpy[choices] * np.stack([value, 1.0 - value], axis=1)
         score = np.prod(np.maximum(loss_kjpy, SCORE_LEAST_KJPY), axis=1)
         chosen = int(np.nanargmax(score))
-        binary, cheaper = int(fractional[chosen]), int(np.argmin(loss_kjpy[chosen]))
-        halves = [tried.get((binary, side)) or node.fixed(binary, float(side)) for side in (0, 1)]
+        choice, cheaper = int(choices[chosen]), int(np.argmin(loss_kjpy[chosen]))
+        halves = [tried.get((choice, side)) or self._half(node, choice, side) for side in (0, 1)]
         self._push(halves[1 - cheaper])
         return halves[cheaper]
 
-    def _candidates(self, fractional: IntArray, value: FloatArray) -> list[int]:
-        """Return places of the binaries to try out: the least whole of those never tried."""
-        unknown = np.flatnonzero(np.isnan(self.loss_kjpy[fractional]).any(axis=1))
+    def _candidates(self, choices: IntArray, value: FloatArray) -> list[int]:
+        """Return places of the choices to try out: the most open of those never tried."""
+        unknown = np.flatnonzero(np.isnan(self.loss_kjpy[choices]).any(axis=1))
         order = np.argsort(np.abs(value[unknown] - 0.5), kind="stable")
         places: list[int] = unknown[order][:CANDIDATE_COUNT_MAX].tolist()
         return places
 
-    def _tried(self, node: _Node, binary: int, side: int) -> _Node | None:
-        """Return the part where a binary has a value, with its bound; None if that is too dear."""
-        half = node.fixed(binary, float(side))
+    def _tried(self, node: _Node, choice: int, side: int) -> _Node | None:
+        """Return the part where a choice is made, with its bound; None if that is too dear."""
+        half = self._half(node, choice, side)
         point = self._solve(half)
         if point is None:
             return None

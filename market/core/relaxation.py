@@ -15,7 +15,7 @@ import highspy
 import numpy as np
 import scipy.sparse as sp
 
-from market.core.errors import SolverFailed, SolverInfeasible, SolverNumerical, SolverUnbounded
+from market.core.errors import SolverNumerical
 from market.core.network import KW_PER_MW
 from market.core.offers.terms import BoolArray, FloatArray, IntArray
 from market.core.programme import LAZY_ROWS, Programme, Rows, with_lazy_rows
@@ -23,10 +23,11 @@ from market.core.solver import FEASIBILITY_TOLERANCE
 
 SHARE_MOST: Final = 1.0
 """Columns that reach no further are shares and decisions, which stay in their own unit."""
-NOT_SOLVED: Final[Mapping[Any, type[SolverFailed]]] = {
-    highspy.HighsModelStatus.kInfeasible: SolverInfeasible,
-    highspy.HighsModelStatus.kUnbounded: SolverUnbounded,
-}
+ANSWERS: Final = (
+    highspy.HighsModelStatus.kOptimal,
+    highspy.HighsModelStatus.kInfeasible,
+    highspy.HighsModelStatus.kObjectiveBound,
+)
 
 
 @dataclass(frozen=True)
@@ -89,14 +90,14 @@ class Relaxation:
             self._solver.setOptionValue(name, value)
         self._solver.passModel(self._columns())
         for rows in with_lazy_rows(base, keys).rows.values():
-            self._add_rows(rows)
+            self.add_rows(rows)
         first, second = order.T
         row, one = np.arange(len(order)), np.ones(len(order))
         matrix = sp.csr_array(
             (np.r_[one, -one], (np.r_[row, row], np.r_[second, first])),
             shape=(len(order), base.size),
         )
-        self._add_rows(Rows(matrix=matrix, rhs=np.zeros(len(order)), is_equal=False, keys=row))
+        self.add_rows(Rows(matrix=matrix, rhs=np.zeros(len(order)), is_equal=False, keys=row))
 
     def _columns(self) -> highspy.HighsLp:
         model = highspy.HighsLp()
@@ -119,7 +120,8 @@ class Relaxation:
             np.where(no_upper, highspy.kHighsInf, upper_kw / unit),
         )
 
-    def _add_rows(self, rows: Rows) -> None:
+    def add_rows(self, rows: Rows) -> None:
+        """Add rows that are part of the problem, or follow from its integers."""
         count = len(rows.rhs)
         if count == 0:
             return
@@ -147,7 +149,7 @@ class Relaxation:
         new = {name: np.setdiff1d(keys[name], self.keys[name]) for name in LAZY_ROWS}
         found = with_lazy_rows(self.base, new).rows
         for name in LAZY_ROWS:
-            self._add_rows(found[name])
+            self.add_rows(found[name])
             self.keys[name] = np.union1d(self.keys[name], new[name])
 
     def bound(self, lower_kw: FloatArray, upper_kw: FloatArray) -> None:
@@ -182,20 +184,24 @@ class Relaxation:
             If the solver ends without a proof of either.
         """
         self._solver.setOptionValue("objective_bound", most_kjpy)
-        self._solver.run()
-        info, status = self._solver.getInfo(), self._solver.getModelStatus()
-        self.solve_count += 1
-        self.iteration_count += max(0, info.simplex_iteration_count)
-        if status in (
-            highspy.HighsModelStatus.kInfeasible,
-            highspy.HighsModelStatus.kObjectiveBound,
-        ):
-            return None
-        if status != highspy.HighsModelStatus.kOptimal:
+        status = self._run()
+        if status not in ANSWERS:
+            # A start from nothing takes another road, and presolves.
+            self._solver.clearSolver()
+            status = self._run()
+        if status not in ANSWERS:
             raise SolverNumerical(f"a relaxation stopped with status {status}")
+        if status != highspy.HighsModelStatus.kOptimal:
+            return None
         found = self._solver.getSolution()
         return Point(
-            cost_kjpy=float(info.objective_function_value),
+            cost_kjpy=float(self._solver.getInfo().objective_function_value),
             x_kw=np.array(found.col_value) * self._unit_kw,
             reduced_kjpy=np.array(found.col_dual),
         )
+
+    def _run(self) -> highspy.HighsModelStatus:
+        self._solver.run()
+        self.solve_count += 1
+        self.iteration_count += max(0, self._solver.getInfo().simplex_iteration_count)
+        return self._solver.getModelStatus()

@@ -180,11 +180,9 @@ def _on_grid(
 ) -> tuple[FloatArray, FloatArray]:
     """Return what a leg carries and what it could carry at most, (rows, T) each, in kW."""
     part, count = clearing.programme.slices[form], clearing.snapshot.interval_count
-    sums = []
-    for values in (clearing.x_kw, clearing.programme.upper_kw):
-        kw = leg.kw_per_unit * values[part][leg.column]
-        total = np.bincount(row_of * count + leg.t, weights=kw, minlength=rows * count)
-        sums.append(total.reshape(rows, count))
+    sums = np.zeros((2, rows, count))
+    for values, total in zip((clearing.x_kw, clearing.programme.upper_kw), sums, strict=True):
+        np.add.at(total, (row_of, leg.t), leg.kw_per_unit * values[part][leg.column])
     return sums[0], sums[1]
 
 
@@ -202,7 +200,7 @@ def _on_ticks(
         area = snapshot.place_area[snapshot.resource_place[resource]]
         return share_ticks(raw_kw, offered_kw, area, tick)
     if form == "PORTFOLIO":
-        return share_ticks(raw_kw, offered_kw, bid, tick)
+        return share_ticks(raw_kw, offered_kw, bid, tick, never_more=True)
     return np.minimum(rounded(raw_kw, tick), rounded_down(offered_kw, tick))
 
 
@@ -232,7 +230,7 @@ def _merit_cost_jpy(
         for leg, _ in by_bid.get(name, ()):
             left_kw[row] += leg.quantity_kw
     cost_jpy = np.zeros(len(book.ids))
-    awarded = left_kw.any(axis=1)
+    awarded = np.asarray(left_kw.any(axis=1))
     for step in np.flatnonzero(awarded[book.bid]):
         bid = book.bid[step]
         window = slice(book.first_t[step], book.last_t[step] + 1)

@@ -186,7 +186,12 @@ def _multiples(counts: FloatArray, tick: float) -> FloatArray:
 
 
 def share_ticks(
-    quantity_kw: FloatArray, most_kw: FloatArray, group: IntArray, tick_kw: float
+    quantity_kw: FloatArray,
+    most_kw: FloatArray,
+    group: IntArray,
+    tick_kw: float,
+    *,
+    never_more: bool = False,
 ) -> FloatArray:
     """Round quantities so that each group keeps its total, to half a tick.
 
@@ -201,6 +206,8 @@ def share_ticks(
         Group of each row, (B,).
     tick_kw
         The tick. [kW]
+    never_more
+        Whether a group's total is rounded down: where it is one bid's offer.
 
     Returns
     -------
@@ -213,7 +220,9 @@ def share_ticks(
     )
     for number in np.unique(group):
         rows = np.flatnonzero(group == number)
-        spare = np.rint(quantity_kw[rows].sum(axis=0) / tick_kw) - whole[rows].sum(axis=0)
+        total = quantity_kw[rows].sum(axis=0) / tick_kw
+        spare = np.floor(total + SNAP_TICKS) if never_more else np.rint(total)
+        spare = spare - whole[rows].sum(axis=0)
         turn = np.cumsum(lost[rows], axis=0)
         whole[rows] += lost[rows] & (turn <= spare)
     return _multiples(whole, tick_kw)

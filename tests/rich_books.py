@@ -83,7 +83,7 @@ def rich_book() -> Json:
         2,
         rules=RULES | {"envelope_price_jpy_per_kwh": 150.0, "fee_jpy_per_kwh": 0.1},
         products=[{"id": "up", "direction": "UP", "sustained_h": 0.5}],
-        places=[place("A", 0.02), place("B")],
+        places=[place("A", 0.02), place("B"), place("C") | {"bus": "B"}],
         elements=[FLOW],
         resources=[
             resource("a", "A", 45.0),
@@ -98,7 +98,14 @@ def rich_book() -> Json:
                 "kind": "ONLINE",
                 "max_import_kw": 40.0,
                 "scheduled_import_kw": [100.0, 60.0],
-            }
+            },
+            {
+                "id": "wide",
+                "place": "C",
+                "kind": "FIXED",
+                "max_import_kw": 2000.0,
+                "scheduled_import_kw": 1000.0,
+            },
         ],
         bids=[
             steps("supply", "b", "UP", (300, 10), (300, 25), window=(0, 1)),

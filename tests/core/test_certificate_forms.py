@@ -234,6 +234,34 @@ TOUCHES: dict[str, tuple[str, Callable[[Json], Any], str]] = {
         lambda r: _bump_dual(r, "envelope_jpy_per_kwh", "gate", 0, 5.0),
         "raw: gap",
     ),
+    "carrying paid as rent": (
+        "carried",
+        lambda r: (
+            _bump_dual(r, "flow_jpy_per_kwh", "line", 0, -1.0),
+            _bump_dual(r, "rent_up_jpy_per_kwh", "line", 0, 1.0),
+        ),
+        "raw: gap",
+    ),
+    "price of a call that no one holds capacity for": (
+        "called",
+        lambda r: r["raw"]["joint"]["deliver_flow"].update({"03|UP|line|UP|0": 5.0}),
+        "raw: dual signs",
+    ),
+    "import over an envelope that nobody comes near": (
+        "rich",
+        lambda r: r["raw"]["over_kw"].update({"wide": [1.0, 0.0]}),
+        "raw: envelopes",
+    ),
+    "import over an envelope below nothing": (
+        "rich",
+        lambda r: r["raw"]["over_kw"].update({"wide": [-1.0, 0.0]}),
+        "raw: envelopes",
+    ),
+    "price of an envelope that binds nobody": (
+        "rich",
+        lambda r: r["raw"]["duals"]["envelope_jpy_per_kwh"].update({"wide": [5.0, 0.0]}),
+        "raw: gap",
+    ),
     "price of a joint row that binds nobody": (
         "relieved",
         lambda r: r["raw"]["joint"].update({"group": {"one": 5.0}}),

@@ -210,12 +210,9 @@ def clearing_run_publish(*, claim: Claim) -> bool:
     held = ClearingRun.objects.select_related("auction").get(id=UUID(claim.key))
     Auction.objects.select_for_update().get(id=held.auction_id)
     held.auction.refresh_from_db()
-    last = ClearingRun.objects.filter(auction_id=held.auction_id).order_by("-number").first()
     is_due = (
         held.auction.state == AuctionState.CLEARING
-        and last is not None
-        and last.id == held.id
-        and last.state == RunState.VERIFIED
+        and held.state == RunState.VERIFIED
         and not _is_repeated(held)
     )
     if is_due:

@@ -226,6 +226,19 @@ def test_a_parent_may_come_in_the_same_basket_and_stays_while_it_has_children(
     assert row["exclusive_group"] == f"{inzai.id}/one-of"
 
 
+def test_what_the_desk_leaves_out_takes_its_children_along(day: cast.MarketDay) -> None:
+    parent, _, other = _submit(
+        day,
+        forms.block(),
+        forms.block(client_bid_id="child", parent="block"),
+        forms.deferral(),
+    )
+    Auction.objects.filter(id=day.auction.id).update(state=AuctionState.CLOSED)
+    auction = Auction.objects.select_related("ruleset", "grid_model").get(id=day.auction.id)
+    left = json.loads(snapshot_of_book(auction, without=[parent.bid_id]))["bids"]
+    assert [bid["id"] for bid in left] == [str(other.bid_id)]
+
+
 def test_parents_that_lead_back_are_refused(day: cast.MarketDay) -> None:
     _submit(day, forms.block(client_bid_id="a"), forms.block(client_bid_id="b", parent="a"))
     with pytest.raises(InvalidBid) as refused:

@@ -174,6 +174,7 @@ def test_after_the_gate_nothing_is_renewed(day: cast.MarketDay) -> None:
     Auction.objects.filter(id=day.auction.id).update(state=AuctionState.CLOSED)
     assert _renew(day.auction, "/closed") == 0
     assert not Bid.objects.exists()
+    assert not StandingRenewal.objects.exists()  # nobody is refused for being late
 
 
 @pytest.mark.parametrize(

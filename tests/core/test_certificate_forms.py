@@ -221,6 +221,11 @@ TOUCHES: dict[str, tuple[str, Callable[[Json], Any], str]] = {
         ),
         "raw: gap",
     ),
+    "trade beyond what a link can carry": (
+        "traded",
+        lambda r: _bump(r["raw"]["link_kw"]["L"], 0, 1.0),
+        "raw: links and transfers",
+    ),
     "shortage held back": (
         "traded",
         lambda r: (

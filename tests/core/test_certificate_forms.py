@@ -226,6 +226,11 @@ TOUCHES: dict[str, tuple[str, Callable[[Json], Any], str]] = {
         lambda r: _bump(r["raw"]["link_kw"]["L"], 0, 1.0),
         "raw: links and transfers",
     ),
+    "a deviation below nothing": (
+        "traded",
+        lambda r: r["raw"]["excess_kw"].update({"03": [-1.0]}),
+        "raw: deviations",
+    ),
     "shortage held back": (
         "traded",
         lambda r: (

@@ -25,7 +25,7 @@ from market.trading.models import Auction, AuctionState, Need, NeedKind
 FULL_PERCENT = 100
 
 # cheap to dear: the order of stacks and legends
-MERIT = ("RENEWABLE", "BATTERY", "SPATIAL", "DEFERRAL", "POWER_CAP", "STOP", "MIXED")
+MERIT = ("RENEWABLE", "BATTERY", "SPATIAL", "DEFERRAL", "POWER_CAP", "STOP", "COMPUTE", "MIXED")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -310,6 +310,7 @@ def mechanism_word(name: str) -> str:
         "DEFERRAL": gettext("時間シフト"),
         "POWER_CAP": gettext("電力制限"),
         "STOP": gettext("停止"),
+        "COMPUTE": gettext("計算"),
     }.get(name, gettext("約定"))
 
 
@@ -321,6 +322,14 @@ def leg_word(name: str) -> str:
         "DISCHARGE": gettext("放電"),
         "SHIFT_OUT": gettext("移動元"),
         "SHIFT_IN": gettext("移動先"),
+        "BLOCK": gettext("ブロック"),
+        "DEFERRED": gettext("繰延べ"),
+        "REBOUND": gettext("取戻し"),
+        "CURTAILED": gettext("出力抑制"),
+        "RELEASED": gettext("抑制解除"),
+        "PORTFOLIO": gettext("一括"),
+        "RESERVED": gettext("調整力確保"),
+        "COMPUTE": gettext("計算"),
     }.get(name, name)
 
 

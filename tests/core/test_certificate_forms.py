@@ -159,7 +159,7 @@ TOUCHES: dict[str, tuple[str, Callable[[Json], Any], str]] = {
     ),
     "a step held by no decision": (
         "rich",
-        lambda r: r["raw"]["bids"]["supply"].update({"held": {"step": [0]}}),
+        lambda r: r["raw"]["bids"]["pocket"].update({"held": {"step": [1]}}),
         "raw: held only by decisions",
     ),
     "a side held that acts": (

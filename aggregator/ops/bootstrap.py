@@ -139,6 +139,35 @@ def _environment_make(root: Path, home: Path, group: str) -> None:
         _stamp_of(home, group).write_text(_lock_hash(root, group))
 
 
+def lock_environment(*, root: Path, home: Path, lock: Path) -> Path:
+    """Return the Python of an environment that holds exactly the hashed `lock`, made if need be.
+
+    Parameters
+    ----------
+    root
+        The checkout.
+    home
+        Where the environment stands or is to stand.
+    lock
+        Requirements with hashes.
+
+    Raises
+    ------
+    EnvironmentNotMade
+        If a package cannot be had.
+    """
+    stamp, wanted = home / "wattbit-lock.sha256", hashlib.sha256(lock.read_bytes()).hexdigest()
+    home.parent.mkdir(parents=True, exist_ok=True)
+    with _locked(home):
+        if not (stamp.exists() and stamp.read_text() == wanted):
+            _say(f"preparing the environment of {lock.name} in {home} …")
+            venv.EnvBuilder(with_pip=False, symlinks=True, clear=False).create(home)
+            _uv_install(root, home)
+            _lock_install(root, home, lock)
+            stamp.write_text(wanted)
+    return _python_of(home)
+
+
 def _lock_install(root: Path, home: Path, lock: Path) -> None:
     """Install a hashed lock with uv, and where uv cannot, slowly with the caller's pip."""
     python = str(_python_of(home))

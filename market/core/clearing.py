@@ -138,11 +138,11 @@ def clear(snapshot: Snapshot) -> Clearing:
     exclusive = np.zeros(0, dtype=np.int64)
     for _ in range(ROUND_COUNT_MAX):
         found = _optimum(base, keys, exclusive)
-        broken, both = _broken_rows(found.programme, found.x_kw), _both_ways(found)
+        broken, both = broken_rows(found.programme, found.x_kw), _both_ways(found)
         if not any(map(len, (*broken.values(), both))):
             # Only now is it worth choosing among optima; the choice may break rows not yet there.
             found = _least(found)
-            broken, both = _broken_rows(found.programme, found.x_kw), _both_ways(found)
+            broken, both = broken_rows(found.programme, found.x_kw), _both_ways(found)
             if not any(map(len, (*broken.values(), both))):
                 return replace(found, pivotal=tested.findings)
         rows = found.programme.rows
@@ -166,7 +166,7 @@ def _optimum(base: Programme, keys: Mapping[str, IntArray], exclusive: IntArray)
     rules, bounds_kw, gap_jpy = base.snapshot.rules, (base.lower_kw, base.upper_kw), 0.0
     is_mixed = bool(len(exclusive) or len(base.binary))
     if is_mixed:
-        decision = decide(base, keys, exclusive, lambda x_kw: _broken_rows(base, x_kw))
+        decision = decide(base, keys, exclusive, lambda x_kw: broken_rows(base, x_kw))
         keys, gap_jpy = decision.keys, decision.gap_jpy
         bounds_kw = (decision.lower_kw, decision.upper_kw)
     current = with_lazy_rows(base, keys)
@@ -271,7 +271,7 @@ def _dual_bound_jpy(linear: Linear, y: FloatArray) -> float:
     return -float(linear.rhs @ y + reduced @ at) * KW_PER_MW
 
 
-def _broken_rows(current: Programme, x_kw: FloatArray) -> dict[str, IntArray]:
+def broken_rows(current: Programme, x_kw: FloatArray) -> dict[str, IntArray]:
     """Return the lazy rows that a solution breaks and that the problem does not have."""
     flow_kw = current.flow_kw(x_kw)
     room = current.headroom

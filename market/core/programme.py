@@ -130,8 +130,16 @@ class Programme:
         return np.asarray(self.sensitivity.place @ injected_kw + self.sensitivity.link @ carried_kw)
 
 
-def programme(snapshot: Snapshot) -> Programme:
-    """Compose the problem of a snapshot, without the rows of :data:`LAZY_ROWS`."""
+def programme(snapshot: Snapshot, *, flows: Sensitivity | None = None) -> Programme:
+    """Compose the problem of a snapshot, without the rows of :data:`LAZY_ROWS`.
+
+    Parameters
+    ----------
+    snapshot
+        The auction.
+    flows
+        Its sensitivities, if they are known already.
+    """
     count = snapshot.interval_count
     forms = {
         name: form.columns(snapshot.books[name], snapshot.interval_h, count)
@@ -150,7 +158,7 @@ def programme(snapshot: Snapshot) -> Programme:
     relief_element, relief_sign = _relief_groups(snapshot)
     base = Programme(
         snapshot=snapshot,
-        sensitivity=sensitivity(snapshot),
+        sensitivity=sensitivity(snapshot) if flows is None else flows,
         headroom=_headroom(snapshot),
         relief_element=relief_element,
         relief_sign=relief_sign,

@@ -6,7 +6,7 @@ import os
 import resource
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from aggregator.ops.bench import NAMES
 from aggregator.ops.stack import Stack
@@ -18,20 +18,17 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("name", choices=sorted(NAMES))
         parser.add_argument("--size", help="rows or bids; each bench has its own default")
+        parser.add_argument(
+            "--peers", action="store_true", help="clearing: PyPSA and linopy on the same problem"
+        )
         parser.add_argument("--json", action="store_true", help="one JSON object as the last line")
 
     def handle(self, *_args: Any, **options: Any) -> None:
         """Run the bench on a database of its own and print what it found."""
         name = options["name"]
-        size = options["size"]
-        with Stack(instance=os.environ["WATTBIT_INSTANCE"]) as stack:
-            stack.start_servers()
-            stack.migrate(fresh=True)
-            bench = importlib.import_module(f"aggregator.ops.bench.{name}")
-            sized = {} if size is None else {"size": int(size) if size.isdigit() else size}
-            figures = bench.run(**sized)
+        figures = self._peers(name) if options["peers"] else self._measured(name, options["size"])
         usage = resource.getrusage(resource.RUSAGE_SELF)
-        figures["cpu_s"] = round(usage.ru_utime + usage.ru_stime, 2)
+        figures.setdefault("cpu_s", round(usage.ru_utime + usage.ru_stime, 2))
         figures["peak_mib"] = round(usage.ru_maxrss / 1024)
         if options["json"]:
             self.stdout.write(json.dumps({"bench": name, **figures}))
@@ -39,3 +36,18 @@ class Command(BaseCommand):
         self.stdout.write(f"{name}: {NAMES[name]}")
         for key, value in figures.items():
             self.stdout.write(f"  {key:<14} {value}")
+
+    def _peers(self, name: str) -> dict[str, Any]:
+        """Compare with other people's tools, which needs no server."""
+        if name != "clearing":
+            raise CommandError("--peers belongs to bench clearing")
+        return importlib.import_module("aggregator.ops.bench.peers.compare").run()  # type: ignore[no-any-return]
+
+    def _measured(self, name: str, size: str | None) -> dict[str, Any]:
+        """Run a bench on a database of its own."""
+        with Stack(instance=os.environ["WATTBIT_INSTANCE"]) as stack:
+            stack.start_servers()
+            stack.migrate(fresh=True)
+            bench = importlib.import_module(f"aggregator.ops.bench.{name}")
+            sized = {} if size is None else {"size": int(size) if size.isdigit() else size}
+            return dict(bench.run(**sized))

@@ -7,6 +7,7 @@ cast, 3,000 kW of capacity in the evening, and 600 kW of computing at midday; Sh
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
@@ -30,7 +31,7 @@ HALF_HOURS = 48
 CLEAR_KIND = "market.clearing.run_execute"
 
 
-def products_day(settlement: dict[str, Any] | None = None) -> cast.MarketDay:
+def products_day() -> cast.MarketDay:
     """Return an open auction under rules with a ΔkW product; sun, paths and a portfolio besides."""
     MarketProduct.objects.create(
         code="dkw-up-3h",
@@ -43,7 +44,7 @@ def products_day(settlement: dict[str, Any] | None = None) -> cast.MarketDay:
     Ruleset.objects.create(
         version="2026-09-01",
         valid_from_on=date(2026, 9, 1),
-        rules={**cast.RULES, "products": PRODUCTS, "settlement": settlement or {}},
+        rules={**cast.RULES, "products": PRODUCTS},
     )
     where = cast.places()
     inzai, shiroi = where.sites["inzai"], where.sites["shiroi"]
@@ -194,9 +195,9 @@ def compute_request(**changes: Any) -> dict[str, Any]:
 SELLERS = (block, deferral, renewable, portfolio, capacity, compute_offer)
 
 
-def cleared_day(settlement: dict[str, Any] | None = None) -> cast.MarketDay:
+def cleared_day(before_gate: Callable[[], object] = bool) -> cast.MarketDay:
     """Return the day after its clearing, with every form in the book."""
-    day = products_day(settlement)
+    day = products_day()
     people = day.places.people
     common: dict[str, Any] = {"auction_id": day.auction.id, "organisation": people.grid_t}
     cast.needs(day.places, day.auction)
@@ -225,6 +226,7 @@ def cleared_day(settlement: dict[str, Any] | None = None) -> cast.MarketDay:
         bids=[form() for form in SELLERS],
     )
     bids_submit(auction_id=day.auction.id, organisation=customer(), bids=[compute_request()])
+    before_gate()
     clock_set(market_at=day.auction.gate_closure_at)
     Auction.objects.filter(id=day.auction.id).update(state=AuctionState.CLOSED)
     job_create(kind=CLEAR_KIND, key=str(day.auction.id))

@@ -6,11 +6,14 @@ the way back).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+from market.core.errors import InvalidSnapshot
 from market.core.snapshot import snapshot_bytes, snapshot_from_json
 from market.core.timegrid import INTERVAL_H, INTERVALS_PER_DAY
 from market.registry.models import Branch, Bus, OpticalPath, OpticalTrunk, Resource, Site
@@ -31,8 +34,47 @@ from market.trading.selectors import book_of, envelopes_of, needs_of
 from market.trading.snapshot_rows import bid_row, resource_row
 
 SCHEMA = "wattbit-snapshot/2"
+BID_NUMBER = re.compile(r"bids\[(\d+)\]")
+LEFT_OUT_MAX = 50
 
 Json = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrozenBook:
+    """A book's canonical bytes, and the bids that could not be in it, each with the reason."""
+
+    content: bytes
+    left_out: Mapping[UUID, str]
+
+
+def book_freeze(auction: Auction, *, without: Collection[UUID] = ()) -> FrozenBook:
+    """Freeze the book; a bid that the engine refuses is left out by name and stops nobody.
+
+    The doors let in only what the engine reads, but the registry may change between a bid and
+    its gate: hardware that is gone, a path that ends elsewhere.
+
+    Raises
+    ------
+    InvalidSnapshot
+        If the layout is broken otherwise, or by more bids than :data:`LEFT_OUT_MAX`.
+    """
+    left_out: dict[UUID, str] = {}
+    while True:
+        excluded = {*without, *left_out}
+        try:
+            content = snapshot_of_book(auction, without=excluded)
+        except InvalidSnapshot as refusal:
+            found = BID_NUMBER.match(refusal.field)
+            if found is None or len(left_out) >= LEFT_OUT_MAX:
+                raise
+            book = list(book_of(auction))
+            if excluded:
+                book = _kept(book, contents_open(bid.id for bid in book), excluded)
+            broken = book[int(found[1])]
+            left_out[broken.id] = f"{refusal.field}: {refusal.rule}"
+        else:
+            return FrozenBook(content=content, left_out=left_out)
 
 
 def snapshot_of_book(auction: Auction, *, without: Collection[UUID] = ()) -> bytes:

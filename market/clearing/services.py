@@ -22,7 +22,7 @@ from accounts.core.errors import ClaimLost, Refused
 from accounts.jobs.failpoints import failpoint
 from accounts.jobs.models import Job
 from accounts.jobs.services import Claim, job_create, job_finish, job_kept, job_step
-from market.clearing.book import snapshot_of_book
+from market.clearing.book import FrozenBook, book_freeze
 from market.clearing.engine import SolverEngine
 from market.clearing.models import ClearingRun, RunState, SnapshotRecord
 from market.clearing.publication import result_write
@@ -34,7 +34,7 @@ from market.core.errors import (
     SolverDied,
     SolverFailed,
 )
-from market.trading.models import Auction, AuctionState
+from market.trading.models import Auction, AuctionState, Bid
 from market.trading.selectors import book_of
 from market.trading.services import auction_cancel
 
@@ -130,23 +130,44 @@ def _run_start(claim: Claim) -> ClearingRun | None:
         )
     if run.snapshot_id is None:
         try:
-            content = snapshot_of_book(auction, without=run.bids_left_out)
+            book = book_freeze(auction, without=run.bids_left_out)
         except InvalidSnapshot as failure:
             _fail_rows(run, failure)
             job_finish(claim=claim)
             return None
         run.snapshot = SnapshotRecord.objects.create(
-            auction=auction, sha256=hashlib.sha256(content).hexdigest(), content=content
+            auction=auction,
+            sha256=hashlib.sha256(book.content).hexdigest(),
+            content=book.content,
         )
+        _leave_out(run, book)
     # A token below the row's own means that a later worker is at it already.
     changed = ClearingRun.objects.filter(
         id=run.id, state__in=(RunState.READY, RunState.RUNNING), token__lte=claim.token
-    ).update(state=RunState.RUNNING, token=claim.token, snapshot=run.snapshot)
+    ).update(
+        state=RunState.RUNNING,
+        token=claim.token,
+        snapshot=run.snapshot,
+        bids_left_out=run.bids_left_out,
+    )
     if changed != 1:
         raise ClaimLost(f"clearing run {run.id} belongs to a later worker")
     run.auction = auction
     run.token = claim.token
     return run
+
+
+def _leave_out(run: ClearingRun, book: FrozenBook) -> None:
+    """Record the bids that the frozen book could not hold, each with its reason."""
+    owners = dict(Bid.objects.filter(id__in=book.left_out).values_list("id", "organisation_id"))
+    for bid_id, reason in sorted(book.left_out.items()):
+        entry_append(
+            action="market.bid.left_out",
+            subject=f"trading.bid:{bid_id}",
+            organisation_id=owners[bid_id],
+            detail={"auction": run.auction.code, "reason": reason},
+        )
+    run.bids_left_out = [*run.bids_left_out, *sorted(book.left_out)]
 
 
 @transaction.atomic

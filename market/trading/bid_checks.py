@@ -209,16 +209,17 @@ def refuse_strange_members(drafts: Sequence[Draft]) -> None:
     resources = resources_by_code(
         row["resource"] for _, draft in portfolios for row in draft.content["members"]
     )
+    belongs = set(
+        Portfolio.objects.filter(
+            id__in={draft.portfolio.id for _, draft in portfolios if draft.portfolio is not None}
+        ).values_list("id", "resources__code")
+    )
     for i, draft in portfolios:
-        of_portfolio = (
-            set()
-            if draft.portfolio is None
-            else set(draft.portfolio.resources.values_list("code", flat=True))
-        )
+        portfolio_id = None if draft.portfolio is None else draft.portfolio.id
         for j, row in enumerate(draft.content["members"]):
             field = f"bids[{i}].members[{j}]"
             member = resources.get(row["resource"])
-            if member is None or member.code not in of_portfolio:
+            if member is None or (portfolio_id, member.code) not in belongs:
                 raise NotFound(
                     field=f"{field}.resource",
                     value=row["resource"],
@@ -279,22 +280,24 @@ def _resources_of(draft: Draft) -> Iterable[tuple[str, str]]:
 def refuse_unreadable(auction: Auction, drafts: Sequence[Draft]) -> None:
     """Refuse what the snapshot would: the engine reads each bid of the richer forms now."""
     products = {row["id"]: row for row in auction.ruleset.rules.get("products", ())}
-    for i, draft in enumerate(drafts):
-        if draft.form in KNOWN_TO_FIT:
-            continue
+    rich = [(i, draft) for i, draft in enumerate(drafts) if draft.form not in KNOWN_TO_FIT]
+    if not rich:
+        return
+    own = [draft.resource for _, draft in rich if draft.resource is not None]
+    members = resources_by_code(
+        code for _, draft in rich for code, _ in resources_named(draft.content)
+    )
+    terms = Terms(
+        interval_count=HALF_HOURS_COUNT,
+        interval_h=INTERVAL_H,
+        resources={row.code: resource_row(row) for row in (*members.values(), *own)},
+        paths={},
+        places={draft.site.code: {} for _, draft in rich if draft.site is not None},
+        products=products,
+    )
+    for i, draft in rich:
         if draft.form == BidForm.CAPACITY:
             _refuse_over_capacity(draft, products, f"bids[{i}]")
-        members = resources_by_code(code for code, _ in resources_named(draft.content))
-        own = {} if draft.resource is None else {draft.resource.code: draft.resource}
-        rows = {code: resource_row(resource) for code, resource in {**members, **own}.items()}
-        terms = Terms(
-            interval_count=HALF_HOURS_COUNT,
-            interval_h=INTERVAL_H,
-            resources=rows,
-            paths={},
-            places={} if draft.site is None else {draft.site.code: {"id": draft.site.code}},
-            products=products,
-        )
         bid_parse(
             Reader(bid_row(draft.client_bid_id, draft, draft.content), f"bids[{i}]", InvalidBid),
             terms,

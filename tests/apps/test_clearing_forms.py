@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from django.db import IntegrityError, transaction
 
+from accounts.audit.models import AuditEntry
 from market.clearing import services
 from market.clearing.engine import SolverEngine
 from market.clearing.models import (
@@ -27,6 +28,7 @@ from market.clearing.models import (
     RentShare,
 )
 from market.clearing.selectors import outcomes_of
+from market.registry.models import Resource
 from market.trading.models import Bid
 from tests import cast, forms
 
@@ -49,6 +51,24 @@ def day(monkeypatch: pytest.MonkeyPatch, solver: SolverEngine) -> cast.MarketDay
 
 def _result() -> dict[str, Any]:
     return dict(json.loads(bytes(ClearingRun.objects.get().result or b"")))
+
+
+def test_a_bid_that_the_registry_has_left_behind_stops_nobody(
+    monkeypatch: pytest.MonkeyPatch, solver: SolverEngine
+) -> None:
+    monkeypatch.setattr(services, "engine", lambda: solver)
+    # after the bids came in, the hall is registered without its GPUs
+    forms.cleared_day(
+        before_gate=lambda: Resource.objects.filter(code="inzai-dc-1-load").update(hardware=[])
+    )
+    run = ClearingRun.objects.get()
+    gpus = Bid.objects.get(client_bid_id="gpus")
+    assert run.bids_left_out == [gpus.id]
+    entry = AuditEntry.objects.get(action="market.bid.left_out")
+    assert entry.organisation_id == gpus.organisation_id
+    assert entry.detail["reason"].endswith("must be among the hardware of its resource")
+    assert not ComputePlacement.objects.exists()
+    assert Award.objects.exists()
 
 
 def test_every_award_of_the_result_is_a_row(day: cast.MarketDay) -> None:

@@ -26,7 +26,7 @@ from market.core.programme import LAZY_ROWS, Programme, programme, with_lazy_row
 from market.core.snapshot import Snapshot
 from market.core.solver import COUNT_MAX, EXACT
 
-NEAR_RATIO: Final = 0.9
+NEAR_RATIO: Final = 0.98
 FAMILY_STRIDE: Final = 1 << 40
 """Rows are known by the number of their family times this, plus their key."""
 NO_ROWS: Final[Mapping[str, IntArray]] = {name: np.zeros(0, dtype=np.int64) for name in LAZY_ROWS}

@@ -93,6 +93,30 @@ def test_without_a_file_to_write_a_table_is_printed(
     assert [path.name for path in tmp_path.iterdir()] == ["snapshot.json"]
 
 
+def request(**parts: Any) -> dict[str, Any]:
+    return {
+        "id": "work",
+        "form": "COMPUTE_REQUEST",
+        "place": "A",
+        "first_t": 0,
+        "last_t": 0,
+        "quantity_kw": 10,
+        "value_jpy_per_kwh": 100,
+    } | parts
+
+
+def block(name: str, **parts: Any) -> dict[str, Any]:
+    return {
+        "id": name,
+        "form": "BLOCK",
+        "resource": "a",
+        "direction": "UP",
+        "first_t": 0,
+        "quantity_kw": [10],
+        "ask_jpy_per_kwh": 5,
+    } | parts
+
+
 def _broken(*path: object, value: object) -> dict[str, Any]:
     document: Any = copy.deepcopy(small())
     entry = document
@@ -117,6 +141,14 @@ BAD: dict[str, tuple[dict[str, Any] | str, str]] = {
     "an island without slack": (
         _broken("network", "buses", value=[bus("A"), bus("B")]),
         "network.buses: '50' — must give each island a slack",
+    ),
+    "a label nobody knows": (
+        _broken("bids", value=[request(labels_required=["contry:JP"])]),
+        "bids[0].labels_required: ['contry:JP'] — must be labels that some resource has",
+    ),
+    "a cycle in parent links": (
+        _broken("bids", value=[block("one", parent="two"), block("two", parent="one")]),
+        "parent: ",
     ),
     "a negative quantity": (
         _broken("bids", 0, "curves", 0, "steps", 0, "quantity_kw", value=-1),

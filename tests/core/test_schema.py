@@ -1,4 +1,4 @@
-"""The published JSON Schemas say what the reader says."""
+"""The published JSON Schemas say what the reader and the certificate say."""
 
 from __future__ import annotations
 
@@ -11,13 +11,18 @@ from typing import Any
 import jsonschema
 import pytest
 
+from market.core.audit.layout import check_layout
+from market.core.clearing import clear
 from market.core.errors import InvalidRules, InvalidSnapshot
 from market.core.parsing import document_from_json
+from market.core.results import result_bytes
+from market.core.snapshot import snapshot_from_bytes
 from tests.architecture.repository import ROOT
 from tests.mixed_books import market
 
 SCHEMAS = ROOT / "docs" / "schema"
 SEEDS = range(4)
+RESULT_SEEDS = (1, 2, 6, 7)
 
 
 def validator(name: str) -> jsonschema.Draft202012Validator:
@@ -27,6 +32,7 @@ def validator(name: str) -> jsonschema.Draft202012Validator:
 
 
 SNAPSHOT = validator("snapshot")
+RESULT = validator("result")
 
 
 def examples() -> list[Path]:
@@ -119,3 +125,29 @@ def test_an_unknown_key_is_refused_by_both_everywhere() -> None:
             other = changed(document, (*path[:-1], "colour"), "red")
             assert not SNAPSHOT.is_valid(other), path
             assert not is_read(other), path
+
+
+@pytest.fixture(scope="module")
+def results() -> list[dict[str, Any]]:
+    """Return results of books with every form, with certificates, as published."""
+    contents = [json.dumps(market(seed)).encode() for seed in RESULT_SEEDS]
+    contents += [path.read_bytes() for path in examples()]
+    return [json.loads(result_bytes(clear(snapshot_from_bytes(one)))) for one in contents]
+
+
+def test_published_results_fit(results: list[dict[str, Any]]) -> None:
+    for result in results:
+        assert list(RESULT.iter_errors(result)) == []
+
+
+def test_what_a_result_must_have_is_the_same(results: list[dict[str, Any]]) -> None:
+    # names of ids and families are free; all other keys stand in both
+    free = {"raw", "sensitivity_kw_per_kw", "certificate"}
+    result = results[0]
+    for path in places_of(result):
+        if free & set(path) or path[0] in ("payments", "explanations"):
+            continue
+        for other in (changed(result, path), changed(result, (*path[:-1], "colour"), "red")):
+            assert not RESULT.is_valid(other), path
+            with pytest.raises(ValueError, match=r"missing|unknown"):
+                check_layout(other)

@@ -332,14 +332,19 @@ def _fail_rows(run: ClearingRun, failure: Exception) -> None:
 
 def _fall_back(auction_id: UUID, *, reason: str) -> None:
     """Publish the last verified result of an auction, or cancel it: never silence."""
-    auction = Auction.objects.select_for_update().get(id=auction_id)
+    state = (
+        Auction.objects.select_for_update()
+        .filter(id=auction_id)
+        .values_list("state", flat=True)
+        .first()
+    )
     run = (
-        ClearingRun.objects.filter(auction=auction, state=RunState.VERIFIED)
+        ClearingRun.objects.filter(auction_id=auction_id, state=RunState.VERIFIED)
         .select_related("auction__ruleset", "auction__grid_model")
         .order_by("-number")
         .first()
     )
-    if run is None or auction.state != AuctionState.CLEARING:
+    if run is None or state != AuctionState.CLEARING:
         auction_cancel(auction_id=auction_id, reason=reason)
         return
     Auction.objects.filter(id=auction_id).update(state_reason=reason[:200])

@@ -54,7 +54,7 @@ EXCLUSION_TOLERANCE_RATIO: Final = 1e-6
 GAP_TOLERANCE_KJPY: Final = 1e-7
 """A hundredth of a sen: what a part of the tree must promise beyond the best decision."""
 SCORE_LEAST_KJPY: Final = 1e-6
-CANDIDATE_COUNT_MAX: Final = 16
+CANDIDATE_COUNT_MAX: Final = 8
 """Binaries whose two values are tried out before one of them is branched on."""
 NO_ROWS: Final = Rows(
     matrix=sp.csr_array((0, 0)),

@@ -14,6 +14,7 @@ from typing import Any, Final
 import highspy
 import numpy as np
 import scipy.sparse as sp
+from scipy.sparse.csgraph import connected_components
 
 from market.core.errors import SolverNumerical
 from market.core.network import KW_PER_MW
@@ -76,7 +77,12 @@ class Relaxation:
         self.solve_count = self.iteration_count = 0
         self._is_implied = is_implied
         reach = np.maximum(np.abs(base.lower_kw), np.abs(base.upper_kw))
-        self._unit_kw = np.where(reach <= SHARE_MOST, 1.0, KW_PER_MW)
+        unit_kw = np.where(reach <= SHARE_MOST, 1.0, KW_PER_MW)
+        self._of = _merged(base, unit_kw)
+        self._count = int(self._of.max(initial=-1)) + 1
+        self._spread = sp.csr_array(
+            (unit_kw, (np.arange(base.size), self._of)), shape=(base.size, self._count)
+        )
         self._lower_kw, self._upper_kw = base.lower_kw.copy(), base.upper_kw.copy()
         self._solver = highspy.Highs()
         for name, value in (
@@ -101,41 +107,41 @@ class Relaxation:
 
     def _columns(self) -> highspy.HighsLp:
         model = highspy.HighsLp()
-        model.num_col_, model.num_row_ = self.base.size, 0
-        model.col_cost_ = self.base.cost_jpy * self._unit_kw / KW_PER_MW
-        model.col_lower_, model.col_upper_ = self._bounds(np.arange(self.base.size))
+        model.num_col_, model.num_row_ = self._count, 0
+        model.col_cost_ = self._spread.T @ self.base.cost_jpy / KW_PER_MW
+        model.col_lower_, model.col_upper_ = self._bounds()
         model.a_matrix_.format_ = highspy.MatrixFormat.kColwise
-        model.a_matrix_.start_ = np.zeros(self.base.size + 1, dtype=np.int32)
+        model.a_matrix_.start_ = np.zeros(self._count + 1, dtype=np.int32)
         return model
 
-    def _bounds(self, columns: IntArray) -> tuple[FloatArray, FloatArray]:
-        """Return the solver's bounds; implied ones stay out until a decision tightens them."""
-        unit, base = self._unit_kw[columns], self.base
-        no_lower, no_upper = (part[columns] for part in self._is_implied)
-        lower_kw, upper_kw = self._lower_kw[columns], self._upper_kw[columns]
-        no_lower = no_lower & (lower_kw == base.lower_kw[columns])
-        no_upper = no_upper & (upper_kw == base.upper_kw[columns])
-        return (
-            np.where(no_lower, -highspy.kHighsInf, lower_kw / unit),
-            np.where(no_upper, highspy.kHighsInf, upper_kw / unit),
-        )
+    def _bounds(self) -> tuple[FloatArray, FloatArray]:
+        """Return the bounds of the solver's columns, in its units."""
+        no_lower, no_upper = self._is_implied
+        lower = np.full(self._count, -highspy.kHighsInf)
+        upper = np.full(self._count, highspy.kHighsInf)
+        unit_kw = self._spread.data
+        np.maximum.at(lower, self._of, np.where(no_lower, -np.inf, self._lower_kw / unit_kw))
+        np.minimum.at(upper, self._of, np.where(no_upper, np.inf, self._upper_kw / unit_kw))
+        return lower, upper
 
     def add_rows(self, rows: Rows) -> None:
         """Add rows that are part of the problem, or follow from its integers."""
-        count = len(rows.rhs)
-        if count == 0:
+        if len(rows.rhs) == 0:
             return
-        matrix = sp.csr_array(rows.matrix @ sp.diags_array(self._unit_kw))
+        matrix = sp.csr_array(rows.matrix @ self._spread)
+        matrix.eliminate_zeros()
+        kept = np.flatnonzero(np.diff(matrix.indptr))
+        if len(kept) == 0:
+            return
+        matrix, rhs = sp.csr_array(matrix[kept]), rows.rhs[kept]
         matrix.sort_indices()
-        touched = sp.csr_array(
-            (self._unit_kw[matrix.indices], matrix.indices, matrix.indptr), shape=matrix.shape
-        )
-        scale = np.maximum(touched.max(axis=1).toarray().ravel(), 1.0)
+        size = sp.csr_array(abs(rows.matrix[kept]) > 0) @ sp.diags_array(self._spread.data)
+        scale = np.maximum(size.max(axis=1).toarray().ravel(), 1.0)
         matrix = sp.csr_array(sp.diags_array(1.0 / scale) @ matrix)
-        right = rows.rhs / scale
-        left = right if rows.is_equal else np.full(count, -highspy.kHighsInf)
+        right = rhs / scale
+        left = right if rows.is_equal else np.full(len(kept), -highspy.kHighsInf)
         self._solver.addRows(
-            count,
+            len(kept),
             left,
             right,
             matrix.nnz,
@@ -154,11 +160,13 @@ class Relaxation:
 
     def bound(self, lower_kw: FloatArray, upper_kw: FloatArray) -> None:
         """Set the bounds of all columns."""
-        changed = np.flatnonzero((lower_kw != self._lower_kw) | (upper_kw != self._upper_kw))
+        before = self._bounds()
         self._lower_kw, self._upper_kw = lower_kw, upper_kw
+        lower, upper = self._bounds()
+        changed = np.flatnonzero((lower != before[0]) | (upper != before[1]))
         if len(changed):
             self._solver.changeColsBounds(
-                len(changed), changed.astype(np.int32), *self._bounds(changed)
+                len(changed), changed.astype(np.int32), lower[changed], upper[changed]
             )
 
     @property
@@ -196,8 +204,8 @@ class Relaxation:
         found = self._solver.getSolution()
         return Point(
             cost_kjpy=float(self._solver.getInfo().objective_function_value),
-            x_kw=np.array(found.col_value) * self._unit_kw,
-            reduced_kjpy=np.array(found.col_dual),
+            x_kw=self._spread @ np.array(found.col_value),
+            reduced_kjpy=np.array(found.col_dual)[self._of],
         )
 
     def _run(self) -> highspy.HighsModelStatus:
@@ -205,3 +213,25 @@ class Relaxation:
         self.solve_count += 1
         self.iteration_count += max(0, self._solver.getInfo().simplex_iteration_count)
         return self._solver.getModelStatus()
+
+
+def _merged(base: Programme, unit_kw: FloatArray) -> IntArray:
+    """Return a number for each column, the same for columns that equalities make the same.
+
+    A shift with one offer and one destination places what it offers, for instance.
+    """
+    links = []
+    for rows in base.rows.values():
+        if rows.is_equal and rows.matrix.shape[0]:
+            matrix = rows.matrix
+            pair = np.flatnonzero((np.diff(matrix.indptr) == 2) & (rows.rhs == 0))  # noqa: PLR2004
+            at = matrix.indptr[pair]
+            column = np.stack([matrix.indices[at], matrix.indices[at + 1]], axis=1)
+            opposed = matrix.data[at] == -matrix.data[at + 1]
+            same_unit = unit_kw[column[:, 0]] == unit_kw[column[:, 1]]
+            links.append(column[opposed & same_unit])
+    joined = np.concatenate([*links, np.zeros((0, 2), dtype=np.int64)])
+    graph = sp.csr_array(
+        (np.ones(len(joined)), (joined[:, 0], joined[:, 1])), shape=(base.size, base.size)
+    )
+    return np.asarray(connected_components(graph, directed=False)[1])

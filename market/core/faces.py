@@ -38,6 +38,8 @@ SNAPS: Final = (1e-6, 0.0)
 ACCEPTED: Final = 1e-10
 MARK_DIGITS: Final = 9
 PRIVATE_WEIGHT_RATIO: Final = 1e-6
+PRIVATE_RATIOS: Final = (0.0, 1e-9, 1e-6)
+"""Weights tried in turn for duals that are nobody's price; more of it steadies the solver."""
 PROJECTION_COUNT_MAX: Final = 5
 REFINEMENT_COUNT: Final = 3
 POLISHED: Final = 1e-12
@@ -81,7 +83,14 @@ def _position(linear: Linear, x: FloatArray, y: FloatArray) -> _Position:
     )
 
 
-def least_dual(linear: Linear, x: FloatArray, y: FloatArray, weight: FloatArray) -> FloatArray:
+def least_dual(
+    linear: Linear,
+    x: FloatArray,
+    y: FloatArray,
+    weight: FloatArray,
+    *,
+    moves: BoolArray | None = None,
+) -> FloatArray:
     """Return the dual-optimal point of least weighted sum of squares.
 
     Parameters
@@ -92,8 +101,15 @@ def least_dual(linear: Linear, x: FloatArray, y: FloatArray, weight: FloatArray)
         Any optimal pair; ``y`` is the change of the optimum per unit of right-hand side.
     weight
         Weight of each row in the sum, (m,); zero for duals that are nobody's price.
+    moves
+        Rows whose dual is known not to be the same in every optimum, (m,); found here if not.
     """
     at = _position(linear, x, y)
+    if moves is not None:
+        moving = np.flatnonzero(moves & at.is_tight)
+        if not weight[moving].any():
+            return y
+        return _dual_point(linear, at, moving, y, weight)
     rows = np.flatnonzero(at.is_tight)
     inside = np.flatnonzero(at.is_inside)
     linked = abs(linear.matrix[rows][:, inside])
@@ -249,23 +265,47 @@ def _least_point(
     fail, `start` stays: it is optimal too, only not the least.
     """
     most, room = _distinct(most, np.maximum(most_rhs - most @ start, 0.0))
-    step = cp.Variable(len(start))
-    scale = np.sqrt(weight)
-    constraints = [equal @ step == 0.0] if equal.shape[0] else []
-    if most.shape[0]:
-        constraints.append(most @ step <= room)
-    squares = cp.sum_squares(cp.multiply(scale, step + start))
-    problem = cp.Problem(cp.Minimize(squares), constraints)
-    try:
-        solve_quadratic(problem)
-    except SolverFailed:
-        return start
-    near = np.asarray(step.value, dtype=np.float64)
-    for snap in SNAPS:
-        exact = _onto(equal, equal_rhs - equal @ start, most, room, near, snap)
-        if exact is not None:
-            return np.asarray(start + exact)
+    near_rows = room <= _reach(most, weight, start)
+    for rows, private in ((near_rows, 0.0), *((slice(None), ratio) for ratio in PRIVATE_RATIOS)):
+        near = _near_point(equal, (most[rows], room[rows]), weight, private, start)
+        if near is None:
+            continue
+        for snap in SNAPS:
+            exact = _onto(equal, equal_rhs - equal @ start, most, room, near, snap)
+            if exact is not None:
+                return np.asarray(start + exact)
     return start
+
+
+def _reach(most: sp.csr_array, weight: FloatArray, start: FloatArray) -> FloatArray:
+    """Return how far a step to the least point can move each row at most, (k,).
+
+    The least point is no longer than the start; for what has no weight this is a guess, and the
+    answer is held against all rows afterwards.
+    """
+    longest = float(np.sqrt(weight @ start**2) / np.sqrt(weight[weight > 0].min()))
+    return np.asarray(2.0 * max(longest, 1.0) * abs(most).sum(axis=1))
+
+
+def _near_point(
+    equal: sp.csr_array,
+    most: tuple[sp.csr_array, FloatArray],
+    weight: FloatArray,
+    private: float,
+    start: FloatArray,
+) -> FloatArray | None:
+    """Return the interior-point answer: the step to the least point, or ``None``."""
+    step = cp.Variable(len(start))
+    scale = np.sqrt(np.maximum(weight, private * weight.max()))
+    constraints = [equal @ step == 0.0] if equal.shape[0] else []
+    if most[0].shape[0]:
+        constraints.append(most[0] @ step <= most[1])
+    squares = cp.sum_squares(cp.multiply(scale, step + start))
+    try:
+        solve_quadratic(cp.Problem(cp.Minimize(squares), constraints))
+    except SolverFailed:
+        return None
+    return np.asarray(step.value, dtype=np.float64)
 
 
 def _distinct(most: sp.csr_array, room: FloatArray) -> tuple[sp.csr_array, FloatArray]:

@@ -166,8 +166,8 @@ def path_price_jpy_per_gb(clearing: Clearing, found: Prices) -> FloatArray:
 
 
 def rounded(values: FloatArray, tick: float) -> FloatArray:
-    """Return the nearest multiples of a tick."""
-    return _multiples(np.rint(values / tick), tick)
+    """Return the nearest multiples of a tick; what lies half-way, give or take, goes up."""
+    return _multiples(_nearest(values / tick), tick)
 
 
 def rounded_down(values: FloatArray, tick: float) -> FloatArray:
@@ -178,6 +178,11 @@ def rounded_down(values: FloatArray, tick: float) -> FloatArray:
 def rounded_up(values: FloatArray, tick: float) -> FloatArray:
     """Return the multiples at or above, likewise."""
     return _multiples(np.ceil(values / tick - SNAP_TICKS), tick)
+
+
+def _nearest(counts: FloatArray) -> FloatArray:
+    """Return whole numbers; just below a half counts as half, so that noise decides nothing."""
+    return np.asarray(np.floor(counts + 0.5 + SNAP_TICKS / 2))
 
 
 def _multiples(counts: FloatArray, tick: float) -> FloatArray:
@@ -221,7 +226,7 @@ def share_ticks(
     for number in np.unique(group):
         rows = np.flatnonzero(group == number)
         total = quantity_kw[rows].sum(axis=0) / tick_kw
-        spare = np.floor(total + SNAP_TICKS) if never_more else np.rint(total)
+        spare = np.floor(total + SNAP_TICKS) if never_more else _nearest(total)
         spare = spare - whole[rows].sum(axis=0)
         turn = np.cumsum(lost[rows], axis=0)
         whole[rows] += lost[rows] & (turn <= spare)

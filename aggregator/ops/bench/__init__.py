@@ -13,6 +13,7 @@ from typing import Final
 NAMES: Final = {
     "clearing": "engine total ÷ raw HiGHS on the same matrices",
     "bids": "1,000 bids in one service call ÷ COPY of the same ready rows",
+    "blocks": "300 blocks to gap 0 ÷ raw HiGHS on the same rows",
     "meter": "ingest of readings ÷ raw COPY of the same ready rows",
     "settlement": "a month of 1,000 sites ÷ the bare set-based SQL",
 }

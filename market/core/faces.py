@@ -34,7 +34,7 @@ BoolArray = NDArray[np.bool_]
 
 AT_BOUND: Final = 1e-9
 ZERO_PRICE: Final = 1e-8
-SNAPS: Final = (1e-6, 0.0)
+SNAPS: Final = (1e-5, 1e-6, 0.0)
 ACCEPTED: Final = 1e-10
 MARK_DIGITS: Final = 9
 PRIVATE_WEIGHT_RATIO: Final = 1e-6
@@ -266,9 +266,10 @@ def _least_point(
     """
     most, room = _distinct(most, np.maximum(most_rhs - most @ start, 0.0))
     near_rows = room <= _reach(most, weight, start)
-    for rows, private in ((near_rows, 0.0), *((slice(None), ratio) for ratio in PRIVATE_RATIOS)):
+    everything = np.ones(len(room), dtype=bool)
+    for rows, private in ((near_rows, 0.0), *((everything, ratio) for ratio in PRIVATE_RATIOS)):
         near = _near_point(equal, (most[rows], room[rows]), weight, private, start)
-        if near is None:
+        if near is None or (most @ near > room)[~rows].any():
             continue
         for snap in SNAPS:
             exact = _onto(equal, equal_rhs - equal @ start, most, room, near, snap)

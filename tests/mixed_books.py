@@ -16,7 +16,7 @@ class Draw:
     """One market, drawn from a seed."""
 
     def __init__(self, seed: int) -> None:
-        self.dice = random.Random(seed)
+        self.dice = random.Random(seed)  # noqa: S311 - markets, not secrets
 
     def kw(self, most: int = 300) -> float:
         """Return a power in tenths of a kW."""
@@ -33,6 +33,10 @@ class Draw:
     def one(self, *of: Any) -> Any:
         """Return one of several."""
         return self.dice.choice(of)
+
+    def either(self) -> bool:
+        """Return true or false."""
+        return self.dice.randrange(2) == 0
 
     def window(self) -> tuple[int, int]:
         """Return a window."""
@@ -76,7 +80,7 @@ class Draw:
     def shift(self) -> dict[str, Any]:
         """Return work that may move from a to b, or to c over the same trunk."""
         ends = [{"resource": "b", "path": "ab", "ratio": self.one(0.9, 1.0, 1.2)}]
-        if self.one(True, False):
+        if self.either():
             ends.append({"resource": "c", "path": "ac", "ratio": 1.1})
         first, last = self.window()
         return shift(
@@ -214,7 +218,7 @@ class Draw:
         for bid in bids:
             bid["owner"] = self.one("one", "two", "three")
         blocks = [bid for bid in bids if bid["form"] == "BLOCK"]
-        if len(blocks) > 1 and self.one(True, False):
+        if len(blocks) > 1 and self.either():
             same = {"owner": blocks[0]["owner"], "exclusive_group": None}
             blocks[0].update(same)
             blocks[1].update(same | {"parent": blocks[0]["id"]})
@@ -225,7 +229,7 @@ class Draw:
 
         def demand(top: float) -> dict[str, Any]:
             steps_ = [{"need_kw": self.kws(), "cap_jpy_per_kwh": top}]
-            if self.one(True, False):
+            if self.either():
                 steps_.append({"need_kw": self.kws(most=100), "cap_jpy_per_kwh": top / 2})
                 return {"steps": steps_}
             return {"steps": steps_, "pricing": self.one("auction", "posted")}
@@ -307,7 +311,7 @@ class Draw:
         )
         document["rules"] |= {
             "deviation_limit_kw": self.one(0.0, 30.0),
-            "kwh_xor_dkw": self.one(True, False),
+            "kwh_xor_dkw": self.either(),
             "fee_jpy_per_kwh": self.one(0.0, 0.3),
             "reference_cap_jpy_per_kwh": self.one(None, 25.0),
             "payment": self.one("pay_as_clear", "pay_as_clear", "pay_as_bid"),

@@ -46,6 +46,7 @@ from market.core.offers import blocks
 from market.core.offers.terms import BoolArray, FloatArray, IntArray
 from market.core.programme import GRID, Programme, Rows
 from market.core.relaxation import Point, Relaxation
+from market.core.twins import twins
 
 WHOLE: Final = 1e-7
 """How far from 0 or 1 a binary still counts as whole; it is fixed there afterwards."""
@@ -133,7 +134,7 @@ class _Search:
         self, base: Programme, keys: Mapping[str, IntArray], pairs: IntArray, broken: Broken
     ) -> None:
         self.base, self.pairs, self.broken = base, pairs, broken
-        self.relaxation = Relaxation(base, keys, _order(base), _implied(base))
+        self.relaxation = Relaxation(base, keys, twins(base), _implied(base))
         self.best: tuple[float, _Node, FloatArray] | None = None
         """Cost, part of the tree and columns of the best decision."""
         self.exclusion: Rows | None = None
@@ -362,18 +363,18 @@ class _Search:
         tried: dict[tuple[int, int], _Node] = {}
         for place in self._candidates(choices, value):
             choice = int(choices[place])
-            halves = [self._tried(node, choice, side) for side in (0, 1)]
-            if halves[0] is None or halves[1] is None:
-                return halves[0] or halves[1]
+            low, high = (self._tried(node, choice, side) for side in (0, 1))
+            if low is None or high is None:
+                return low or high
             moved = (value[place], 1.0 - value[place])
-            for side, half in enumerate(halves):
+            for side, half in enumerate((low, high)):
                 tried[choice, side] = half
                 loss_kjpy = max(0.0, half.bound_kjpy - point.cost_kjpy)
                 self.loss_kjpy[choice, side] = loss_kjpy / moved[side]
-        loss_kjpy = self.loss_kjpy[choices] * np.stack([value, 1.0 - value], axis=1)
-        score = np.prod(np.maximum(loss_kjpy, SCORE_LEAST_KJPY), axis=1)
+        expected_kjpy = self.loss_kjpy[choices] * np.stack([value, 1.0 - value], axis=1)
+        score = np.prod(np.maximum(expected_kjpy, SCORE_LEAST_KJPY), axis=1)
         chosen = int(np.nanargmax(score))
-        choice, cheaper = int(choices[chosen]), int(np.argmin(loss_kjpy[chosen]))
+        choice, cheaper = int(choices[chosen]), int(np.argmin(expected_kjpy[chosen]))
         halves = [tried.get((choice, side)) or self._half(node, choice, side) for side in (0, 1)]
         self._push(halves[1 - cheaper])
         return halves[cheaper]
@@ -400,23 +401,6 @@ def _implied(base: Programme) -> tuple[BoolArray, BoolArray]:
     for whole, part in zip(implied, blocks.implied_bounds(_book(base)), strict=True):
         whole[base.slices[blocks.FORM]] = part
     return implied
-
-
-def _order(base: Programme) -> IntArray:
-    """Return (earlier, later) acceptances of blocks that could change places, (k, 2).
-
-    Resources of one place are as good as each other where neither has a limit that could bind
-    nor sells capacity.
-    """
-    snapshot, book = base.snapshot, _book(base)
-    count, resources = snapshot.interval_count, len(snapshot.resource_ids)
-    is_limited = np.zeros(resources, dtype=bool)
-    for name in ("sold_up", "sold_down"):
-        is_limited[base.rows[name].keys // count] = True
-    is_limited[snapshot.books["CAPACITY"].resource] = True
-    place = resources + snapshot.resource_place[book.resource]
-    alike = np.where(is_limited[book.resource], book.resource, place)
-    return base.slices[blocks.FORM].start + blocks.twins(book, alike)
 
 
 def _book(base: Programme) -> blocks.BlockTable:

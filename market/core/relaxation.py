@@ -208,7 +208,7 @@ class Relaxation:
             reduced_kjpy=np.array(found.col_dual)[self._of],
         )
 
-    def _run(self) -> highspy.HighsModelStatus:
+    def _run(self) -> Any:
         self._solver.run()
         self.solve_count += 1
         self.iteration_count += max(0, self._solver.getInfo().simplex_iteration_count)

@@ -18,6 +18,7 @@ import scipy.sparse as sp
 
 from accounts.core.errors import BrokenInvariant
 from market.core.clearing import ROUND_COUNT_MAX, Clearing, broken_rows, linear_problem
+from market.core.corner import cornered
 from market.core.errors import SolverNumerical
 from market.core.faces import Linear
 from market.core.network import KW_PER_MW
@@ -44,6 +45,11 @@ class Rerun:
         self._rows = np.zeros(0, dtype=np.int64)
         self._matrix = sp.csr_array((0, 0))
 
+    @property
+    def iteration_count(self) -> int:
+        """Return the simplex iterations of the last solve."""
+        return int(self._solver.getInfo().simplex_iteration_count)
+
     def clear(self, snapshot: Snapshot) -> Clearing:
         """Return an optimum of an auction without integers, unrounded and unsettled in ties.
 
@@ -58,6 +64,24 @@ class Rerun:
             If the solver ends without an optimum within the rules' iterations.
         """
         return self.solve(self._composed(snapshot))
+
+    def adopt(self, found: Clearing) -> None:
+        """Start from a clearing without integers, by whatever road it was found.
+
+        Its optimum is turned into a basis, which takes a while: best done when nobody waits.
+
+        Raises
+        ------
+        SolverNumerical
+            If no basis is found; the next run then starts cold.
+        """
+        current = found.programme
+        self._last = current
+        self._keys = {name: current.rows[name].keys for name in LAZY_ROWS}
+        linear, slices = linear_problem(current, (found.lower_kw, found.upper_kw))
+        self._passed(linear, _row_names(current))
+        y = np.concatenate([found.dual_jpy_per_kw[name] for name in slices])
+        cornered(self._solver, linear, found.x_kw / KW_PER_MW, y)
 
     def solve(self, base: Programme) -> Clearing:
         """Return an optimum of a problem that is composed already; see :meth:`clear`.
@@ -108,9 +132,7 @@ class Rerun:
         """Solve from what is known, and return where the solver holds each row."""
         at = self._revised(linear, rows, has_new_numbers=has_new_numbers)
         if at is None:
-            self._solver.passModel(_model(linear))
-            self._rows, at = rows, np.arange(len(rows))
-        self._matrix = linear.matrix
+            at = self._passed(linear, rows)
         self._solver.run()
         status = self._solver.getModelStatus()
         if status != highspy.HighsModelStatus.kOptimal:
@@ -118,23 +140,34 @@ class Rerun:
             raise SolverNumerical(f"the kept solver stopped with {status}")
         return at
 
+    def _passed(self, linear: Linear, rows: IntArray) -> IntArray:
+        """Give the solver the problem afresh."""
+        self._solver.passModel(_model(linear))
+        self._rows, self._matrix = rows, linear.matrix
+        return np.arange(len(rows))
+
     def _revised(self, linear: Linear, rows: IntArray, *, has_new_numbers: bool) -> IntArray | None:
         """Bring the solver's problem up to date; None where it is another problem."""
-        is_old = np.isin(rows, self._rows)
-        old = np.flatnonzero(is_old)
-        if len(self._rows) == 0 or len(old) != len(self._rows):
-            return None
-        if not _same_matrix(linear.matrix[old], self._matrix):
+        if len(self._rows) == 0 or linear.matrix.shape[1] != self._matrix.shape[1]:
             return None
         order = np.argsort(self._rows)
-        place = order[np.searchsorted(self._rows, rows[old], sorter=order)].astype(np.int32)
+        place = np.minimum(np.searchsorted(self._rows[order], rows), len(order) - 1)
+        at = order[place]
+        is_old = self._rows[at] == rows
+        old, new = np.flatnonzero(is_old), np.flatnonzero(~is_old)
+        if not _same_matrix(linear.matrix[old], self._matrix[at[old]]):
+            return None
         lower = np.where(linear.is_equal, linear.rhs, -highspy.kHighsInf)
         if has_new_numbers:
             columns = np.arange(len(linear.cost), dtype=np.int32)
             self._solver.changeColsCost(len(columns), columns, linear.cost)
             self._solver.changeColsBounds(len(columns), columns, linear.lower, linear.upper)
-            self._solver.changeRowsBounds(len(place), place, lower[old], linear.rhs[old])
-        new = np.flatnonzero(~is_old)
+            # A row that is not needed this time stays, without a limit.
+            bounds = np.full((2, len(self._rows)), highspy.kHighsInf)
+            bounds[0] = -highspy.kHighsInf
+            bounds[:, at[old]] = lower[old], linear.rhs[old]
+            held = np.arange(len(self._rows), dtype=np.int32)
+            self._solver.changeRowsBounds(len(held), held, bounds[0], bounds[1])
         if len(new):
             more = linear.matrix[new].tocsr()
             self._solver.addRows(
@@ -146,9 +179,9 @@ class Rerun:
                 more.indices,
                 more.data,
             )
-        at = np.zeros(len(rows), dtype=np.int64)
-        at[old], at[new] = place, len(self._rows) + np.arange(len(new))
-        self._rows = np.concatenate([self._rows, rows[new]])
+            at[new] = len(self._rows) + np.arange(len(new))
+            self._rows = np.concatenate([self._rows, rows[new]])
+            self._matrix = sp.csr_array(sp.vstack([self._matrix, more], format="csr"))
         return at
 
 

@@ -1,0 +1,74 @@
+"""An intraday or rolling run: the same auction again, with changed bids and needs, warm.
+
+The first run is an ordinary one. Each later run starts from the basis of the one before, and its
+optimum is settled and checked like any other. A warm result is the cold one to the solver's digits,
+not to the last bit: what is published for replay is cleared cold
+(:func:`market.core.results.clear_bytes`).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from market.core.clearing import Clearing, both_ways, broken_rows, clear, least
+from market.core.errors import SolverFailed
+from market.core.pivotal import pivotal_test
+from market.core.rerun import Rerun
+from market.core.snapshot import Snapshot
+
+
+class Rolling:
+    """Clears one snapshot after the other, and remembers."""
+
+    def __init__(self) -> None:
+        self._rerun: Rerun | None = None
+        self._last: Clearing | None = None
+
+    @property
+    def iteration_count(self) -> int:
+        """Return the simplex iterations of the last warm run; 0 if there was none."""
+        return self._rerun.iteration_count if self._rerun is not None else 0
+
+    def clear(self, snapshot: Snapshot) -> Clearing:
+        """Return the clearing of a snapshot, settled in prices and ties.
+
+        Parameters
+        ----------
+        snapshot
+            Any; those before with the same network and columns make it cheap.
+
+        Raises
+        ------
+        SolverFailed
+            As :func:`market.core.clearing.clear`; a warm road that fails is left for the cold one.
+        """
+        found = self._warm(snapshot)
+        if found is None:
+            found = clear(snapshot)
+            self._rerun = None
+            self._last = None if found.is_held.any() or len(found.programme.binary) else found
+        return found
+
+    def ready(self) -> None:
+        """Prepare the next warm run; worth doing when nobody waits."""
+        if self._rerun is None and self._last is not None:
+            rerun = Rerun()
+            rerun.adopt(self._last)
+            self._rerun = rerun
+
+    def _warm(self, snapshot: Snapshot) -> Clearing | None:
+        if self._last is None or pivotal_test(snapshot).findings:
+            return None
+        try:
+            self.ready()
+            if self._rerun is None:
+                return None
+            found = self._rerun.clear(snapshot)
+            if len(found.programme.binary) or len(both_ways(found)):
+                return None
+            found = least(found)
+        except SolverFailed:
+            return None
+        broken = broken_rows(found.programme, found.x_kw)
+        is_whole = not np.any([len(keys) for keys in broken.values()])
+        return found if is_whole and not len(both_ways(found)) else None

@@ -136,7 +136,6 @@ class Rerun:
         self._solver.run()
         status = self._solver.getModelStatus()
         if status != highspy.HighsModelStatus.kOptimal:
-            self._rows = self._rows[:0]
             raise SolverNumerical(f"the kept solver stopped with {status}")
         return at
 

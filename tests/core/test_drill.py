@@ -116,6 +116,17 @@ def test_links_transfers_and_paths_into_the_area_carry_nothing() -> None:
     assert all(capacity["ab"])
 
 
+def test_nothing_of_the_area_can_do_anything() -> None:
+    whole = document_from_json(market(1))
+    drilled = without_area(whole, "03")
+    limits = {
+        item["id"]: any(item["limit_up_kw"] + item["limit_down_kw"])
+        for item in drilled["resources"]
+    }
+    # A and B are in 03, C in 02, D in 01
+    assert limits == {"a": False, "b": False, "c": True, "d": True}
+
+
 def test_the_input_is_left_as_it_is() -> None:
     whole = document_from_json(market(2))
     kept = copy.deepcopy(whole)

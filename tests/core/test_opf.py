@@ -159,6 +159,25 @@ def test_a_phase_shifter_moves_flow() -> None:
     assert found.objective_per_h == pytest.approx(900.0)
 
 
+def test_a_phase_shifter_behind_a_full_line_is_proved_too() -> None:
+    # the shift the other way: 90 MW from 1 would put 90 on 1-3, its rating is 50.
+    # 2/3 g1 + 1/3 g2 + 30 = 50 and g1 + g2 = 90 leave g1 below 0: 60 from 3 at 100 instead
+    tables = triangle(
+        branch=[
+            branch_row(1, 2, 0.1),
+            branch_row(2, 3, 0.1),
+            branch_row(1, 3, 0.1, 50.0, shift=-float(np.rad2deg(0.09))),
+        ],
+        gen=[*triangle()["gen"], gen_row(3, 0, 100)],
+        gencost=[*triangle()["gencost"], linear(100.0)],
+    )
+    # g1 = 30 uses up the 20 MW left on 1-3, or g2 = 60 does: g2 saves 70 each on 60, g1 90 on 30
+    _, found = solved(**tables)
+    assert found.supply_mw == pytest.approx([0.0, 60.0, 30.0])
+    assert found.objective_per_h == pytest.approx(60 * 30 + 30 * 100)
+    assert found.bound_per_h == pytest.approx(found.objective_per_h, rel=1e-12)
+
+
 def test_a_tap_divides_the_susceptance() -> None:
     # tap 2 on 1–3 halves its susceptance: it takes 1/2 of what 1 sends, 45 of 90
     branches = [

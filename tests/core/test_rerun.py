@@ -114,8 +114,22 @@ def test_a_failed_run_is_forgotten() -> None:
     _same(kept, ring())
 
 
-def test_the_answer_is_an_optimum_row_by_row() -> None:
-    found = Rerun().clear(snapshot_from_json(ring()))
+def test_another_efficiency_changes_the_rows_themselves() -> None:
+    kept = Rerun()
+    for ratio in (0.95, 0.7, 0.5):
+        document = ring()
+        document["bids"][2]["discharge_efficiency_ratio"] = ratio
+        _same(kept, document)
+
+
+def test_the_answer_is_an_optimum_row_by_row_whenever_rows_were_found() -> None:
+    # more and more half hours are tight, the later ones first: rows come in another order
+    kept = Rerun()
+    for demand_kw in (300.0, 420.0, 500.0, 640.0, 560.0):
+        _is_optimum(kept.clear(snapshot_from_json(ring(demand_kw))))
+
+
+def _is_optimum(found: Any) -> None:
     current = found.programme
     for name, rows in current.rows.items():
         left = rows.rhs - rows.matrix @ found.x_kw
@@ -125,3 +139,4 @@ def test_the_answer_is_an_optimum_row_by_row() -> None:
         else:
             assert left.min(initial=0.0) > -1e-6
             assert np.abs(left * dual).max(initial=0.0) < 1e-4
+            assert dual.max(initial=0.0) < 1e-9

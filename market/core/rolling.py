@@ -8,6 +8,8 @@ not to the last bit: what is published for replay is cleared cold
 
 from __future__ import annotations
 
+from typing import Self
+
 import numpy as np
 
 from market.core.clearing import Clearing, both_ways, broken_rows, clear, least
@@ -23,6 +25,17 @@ class Rolling:
     def __init__(self) -> None:
         self._rerun: Rerun | None = None
         self._last: Clearing | None = None
+
+    @classmethod
+    def after(cls, found: Clearing) -> Self:
+        """Return one that goes on from a clearing made elsewhere; with integers it starts cold."""
+        rolling = cls()
+        rolling._remember(found)
+        return rolling
+
+    def _remember(self, found: Clearing) -> None:
+        self._rerun = None
+        self._last = None if found.is_held.any() or len(found.programme.binary) else found
 
     @property
     def iteration_count(self) -> int:
@@ -45,8 +58,7 @@ class Rolling:
         found = self._warm(snapshot)
         if found is None:
             found = clear(snapshot)
-            self._rerun = None
-            self._last = None if found.is_held.any() or len(found.programme.binary) else found
+            self._remember(found)
         return found
 
     def ready(self) -> None:

@@ -17,7 +17,10 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("name", choices=sorted(NAMES))
-        parser.add_argument("--size", help="rows or bids; each bench has its own default")
+        parser.add_argument(
+            "--size", help="rows or bids; a, b or c for clearing; each bench has its own default"
+        )
+        parser.add_argument("--seed", type=int, default=0, help="clearing --size: of the book")
         parser.add_argument(
             "--peers", action="store_true", help="clearing: PyPSA and linopy on the same problem"
         )
@@ -26,7 +29,12 @@ class Command(BaseCommand):
     def handle(self, *_args: Any, **options: Any) -> None:
         """Run the bench on a database of its own and print what it found."""
         name = options["name"]
-        figures = self._peers(name) if options["peers"] else self._measured(name, options["size"])
+        if options["peers"]:
+            figures = self._peers(name)
+        elif name == "clearing" and options["size"] is not None:
+            figures = self._sized(options["size"], options["seed"])
+        else:
+            figures = self._measured(name, options["size"])
         usage = resource.getrusage(resource.RUSAGE_SELF)
         figures.setdefault("cpu_s", round(usage.ru_utime + usage.ru_stime, 2))
         figures["peak_mib"] = round(usage.ru_maxrss / 1024)
@@ -42,6 +50,14 @@ class Command(BaseCommand):
         if name != "clearing":
             raise CommandError("--peers belongs to bench clearing")
         return importlib.import_module("aggregator.ops.bench.peers.compare").run()  # type: ignore[no-any-return]
+
+    def _sized(self, size: str, seed: int) -> dict[str, Any]:
+        """Measure a generated book, which needs no server."""
+        instances = importlib.import_module("aggregator.ops.bench.instances")
+        if size not in instances.SIZES:
+            raise CommandError(f"--size must be one of {', '.join(instances.SIZES)}, not {size}")
+        bench = importlib.import_module("aggregator.ops.bench.sizes")
+        return dict(bench.run(size, seed=seed))
 
     def _measured(self, name: str, size: str | None) -> dict[str, Any]:
         """Run a bench on a database of its own."""

@@ -39,6 +39,7 @@ from typing import Any, Final
 import numpy as np
 import scipy.sparse as sp
 
+from market.core.contested import Contested
 from market.core.errors import SolverInfeasible, SolverLimit
 from market.core.exclusion import exclusion_rows
 from market.core.network import KW_PER_MW
@@ -52,6 +53,7 @@ WHOLE: Final = 1e-7
 """How far from 0 or 1 a binary still counts as whole; it is fixed there afterwards."""
 BOTH_TOLERANCE_KW: Final = 1e-6
 EXCLUSION_TOLERANCE_RATIO: Final = 1e-6
+NO_KEY: Final = -1
 GAP_TOLERANCE_KJPY: Final = 1e-7
 """A hundredth of a sen: what a part of the tree must promise beyond the best decision."""
 SCORE_LEAST_KJPY: Final = 1e-6
@@ -139,6 +141,7 @@ class _Search:
         """Cost, part of the tree and columns of the best decision."""
         self.exclusion: Rows | None = None
         """Rows that the exclusive pairs imply, once a solution needs them."""
+        self.contested: Contested
         self.tightened = np.zeros(0, dtype=np.int64)
         """Those of them that the relaxation has."""
         self.least_dropped_kjpy = np.inf
@@ -158,7 +161,7 @@ class _Search:
         )
         self._dive(root)
         self._push(root)
-        while self.open and not self._is_exhausted():
+        while self.open and not self._is_exhausted() and not self._is_near():
             bound_kjpy, _, node = heapq.heappop(self.open)
             if bound_kjpy >= self._cutoff_kjpy():
                 self._drop(bound_kjpy)
@@ -166,18 +169,31 @@ class _Search:
             self._plunge(node)
         return self._decision()
 
+    def _is_near(self) -> bool:
+        """Return whether the best decision is proved to be as good as the rules ask."""
+        gap_jpy, allowed_jpy = self._gap_jpy()
+        return gap_jpy <= allowed_jpy
+
+    def _gap_jpy(self) -> tuple[float, float]:
+        """Return what a better decision could gain at most, and how much of that may be left."""
+        if self.best is None:
+            return np.inf, 0.0
+        cost_kjpy, _, x_kw = self.best
+        open_kjpy = [bound_kjpy for bound_kjpy, _, _ in self.open[:1]]
+        gap_kjpy = cost_kjpy - min([self.least_dropped_kjpy, cost_kjpy, *open_kjpy])
+        bids = slice(0, self.base.slices[GRID].start)
+        accepted_jpy = float(np.abs(self.base.cost_jpy[bids]) @ np.abs(x_kw[bids]))
+        allowed_ratio = self.base.snapshot.rules.gap_max_ratio
+        return KW_PER_MW * max(0.0, gap_kjpy), allowed_ratio * max(1.0, accepted_jpy)
+
     def _decision(self) -> Decision:
-        rules = self.base.snapshot.rules
         if self.best is None:
             if not self._is_exhausted():
                 raise SolverInfeasible("no decision at all is possible, not even to do nothing")
             raise SolverLimit("the work limit ended the search before any decision was found")
-        cost_kjpy, node, x_kw = self.best
-        left = [bound_kjpy for bound_kjpy, _, _ in self.open]
-        gap_jpy = KW_PER_MW * max(0.0, cost_kjpy - min([*left, self.least_dropped_kjpy, cost_kjpy]))
-        bids = slice(0, self.base.slices[GRID].start)
-        accepted_jpy = float(np.abs(self.base.cost_jpy[bids]) @ np.abs(x_kw[bids]))
-        if left and gap_jpy > rules.gap_max_ratio * max(1.0, accepted_jpy):
+        _, node, x_kw = self.best
+        gap_jpy, allowed_jpy = self._gap_jpy()
+        if self.open and gap_jpy > allowed_jpy:
             raise SolverLimit(
                 f"the work limit ended the search {gap_jpy:.2f} JPY from a proof, "
                 f"{self.relaxation.solve_count} linear problems on"
@@ -259,12 +275,19 @@ class _Search:
         if not (both_kw > BOTH_TOLERANCE_KW).any():
             return NO_ROWS
         if self.exclusion is None:
-            self.exclusion = exclusion_rows(self.base)
+            self.exclusion, self.contested = exclusion_rows(self.base), Contested(self.base)
         rows = self.exclusion
         excess = rows.matrix @ point.x_kw - rows.rhs
         broken = np.flatnonzero(excess > EXCLUSION_TOLERANCE_RATIO * np.maximum(1.0, rows.rhs))
         new = np.setdiff1d(broken, self.tightened)
-        return replace(rows, matrix=sp.csr_array(rows.matrix[new]), rhs=rows.rhs[new], keys=new)
+        # Those of contested half hours are found one by one: there are too many to list.
+        matrix, rhs = self.contested.broken(point.x_kw)
+        return Rows(
+            matrix=sp.csr_array(sp.vstack([rows.matrix[new], matrix], format="csr")),
+            rhs=np.concatenate([rows.rhs[new], rhs]),
+            is_equal=False,
+            keys=np.concatenate([new, np.full(len(rhs), NO_KEY)]),
+        )
 
     def _dive(self, node: _Node) -> None:
         """Fix what is almost whole, one binary after the other, to a first decision."""

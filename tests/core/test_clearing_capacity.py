@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from typing import Any
 
 import numpy as np
 import pytest
+from scipy.optimize import linprog
+from scipy.sparse import vstack
 
 from market.core.certificate import verify_document
 from market.core.errors import InvalidSnapshot
+from market.core.programme import programme
 from market.core.snapshot import snapshot_bytes, snapshot_from_json, snapshot_sha256
 from tests.books import RULES, Result, balance_need, book, place, resource, steps, store
 
@@ -403,6 +407,70 @@ def test_energy_sold_before_is_no_longer_there_to_be_held() -> None:
     assert result.award_kw("x", "RESERVED") == [0.0, 80.0]
     assert result.award_kw("battery", "DISCHARGE") == [20.0, 0.0]
     assert price(result) == [0.0, 8.0]
+
+
+def _by_enumeration_jpy(document: dict[str, Any]) -> float:
+    """Return the best value over all ways to decide every exclusive pair, one LP each."""
+    base = programme(snapshot_from_json(document))
+    rows = [part for part in base.rows.values() if len(part.rhs)]
+    equal = [part for part in rows if part.is_equal]
+    most = [part for part in rows if not part.is_equal]
+    best_jpy = -np.inf
+    for sides in itertools.product((True, False), repeat=base.exclusive.count):
+        upper_kw = base.upper_kw.copy()
+        for pair, takes_first in enumerate(sides):
+            idle = base.exclusive.second if takes_first else base.exclusive.first
+            upper_kw[idle[[pair]].indices] = 0.0
+        found = linprog(
+            base.cost_jpy,
+            A_ub=vstack([part.matrix for part in most]),
+            b_ub=np.concatenate([part.rhs for part in most]),
+            A_eq=vstack([part.matrix for part in equal]),
+            b_eq=np.concatenate([part.rhs for part in equal]),
+            bounds=np.stack([base.lower_kw, upper_kw], axis=1),
+        )
+        best_jpy = max(best_jpy, -found.fun)
+    return best_jpy
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_either_energy_or_capacity_is_decided_as_by_enumeration(seed: int) -> None:
+    dice = np.random.default_rng(seed)  # noqa: TID251 - seeded
+    document = capacity_book(
+        2,
+        resources=[resource("a", "A", 90.0), resource("b", "B", 120.0), resource("c", "B", 60.0)],
+        products=[UP | {"sustained_h": float(dice.choice([0.5, 1.0]))}, DOWN],
+        bids=[
+            store(
+                "battery",
+                "a",
+                1,
+                start_kwh=float(dice.uniform(20, 60)),
+                charge_efficiency_ratio=0.9,
+                wear_jpy_per_kwh=1.0,
+            ),
+            held("up-a", "a", (70, float(dice.uniform(0, 4))), window=(0, 1)),
+            held("down-a", "a", (70, float(dice.uniform(0, 4))), window=(0, 1), product="down"),
+            held("up-b", "b", (30, 1), (60, float(dice.uniform(1, 5))), window=(0, 1)),
+            held("up-c", "c", (60, float(dice.uniform(0, 5))), window=(0, 1)),
+            steps("b", "b", "UP", (50, float(dice.uniform(1, 9))), (60, 15), window=(0, 1)),
+            steps("c", "c", "UP", (50, float(dice.uniform(1, 9))), window=(0, 1)),
+            steps("soak", "c", "DOWN", (60, float(dice.uniform(-9, 0))), window=(0, 1)),
+        ],
+        balance_needs=[
+            balance_need(dice.uniform(40, 160, 2).round(1).tolist(), cap=30),
+            balance_need(dice.uniform(0, 60, 2).round(1).tolist(), "DOWN", cap=12),
+        ],
+        capacity_needs=[
+            capacity_need(dice.uniform(40, 120, 2).round(1).tolist()),
+            capacity_need(
+                dice.uniform(0, 60, 2).round(1).tolist(), id="capacity-down", product="down"
+            ),
+        ],
+    )
+    result = Result(document)
+    best_jpy = _by_enumeration_jpy(document)
+    assert result.json["objective_jpy"] == pytest.approx(best_jpy, rel=1e-9)
 
 
 @pytest.mark.parametrize("seed", range(12))

@@ -77,8 +77,8 @@ def result_write(path: Path, cleared: Cleared) -> None:
     UnreadableFile
         If the directory does not take them.
     """
-    write_whole(snapshot_beside(path), cleared.snapshot)
     write_whole(path, cleared.result)
+    write_whole(snapshot_beside(path), cleared.snapshot)
 
 
 def snapshot_beside(path: Path) -> Path:

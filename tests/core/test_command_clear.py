@@ -191,6 +191,15 @@ def test_a_directory_that_is_not_there_takes_no_result(
     assert "a writable file" in str(error)
 
 
+def test_where_a_directory_stands_nothing_is_left_behind(
+    written: Callable[..., Path], tmp_path: Path
+) -> None:
+    (tmp_path / "result.json").mkdir()
+    error = refused(str(written(small())), "--out", str(tmp_path / "result.json"))
+    assert error.returncode == 2
+    assert {path.name for path in tmp_path.iterdir()} == {"snapshot.json", "result.json"}
+
+
 def test_a_solver_that_fails_is_named_by_the_exit_code(
     written: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

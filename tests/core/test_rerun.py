@@ -123,14 +123,31 @@ def test_another_efficiency_changes_the_rows_themselves() -> None:
 
 
 def test_the_answer_is_an_optimum_row_by_row_whenever_rows_were_found() -> None:
-    # more and more half hours are tight, the later ones first: rows come in another order
+    # more and more half hours are tight, the later ones first: rows come in another order, and
+    # each has a price of its own
     kept = Rerun()
     for demand_kw in (300.0, 420.0, 500.0, 640.0, 560.0):
-        _is_optimum(kept.clear(snapshot_from_json(ring(demand_kw))))
+        document = ring(demand_kw)
+        document["bids"] = document["bids"][:2]
+        (whole,) = document["bids"][1]["curves"]
+        document["bids"][1]["curves"] = [
+            {
+                "first_t": t,
+                "last_t": t,
+                "steps": [{**whole["steps"][0], "ask_jpy_per_kwh": 30.0 + 5.0 * t}],
+            }
+            for t in range(COUNT)
+        ]
+        _is_optimum(kept.clear(snapshot_from_json(document)))
 
 
 def _is_optimum(found: Any) -> None:
     current = found.programme
+    reduced = current.cost_jpy - sum(
+        rows.matrix.T @ found.dual_jpy_per_kw[name] for name, rows in current.rows.items()
+    )
+    assert np.abs((found.x_kw - current.lower_kw)[reduced > 1e-6]).max(initial=0.0) < 1e-6
+    assert np.abs((current.upper_kw - found.x_kw)[reduced < -1e-6]).max(initial=0.0) < 1e-6
     for name, rows in current.rows.items():
         left = rows.rhs - rows.matrix @ found.x_kw
         dual = found.dual_jpy_per_kw[name]

@@ -6,6 +6,7 @@ library only), then the command runs inside it.
 """
 
 import os
+import secrets
 import sys
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -40,6 +41,9 @@ def main() -> None:
     if command == "bench":
         # measurements start from an empty market: never the demo's
         os.environ.setdefault("WATTBIT_INSTANCE", "bench")
+    if command in ("clear", "verify") and "SECRET_KEY_FILE" not in os.environ:
+        # from file to file: such a command signs nothing and keeps nothing
+        os.environ.setdefault("SECRET_KEY", secrets.token_urlsafe(48))
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "aggregator.config.settings.local")
     from django.core.management import execute_from_command_line
 

@@ -39,7 +39,7 @@ def idle_kw(current: Programme) -> FloatArray:
     a connection scheduled above its envelope stays above it.
     """
     snapshot = current.snapshot
-    x_kw = np.clip(0.0, current.lower_kw, current.upper_kw)
+    x_kw: FloatArray = np.clip(0.0, current.lower_kw, current.upper_kw)
     for name, form in FORMS.items():
         if form.settled is not None:
             part = current.slices[name]

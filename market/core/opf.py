@@ -135,12 +135,13 @@ def dispatch(case: Case) -> Dispatch:
 
 def _refined(case: Case, supply_mw: FloatArray) -> Dispatch:
     """Return a dispatch found between tangents, closer and closer."""
-    for width_ratio in TANGENT_WIDTH_RATIOS:
-        model = _on_tangents(case, supply_mw, width_ratio)
-        supply_mw = model.supply_mw
-        found = _checked(case, supply_mw, model)
+    model = _on_tangents(case, supply_mw, TANGENT_WIDTH_RATIOS[0])
+    found = _checked(case, model.supply_mw, model)
+    for width_ratio in TANGENT_WIDTH_RATIOS[1:]:
         if found.is_proven:
             break
+        model = _on_tangents(case, found.supply_mw, width_ratio)
+        found = _checked(case, model.supply_mw, model)
     return found
 
 

@@ -335,8 +335,11 @@ def test_the_commands_run_where_no_database_can_be(
         "DATABASE_URL": "postgres://nobody@127.0.0.1:1/none",
         "REDIS_URL": "redis://127.0.0.1:1/0",
     }
+    # a file where the home would be: nothing can be kept there either
+    written("", "home")
     environment = {**os.environ, **nowhere, "WATTBIT_HOME": str(tmp_path / "home")}
-    environment.pop("DJANGO_SETTINGS_MODULE", None)
+    for name in ("DJANGO_SETTINGS_MODULE", "SECRET_KEY"):
+        environment.pop(name, None)
     out = tmp_path / "result.json"
     for arguments, code in (
         (("clear", str(written(small())), "--out", str(out)), 0),

@@ -30,18 +30,24 @@ import scipy.sparse as sp
 from accounts.core.errors import BrokenInvariant
 from market.core import reserves
 from market.core.faces import BoolArray, Linear, least_dual, least_primal, polished
+from market.core.fast.errors import RoadClosed
+from market.core.fast.optimum import fast_optimum
 from market.core.integers import decide
 from market.core.model import Model
 from market.core.network import KW_PER_MW
 from market.core.offers.forms import FORMS
 from market.core.offers.terms import FloatArray, IntArray
 from market.core.pivotal import pivotal_test
-from market.core.programme import LAZY_ROWS, Programme, programme, with_lazy_rows
+from market.core.programme import GRID, LAZY_ROWS, Programme, programme, with_lazy_rows
 from market.core.snapshot import Snapshot
 from market.core.solver import solve_linear
 
 ENGINE_VERSION: Final = "2"
 ROUND_COUNT_MAX: Final = 100
+LARGE_COLUMN_COUNT: Final = 20_000
+"""From here on the fast road (:mod:`market.core.fast`) is tried first."""
+PROVED_OFF: Final = 1e-9
+PROVED_GAP_RATIO: Final = 1e-9
 HEADROOM_TOLERANCE_KW: Final = 1e-8
 BOTH_TOLERANCE_KW: Final = 1e-6
 PRICED_ROWS: Final = (
@@ -136,19 +142,69 @@ def clear(snapshot: Snapshot) -> Clearing:
     base = programme(tested.snapshot)
     keys: Mapping[str, IntArray] = {name: np.zeros(0, dtype=np.int64) for name in LAZY_ROWS}
     exclusive = np.zeros(0, dtype=np.int64)
+    found = _large(base, keys)
+    if found is not None and not len(both_ways(found)):
+        return replace(found, pivotal=tested.findings)
     for _ in range(ROUND_COUNT_MAX):
         found = _optimum(base, keys, exclusive)
-        broken, both = broken_rows(found.programme, found.x_kw), _both_ways(found)
+        broken, both = broken_rows(found.programme, found.x_kw), both_ways(found)
         if not any(map(len, (*broken.values(), both))):
             # Only now is it worth choosing among optima; the choice may break rows not yet there.
-            found = _least(found)
-            broken, both = broken_rows(found.programme, found.x_kw), _both_ways(found)
+            found = least(found)
+            broken, both = broken_rows(found.programme, found.x_kw), both_ways(found)
             if not any(map(len, (*broken.values(), both))):
                 return replace(found, pivotal=tested.findings)
         rows = found.programme.rows
         keys = {name: np.union1d(rows[name].keys, broken[name]) for name in keys}
         exclusive = np.union1d(exclusive, both)
     raise BrokenInvariant("rows and binaries come from finite sets, yet they did not end")
+
+
+def _large(base: Programme, keys: Mapping[str, IntArray]) -> Clearing | None:
+    """Return the optimum of a large book by the fast road, least prices and shared ties included.
+
+    `None` where the book is small or has integers, where the road does not know its shape, and
+    where what it found does not prove itself: the plain road is always there.
+    """
+    if base.size < LARGE_COLUMN_COUNT or len(base.binary):
+        return None
+    try:
+        fast = fast_optimum(base, keys, _award_weight(base, base.upper_kw))
+    except RoadClosed:
+        return None
+    current = fast.programme
+    linear, row_slices = linear_problem(current, (base.lower_kw, base.upper_kw))
+    y = np.concatenate([fast.dual[name] for name in row_slices])
+    moves = np.concatenate([fast.moves[name] for name in row_slices])
+    y = least_dual(linear, fast.x_mw, y, _price_weight(row_slices, len(y)), moves=moves)
+    x_kw = _with_states(current, np.clip(fast.x_mw, linear.lower, linear.upper) * KW_PER_MW)
+    found = Clearing(
+        programme=current,
+        x_kw=x_kw,
+        dual_jpy_per_kw={name: y[part] for name, part in row_slices.items()},
+        lower_kw=base.lower_kw,
+        upper_kw=base.upper_kw,
+        objective_jpy=-float(current.cost_jpy @ x_kw),
+        bound_jpy=_dual_bound_jpy(linear, y),
+    )
+    return found if _is_proved(found, linear, y) else None
+
+
+def _is_proved(found: Clearing, linear: Linear, y: FloatArray) -> bool:
+    """Tell whether an optimum keeps all rows, bounds and signs, and leaves no gap."""
+    x = found.x_kw / KW_PER_MW
+    beyond = linear.matrix @ x - linear.rhs
+    off = max(
+        float(np.abs(beyond[linear.is_equal]).max(initial=0.0)),
+        float(beyond[~linear.is_equal].max(initial=0.0)),
+        float(np.maximum(linear.lower - x, x - linear.upper).max(initial=0.0)),
+        float(y[~linear.is_equal].max(initial=0.0)),
+    )
+    bids = found.programme.slices[GRID].start
+    cost_jpy = max(abs(float(found.programme.cost_jpy[:bids] @ found.x_kw[:bids])), 1.0)
+    gap_ratio = (found.bound_jpy - found.objective_jpy) / cost_jpy
+    is_whole = not any(map(len, broken_rows(found.programme, found.x_kw).values()))
+    return is_whole and off <= PROVED_OFF and abs(gap_ratio) <= PROVED_GAP_RATIO
 
 
 def _optimum(base: Programme, keys: Mapping[str, IntArray], exclusive: IntArray) -> Clearing:
@@ -187,7 +243,7 @@ def _optimum(base: Programme, keys: Mapping[str, IntArray], exclusive: IntArray)
     )
 
 
-def _least(found: Clearing) -> Clearing:
+def least(found: Clearing) -> Clearing:
     """Return the optimum to be published: least prices, then awards that share ties."""
     current = found.programme
     linear, row_slices = linear_problem(current, (found.lower_kw, found.upper_kw))
@@ -293,7 +349,7 @@ def broken_rows(current: Programme, x_kw: FloatArray) -> dict[str, IntArray]:
     }
 
 
-def _both_ways(found: Clearing) -> IntArray:
+def both_ways(found: Clearing) -> IntArray:
     """Return the exclusive pairs of which both amounts are positive."""
     pairs = found.programme.exclusive
     least_kw = np.minimum(pairs.first @ found.x_kw, pairs.second @ found.x_kw)

@@ -33,8 +33,8 @@ DEFERRAL_RATIO: Final = 0.2
 SHIFT_COUNT_MAX: Final = 1_000
 RELIEF_RATIO: Final = 0.3
 """Peak overload of a derated line over the relief that all offers together could give it."""
-LOCAL_CAP_JPY_PER_KWH: Final = 150.0
-BALANCE_CAP_JPY_PER_KWH: Final = 80.0
+LOCAL_CAP_JPY_PER_KWH: Final = 60.0
+BALANCE_CAP_JPY_PER_KWH: Final = 60.0
 
 
 @dataclass(frozen=True)
@@ -385,10 +385,10 @@ def _battery(site: int, bus: str, rng: Generator) -> tuple[dict[str, Any], dict[
         "reserve_kwh": round(0.1 * energy, 1),
         "start_kwh": start,
         "end_min_kwh": start,
-        "charge_efficiency_ratio": round(rng.uniform(0.92, 0.97), 3),
-        "discharge_efficiency_ratio": round(rng.uniform(0.92, 0.97), 3),
+        "charge_efficiency_ratio": round(rng.uniform(0.94, 0.98), 3),
+        "discharge_efficiency_ratio": round(rng.uniform(0.94, 0.98), 3),
         "standing_loss_ratio": 0.0,
-        "wear_jpy_per_kwh": round(rng.uniform(1.0, 5.0), 2),
+        "wear_jpy_per_kwh": round(rng.uniform(2.0, 6.0), 2),
         "cycles_max": None,
     }
     return bid, {"id": resource, "place": bus, "limit_up_kw": power, "limit_down_kw": power}

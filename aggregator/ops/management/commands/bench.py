@@ -24,6 +24,9 @@ class Command(BaseCommand):
         parser.add_argument(
             "--peers", action="store_true", help="clearing: PyPSA and linopy on the same problem"
         )
+        parser.add_argument(
+            "--growth", action="store_true", help="clearing: CPU against offers on one network"
+        )
         parser.add_argument("--json", action="store_true", help="one JSON object as the last line")
 
     def handle(self, *_args: Any, **options: Any) -> None:
@@ -31,6 +34,8 @@ class Command(BaseCommand):
         name = options["name"]
         if options["peers"]:
             figures = self._peers(name)
+        elif options["growth"]:
+            figures = self._growth(name, options["seed"])
         elif name == "clearing" and options["size"] is not None:
             figures = self._sized(options["size"], options["seed"])
         else:
@@ -50,6 +55,12 @@ class Command(BaseCommand):
         if name != "clearing":
             raise CommandError("--peers belongs to bench clearing")
         return importlib.import_module("aggregator.ops.bench.peers.compare").run()  # type: ignore[no-any-return]
+
+    def _growth(self, name: str, seed: int) -> dict[str, Any]:
+        """Measure how CPU grows with the book, which needs no server."""
+        if name != "clearing":
+            raise CommandError("--growth belongs to bench clearing")
+        return dict(importlib.import_module("aggregator.ops.bench.growth").run(seed=seed))
 
     def _sized(self, size: str, seed: int) -> dict[str, Any]:
         """Measure a generated book, which needs no server."""

@@ -1,0 +1,445 @@
+"""The optimum of a large book: interior point on few rows, more rows where needed, then exact.
+
+The climb starts with balance and relief rows only. A row joins when the point comes near it, which
+is mostly before it is broken. Whatever a settled optimum still breaks joins too, and the climb goes
+on from a point kept on the way, where there is room to turn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import numpy as np
+
+from market.core.fast.chains import Chains
+from market.core.fast.errors import RoadClosed
+from market.core.fast.finish import Settled, settled
+from market.core.fast.interior import Interior, Point
+from market.core.fast.linking import Dense, Linking, Sparse, dense_rows, sparse_rows
+from market.core.fast.reduction import DENSE_ROWS, LAZY_EXTRA, Local, Reduced, reduced
+from market.core.fast.sharing import Sharing
+from market.core.fast.threads import one_thread
+from market.core.network import KW_PER_MW
+from market.core.offers.terms import BoolArray, FloatArray, IntArray
+from market.core.programme import GRID, LAZY_ROWS, Programme, with_lazy_rows
+
+ITERATION_COUNT_MAX: Final = 90
+LINKING_ROW_COUNT_MAX: Final = 6_000
+ROUND_COUNT_MAX: Final = 8
+SETTLE_AT: Final = (1e-7, 1e-8, 1e-9, 1e-10)
+"""Gaps over bid cost at which the point is asked to settle, in turn."""
+BROKEN_MW: Final = 1e-11
+SLACK_IDLE_MW: Final = 0.05
+
+
+JOIN_FROM: Final = 0.9
+"""Share of its limit at which a row joins while the climb goes on."""
+IDLE_UNTIL: Final = 0.5
+"""Share of its limit below which a row is dropped again."""
+JOIN_RATIOS: Final = (
+    20.0, 6.0, 3.0, 1.5, 0.8, 0.4, 0.2, 0.1, 0.05, 0.02, 0.01, 3e-3, 1e-3, 1e-4,
+)  # fmt: skip
+"""Gaps over bid cost at which rows are looked at."""
+REFINE_RATIO: Final = 1e-2
+"""Gap from which on each solution is refined once."""
+IDLE_RATIO: Final = 2.0
+"""Gap from which on idle rows are dropped."""
+RETURN_RATIO: Final = 0.05
+"""Gap of the point to which the climb returns when a settled optimum breaks a row."""
+LIMIT_LEAST_RATIO: Final = 1e-3
+
+
+@dataclass
+class Camp:
+    """A point, and the linking rows it knows."""
+
+    at: Point
+    family: np.ndarray[tuple[int], np.dtype[np.str_]]
+    key: IntArray
+    slack: FloatArray
+
+
+@dataclass(frozen=True, kw_only=True)
+class FastOptimum:
+    """An optimal pair of a programme with the lazy rows it needs.
+
+    Parameters
+    ----------
+    programme
+        The problem with the lazy rows it needed.
+    keys
+        Those rows by family, as :func:`market.core.programme.with_lazy_rows` takes them.
+    x_mw
+        All columns, (N,).
+    dual
+        Duals by family, for all rows of the programme and the lazy rows chosen. [kJPY/MW]
+    moves
+        Rows, by family, whose dual is not the same in every optimum.
+    iterations
+        Steps taken in all.
+    """
+
+    programme: Programme
+    keys: Mapping[str, IntArray]
+    x_mw: FloatArray
+    dual: Mapping[str, FloatArray]
+    moves: Mapping[str, BoolArray]
+    iterations: int
+
+
+def fast_optimum(base: Programme, keys: Mapping[str, IntArray], weight: FloatArray) -> FastOptimum:
+    """Return an optimal pair of a large linear programme, with ties shared.
+
+    Parameters
+    ----------
+    base
+        The problem without lazy rows, and without integers.
+    keys
+        Lazy rows already known to matter.
+    weight
+        Weight of each column's square in the choice among optima, (N,).
+
+    Raises
+    ------
+    RoadClosed
+        If the book has a shape this road does not know, or the road does not arrive.
+    """
+    with one_thread(), np.errstate(all="ignore"):
+        return _Road(base, keys, weight).travelled()
+
+
+class _Road:
+    def __init__(self, base: Programme, keys: Mapping[str, IntArray], weight: FloatArray) -> None:
+        _check_shape(base, keys)
+        self.base, self.problem = base, reduced(base)
+        self.chains = Chains(self.problem, base.snapshot.interval_count)
+        self.weight = weight[self.problem.column]
+        number = np.full(base.size, -1)
+        number[self.problem.column] = np.arange(self.problem.count)
+        twins = self.problem.twins
+        is_left = number[twins.kept] >= 0
+        self.weight[number[twins.kept[is_left]]] += weight[twins.gone[is_left]]
+        self.is_bid = self.problem.column < base.slices[GRID].start
+        self.rows: dict[str, IntArray] = {
+            "balance": np.arange(len(base.rows["balance"].rhs)),
+            "relief": np.arange(len(base.rows["relief"].rhs)),
+            "headroom_up": keys["headroom_up"],
+            "headroom_down": keys["headroom_down"],
+        }
+        self.rows |= {name: np.zeros(0, dtype=np.int64) for name in self._extra_names()}
+        relief = base.rows["relief"].matrix[:, base.grid["local"]]
+        self.asked_kw = relief @ base.upper_kw[base.grid["local"]]
+        self.local_rows = dict(zip(self.problem.local.names, self.problem.local.rows, strict=True))
+        self.steps = 0
+        self._lay_out()
+
+    def _extra_names(self) -> list[str]:
+        return [name for name in LAZY_EXTRA if len(self.base.rows[name].rhs)]
+
+    def _lay_out(self) -> None:
+        """Build the linking rows now chosen."""
+        if sum(map(len, self.rows.values())) > LINKING_ROW_COUNT_MAX:
+            raise RoadClosed("too many linking rows come into question")
+        names = self._extra_names()
+        self.dense: Dense = dense_rows(
+            self.problem, [(name, self.rows[name]) for name in DENSE_ROWS]
+        )
+        self.sparse: Sparse = sparse_rows(self.problem, [(name, self.rows[name]) for name in names])
+        self.linking = Linking(self.problem, self.chains, self.dense, self.sparse)
+        self.interior = Interior(self.problem, self.chains, self.linking)
+        self.family = np.concatenate([self.dense.family, self.sparse.family])
+        self.key = np.concatenate([self.dense.key, self.sparse.key])
+
+    def travelled(self) -> FastOptimum:
+        """Go all the way."""
+        at = self.interior.start()
+        for _ in range(ROUND_COUNT_MAX):
+            found = self._settled(at)
+            broken = self._loaded(self._whole(found.x), 1.0, BROKEN_MW)
+            rows = {name: _union(keys, broken.get(name)) for name, keys in self.rows.items()}
+            if not self._differs(rows):
+                return self._published(self._shared(found))
+            at = self._joined(self.camp, rows)
+        raise RoadClosed("rows kept being broken")
+
+    def _shared(self, found: Settled) -> Settled:
+        """Return the optimum that shares ties; rows it would break join, at no price."""
+        for _ in range(ROUND_COUNT_MAX):
+            x = Sharing(self.interior, found, self.weight).least()
+            broken = self._loaded(self._whole(x), 1.0, BROKEN_MW)
+            rows = {name: _union(keys, broken.get(name)) for name, keys in self.rows.items()}
+            if not self._differs(rows):
+                return replace(found, x=x)
+            price = {
+                name: (self.key[self.family == name], found.y_link[self.family == name])
+                for name in self.rows
+            }
+            moves = {name: found.link_moves[self.family == name] for name in self.rows}
+            self.rows = rows
+            self._lay_out()
+            y, y_moves = np.zeros(self.linking.m), np.zeros(self.linking.m, dtype=bool)
+            for name, (keys, old) in price.items():
+                mine = np.flatnonzero(self.family == name)
+                _, here, there = np.intersect1d(
+                    self.key[mine], keys, assume_unique=True, return_indices=True
+                )
+                y[mine[here]], y_moves[mine[here]] = old[there], moves[name][there]
+            found = replace(found, y_link=y, link_moves=y_moves)
+        raise RoadClosed("sharing ties kept breaking rows")
+
+    def _ratio(self, at: Point) -> float:
+        bid_cost = float(self.problem.cost[self.is_bid] @ at.x[self.is_bid])
+        return at.gap / max(abs(bid_cost), 1.0)
+
+    def _settled(self, at: Point) -> Settled:
+        failure: RoadClosed | None = None
+        for ratio in SETTLE_AT:
+            at = self._climbed(at, ratio)
+            try:
+                return settled(self.interior, at)
+            except RoadClosed as found:
+                failure = found
+        raise failure or RoadClosed("no gap to settle at")
+
+    def _climbed(self, at: Point, until_ratio: float) -> Point:
+        ratio = self._ratio(at)
+        looks = [look for look in JOIN_RATIOS if look <= ratio]
+        while ratio > until_ratio:
+            if self.steps >= ITERATION_COUNT_MAX:
+                raise RoadClosed("the interior point took too many steps")
+            self.interior.refinements = int(ratio < REFINE_RATIO)
+            at, _, _ = self.interior.advance(at)
+            self.steps += 1
+            ratio = self._ratio(at)
+            if not np.isfinite(ratio):
+                raise RoadClosed("the interior point lost its digits")
+            if looks and ratio < looks[0]:
+                looks = [look for look in looks if look <= ratio]
+                at = self._looked(at, ratio)
+            if ratio > RETURN_RATIO:
+                self.camp = self._camp(at)
+        return at
+
+    def _looked(self, at: Point, ratio: float) -> Point:
+        """Let near rows join and idle ones go."""
+        near = self._loaded(self._whole(at.x), JOIN_FROM, 0.0)
+        camp = self._camp(at)
+        rows = {}
+        for name, keys in self.rows.items():
+            mine = self.family == name
+            kept = keys
+            if ratio < IDLE_RATIO and name != "balance":
+                limit = self._limit_mw(name)[self.key[mine]]
+                kept = np.sort(self.key[mine][camp.slack[mine] < (1.0 - IDLE_UNTIL) * limit])
+            rows[name] = _union(kept, near.get(name))
+        return self._joined(camp, rows) if self._differs(rows) else at
+
+    def _differs(self, rows: dict[str, IntArray]) -> bool:
+        return any(not np.array_equal(rows[name], keys) for name, keys in self.rows.items())
+
+    def _camp(self, at: Point) -> Camp:
+        slack = np.ones(self.linking.m)
+        slack[self.interior.link_slack] = at.p[self.interior.link]
+        return Camp(at, self.family, self.key, slack)
+
+    def _joined(self, camp: Camp, rows: dict[str, IntArray]) -> Point:
+        """Return the camp's point with other rows chosen.
+
+        The price of a new row starts where it is centred. What that adds to reduced costs is given
+        to the multipliers of bounds, so that the point stays dual feasible.
+        """
+        at = camp.at
+        mu = at.gap / len(at.p)
+        self.rows = rows
+        self._lay_out()
+        room = self.linking.rhs - self.linking.times(at.x)
+        slack = np.maximum(room, max(np.sqrt(mu), 1e-4))
+        y = -mu / slack
+        for name in self.rows:
+            mine = np.flatnonzero(self.family == name)
+            theirs = np.flatnonzero(camp.family == name)
+            _, here, there = np.intersect1d(
+                self.key[mine], camp.key[theirs], assume_unique=True, return_indices=True
+            )
+            y[mine[here]] = at.y_link[theirs[there]]
+            slack[mine[here]] = camp.slack[theirs[there]]
+        interior = self.interior
+        kept = interior.link.start
+        p = np.concatenate([at.p[:kept], slack[interior.link_slack]])
+        z = np.concatenate([at.z[:kept], -y[interior.link_slack]])
+        change = self.problem.cost - interior.transposed(at.y_own, y)
+        change -= z[interior.low] - z[interior.high]
+        z[interior.low] += np.maximum(change, 0.0)
+        z[interior.high] += np.maximum(-change, 0.0)
+        return Point(at.x, at.y_own, y, p, z)
+
+    def _whole(self, x: FloatArray) -> FloatArray:
+        """Return all columns of the programme, in MW."""
+        problem = self.problem
+        whole = problem.fixed.copy()
+        whole[problem.column] = x
+        whole[problem.twins.gone] = whole[problem.twins.kept]
+        return whole
+
+    def _limit_mw(self, name: str) -> FloatArray:
+        """Return what each row of a family is measured by."""
+        base = self.base
+        if name == "headroom_up":
+            limit = base.headroom.up_kw.ravel()
+        elif name == "headroom_down":
+            limit = base.headroom.down_kw.ravel()
+        elif name == "relief":
+            limit = self.asked_kw
+        else:
+            limit = base.rows[name].rhs
+        least = LIMIT_LEAST_RATIO * np.abs(limit).max(initial=0.0)
+        return np.asarray(np.maximum(np.abs(limit), least) / KW_PER_MW)
+
+    def _loaded(self, x_mw: FloatArray, load_ratio: float, spare_mw: float) -> dict[str, IntArray]:
+        """Return the rows loaded beyond that share of their limit."""
+        base, x_kw = self.base, x_mw * KW_PER_MW
+        flow_kw = base.flow_kw(x_kw)
+        left_kw = {
+            "headroom_up": (base.headroom.up_kw - flow_kw).ravel(),
+            "headroom_down": (base.headroom.down_kw + flow_kw).ravel(),
+        }
+        for name in ("relief", *self._extra_names()):
+            rows = base.rows[name]
+            left_kw[name] = rows.rhs - rows.matrix @ x_kw
+            left_kw[name][self.local_rows.get(name, [])] = np.inf
+        return {
+            name: np.flatnonzero(
+                left / KW_PER_MW < (1.0 - load_ratio) * self._limit_mw(name) - spare_mw
+            )
+            for name, left in left_kw.items()
+        }
+
+    def _published(self, found: Settled) -> FastOptimum:
+        base, problem = self.base, self.problem
+        keys = {name: np.zeros(0, dtype=np.int64) for name in LAZY_ROWS}
+        dual = {name: np.zeros(len(rows.rhs)) for name, rows in base.rows.items()}
+        for name, chosen in self.rows.items():
+            mine = np.flatnonzero(self.family == name)
+            order = mine[np.argsort(self.key[mine])]
+            if name in LAZY_ROWS:
+                keys[name], dual[name] = chosen, found.y_link[order]
+            else:
+                dual[name][self.key[order]] = found.y_link[order]
+        dual.setdefault("deliver_flow", np.zeros(0))
+        current = with_lazy_rows(base, keys)
+        x = self._whole(found.x)
+        _own_duals(current, problem, (found, x), dual)
+        moves = {name: np.zeros(len(value), dtype=bool) for name, value in dual.items()}
+        for name, chosen in self.rows.items():
+            mine = np.flatnonzero(self.family == name)
+            order = mine[np.argsort(self.key[mine])]
+            place = np.arange(len(chosen)) if name in LAZY_ROWS else self.key[order]
+            moves[name][place] = found.link_moves[order]
+        own_moves = np.zeros(len(problem.local.rhs), dtype=bool)
+        used = problem.chain_source >= 0
+        own_moves[problem.chain_source[used]] = found.own_moves[used]
+        _spread(problem.local, own_moves, moves)
+        return FastOptimum(
+            programme=current,
+            keys=keys,
+            x_mw=x,
+            dual=dual,
+            moves=moves,
+            iterations=self.steps,
+        )
+
+
+def _union(keys: IntArray, more: IntArray | None) -> IntArray:
+    return keys if more is None else np.union1d(keys, more).astype(np.int64)
+
+
+def _own_duals(
+    current: Programme,
+    problem: Reduced,
+    optimum: tuple[Settled, FloatArray],
+    dual: dict[str, FloatArray],
+) -> None:
+    """Fill in the duals of local rows: those kept, then twins, then rows that became bounds."""
+    local, twins, (found, x) = problem.local, problem.twins, optimum
+    value = np.zeros(len(local.rhs))
+    used = problem.chain_source >= 0
+    value[problem.chain_source[used]] = found.y_own[used]
+    _spread(local, value, dual)
+    left = _reduced_cost(current, dual)
+    lower, upper = current.lower_kw / KW_PER_MW, current.upper_kw / KW_PER_MW
+    # A twin's own reduced cost is zero unless its own bound holds; where both hold, they share.
+    total = left[twins.gone] + left[twins.kept]
+    gone_holds = np.where(
+        total > 0, x[twins.gone] <= lower[twins.gone], x[twins.gone] >= upper[twins.gone]
+    )
+    kept_holds = np.where(
+        total > 0, x[twins.kept] <= lower[twins.kept], x[twins.kept] >= upper[twins.kept]
+    )
+    own = np.where(gone_holds, np.where(kept_holds, 0.5 * total, total), 0.0)
+    value[twins.row] = (left[twins.gone] - own) / twins.coefficient
+    left[twins.gone], left[twins.kept] = own, total - own
+    single = _singles(problem)
+    left = left[single.column]
+    at = x[single.column]
+    holds = np.where(
+        single.value > 0,
+        (left < 0) & (at < upper[single.column]),
+        (left > 0) & (at > lower[single.column]),
+    )
+    value[single.row[holds]] = left[holds] / single.value[holds]
+    _spread(local, value, dual)
+
+
+def _spread(local: Local, value: Any, found: dict[str, Any]) -> None:
+    start = 0
+    for name, rows in zip(local.names, local.rows, strict=True):
+        found[name][rows] = value[start : start + len(rows)]
+        start += len(rows)
+
+
+@dataclass(frozen=True)
+class _Singles:
+    row: IntArray
+    column: IntArray
+    value: FloatArray
+
+
+def _singles(problem: Reduced) -> _Singles:
+    """Return the at-most rows of one free column, one row per column: the tightest."""
+    local = problem.local
+    base = problem.programme
+    is_free = base.upper_kw > base.lower_kw
+    matrix = local.matrix.copy()
+    matrix.data[~is_free[matrix.indices]] = 0.0
+    matrix.eliminate_zeros()
+    row = np.flatnonzero((np.diff(matrix.indptr) == 1) & ~local.is_equal)
+    at = matrix.indptr[row]
+    column, value = matrix.indices[at], matrix.data[at]
+    room = (local.rhs - local.matrix @ problem.fixed)[row] / value
+    order = np.lexsort((np.where(value > 0, room, -room), value < 0, column))
+    marks = np.stack([column[order], value[order] < 0])
+    first = np.ones(len(order), dtype=bool)
+    first[1:] = (marks[:, 1:] != marks[:, :-1]).any(axis=0)
+    chosen = order[first]
+    return _Singles(row[chosen], column[chosen], value[chosen])
+
+
+def _reduced_cost(current: Programme, dual: Mapping[str, FloatArray]) -> FloatArray:
+    left = current.cost_jpy.copy()
+    for name, rows in current.rows.items():
+        if rows.matrix.nnz:
+            left -= rows.matrix.T @ dual[name]
+    return left
+
+
+def _check_shape(base: Programme, keys: Mapping[str, IntArray]) -> None:
+    unknown = [
+        name
+        for name in ("flow", "compute", "reserve", "deliver_energy_up", "deliver_energy_down")
+        if len(base.rows[name].rhs)
+    ]
+    joint = [name for name in base.joint if name in base.rows and len(base.rows[name].rhs)]
+    if unknown or joint or len(base.binary) or len(keys["deliver_flow"]):
+        raise RoadClosed(f"the book has rows this road does not know: {unknown + joint}")

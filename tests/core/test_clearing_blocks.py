@@ -162,6 +162,16 @@ def test_a_block_that_runs_can_have_a_child() -> None:
     assert result.award_kw("child", "BLOCK") == [0.0, 50.0]
 
 
+def test_a_block_that_does_not_run_is_no_parent() -> None:
+    result = cleared(
+        [0.0, 50.0],
+        # Two half hours in a row at 100 kW do not fit anywhere.
+        block("parent", 100, 100, run_min_count=2),
+        block("child", 50, first_t=1, parent="parent"),
+    )
+    assert result.award_kw("child", "BLOCK") == [0.0, 0.0]
+
+
 def test_blocks_of_one_resource_share_its_limit() -> None:
     result = cleared(
         [1200],
@@ -193,6 +203,52 @@ def test_a_block_rejected_in_the_money_is_listed_with_what_it_lost() -> None:
     result = cleared([50], block("x", 80), steps("s", "b", "UP", (60, 20)))
     # 0.5 × 80 × (20 − 10)
     assert result.json["rejected_in_money"] == [{"bid": "x", "surplus_jpy": 400.0}]
+
+
+def test_a_block_left_out_for_a_better_one_of_its_group_is_no_paradox() -> None:
+    group = {"exclusive_group": "g"}
+    result = cleared(
+        [100],
+        # At 50 a gains 0.5 × 40 × 40 = 800, c 0.5 × 50 × 38 = 950.
+        block("a", 40, **group),
+        block("c", 50, ask=12.0, **group),
+        steps("s", "b", "UP", (100, 50)),
+    )
+    assert result.award_kw("c", "BLOCK") == [50.0]
+    assert result.price("areas", "03") == [50.0]
+    assert result.json["rejected_in_money"] == []
+
+
+@pytest.mark.parametrize(
+    ("parent_ask", "listed"),
+    [
+        # At 70 the child gains 0.5 × 80 × (70 − 60) = 400; a parent that asks 150 would lose
+        # 0.5 × 50 × 80 = 2000, one that asks 66 gain 0.5 × 50 × 4 = 100 by itself.
+        (150.0, []),
+        (66.0, [{"bid": "child", "surplus_jpy": 500.0}, {"bid": "parent", "surplus_jpy": 100.0}]),
+    ],
+)
+def test_a_child_is_in_the_money_with_all_its_rejected_ancestors(
+    *, parent_ask: float, listed: list[dict[str, Any]]
+) -> None:
+    result = cleared(
+        [40],
+        block("parent", 50, ask=parent_ask),
+        block("child", 80, ask=60.0, parent="parent"),
+        steps("s", "b", "UP", (100, 70)),
+    )
+    assert result.price("areas", "03") == [70.0]
+    assert result.json["rejected_in_money"] == listed
+
+
+def test_a_run_in_the_money_is_counted_at_its_best() -> None:
+    result = cleared(
+        [100, 40, 100],
+        block("x", 120, 120, 120, run_min_count=2, start_cost_jpy=50.0),
+        steps("s", "b", "UP", (150, 20), window=(0, 2)),
+    )
+    # 0.5 × 120 × (20 − 10) = 600 in each half hour; all three in one run: 1800 − 50.
+    assert result.json["rejected_in_money"] == [{"bid": "x", "surplus_jpy": 1750.0}]
 
 
 def test_equal_blocks_are_taken_in_the_order_of_their_ids() -> None:

@@ -32,7 +32,7 @@ from market.core import reserves
 from market.core.faces import BoolArray, Linear, least_dual, least_primal, polished
 from market.core.fast.errors import RoadClosed
 from market.core.fast.optimum import fast_optimum
-from market.core.integers import decide
+from market.core.integers import Decision, decide
 from market.core.model import Model
 from market.core.network import KW_PER_MW
 from market.core.offers.forms import FORMS
@@ -142,11 +142,14 @@ def clear(snapshot: Snapshot) -> Clearing:
     base = programme(tested.snapshot)
     keys: Mapping[str, IntArray] = {name: np.zeros(0, dtype=np.int64) for name in LAZY_ROWS}
     exclusive = np.zeros(0, dtype=np.int64)
+    decision: Decision | None = None
     found = _large(base, keys)
     if found is not None and not len(both_ways(found)):
         return replace(found, pivotal=tested.findings)
     for _ in range(ROUND_COUNT_MAX):
-        found = _optimum(base, keys, exclusive)
+        if len(exclusive) or len(base.binary):
+            decision = _decided(base, keys, exclusive, decision)
+        found = _optimum(base, keys, decision)
         broken, both = broken_rows(found.programme, found.x_kw), both_ways(found)
         if not any(map(len, (*broken.values(), both))):
             # Only now is it worth choosing among optima; the choice may break rows not yet there.
@@ -207,26 +210,36 @@ def _is_proved(found: Clearing, linear: Linear, y: FloatArray) -> bool:
     return is_whole and off <= PROVED_OFF and abs(gap_ratio) <= PROVED_GAP_RATIO
 
 
-def _optimum(base: Programme, keys: Mapping[str, IntArray], exclusive: IntArray) -> Clearing:
-    """Solve one round: decide all integers, then price what is left.
+def _decided(
+    base: Programme, keys: Mapping[str, IntArray], exclusive: IntArray, known: Decision | None
+) -> Decision:
+    """Return the best decision of all integers; `exclusive` are pairs whose side must be decided.
+
+    The search is not repeated where all that is new is pairs that the decision known has anyway.
+    """
+    if known is not None and known.knows(keys):
+        return known.deciding(base, exclusive)
+    return decide(base, keys, exclusive, lambda x_kw: broken_rows(base, x_kw))
+
+
+def _optimum(base: Programme, keys: Mapping[str, IntArray], decision: Decision | None) -> Clearing:
+    """Solve what is left of a round once all integers are decided.
 
     Parameters
     ----------
     base
         The problem, without lazy rows.
     keys
-        Lazy rows known to be needed; the search for integers may find more.
-    exclusive
-        Pairs of amounts whose side must be decided.
+        Lazy rows known to be needed.
+    decision
+        All integers, and the lazy rows their search found; ``None`` where there are none.
     """
     rules, bounds_kw, gap_jpy = base.snapshot.rules, (base.lower_kw, base.upper_kw), 0.0
-    is_mixed = bool(len(exclusive) or len(base.binary))
-    if is_mixed:
-        decision = decide(base, keys, exclusive, lambda x_kw: broken_rows(base, x_kw))
+    if decision is not None:
         keys, gap_jpy = decision.keys, decision.gap_jpy
         bounds_kw = (decision.lower_kw, decision.upper_kw)
     current = with_lazy_rows(base, keys)
-    model = Model(current, bounds_kw, exclusive[:0])
+    model = Model(current, bounds_kw, np.zeros(0, dtype=np.int64))
     solve_linear(model.problem, rules)
     linear, row_slices = linear_problem(current, bounds_kw)
     x = np.clip(model.x_mw(), linear.lower, linear.upper)
@@ -239,7 +252,7 @@ def _optimum(base: Programme, keys: Mapping[str, IntArray], exclusive: IntArray)
         lower_kw=bounds_kw[0],
         upper_kw=bounds_kw[1],
         objective_jpy=objective_jpy,
-        bound_jpy=objective_jpy + gap_jpy if is_mixed else _dual_bound_jpy(linear, y),
+        bound_jpy=_dual_bound_jpy(linear, y) if decision is None else objective_jpy + gap_jpy,
     )
 
 

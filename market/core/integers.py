@@ -79,7 +79,7 @@ class Decision:
     gap_jpy
         What a better decision could gain at most.
     keys
-        Rows of the network found on the way, per family of lazy rows.
+        Rows of the network the search had, per family of lazy rows.
     solve_count, iteration_count
         Linear problems solved, and simplex iterations they took.
     """
@@ -90,6 +90,22 @@ class Decision:
     keys: dict[str, IntArray]
     solve_count: int
     iteration_count: int
+    x_kw: FloatArray
+    """All columns, (n,)."""
+
+    def knows(self, keys: Mapping[str, IntArray]) -> bool:
+        """Return whether the search had all of some lazy rows."""
+        return all(np.isin(keys[name], self.keys[name]).all() for name in keys)
+
+    def deciding(self, base: Programme, pairs: IntArray) -> Decision:
+        """Return the same decision with more pairs decided as it has them."""
+        upper_kw = self.upper_kw.copy()
+        for pair in pairs.tolist():
+            first, second = base.exclusive.first[[pair]], base.exclusive.second[[pair]]
+            if (upper_kw[first.indices] > 0).any() and (upper_kw[second.indices] > 0).any():
+                takes_first = (first @ self.x_kw)[0] > (second @ self.x_kw)[0]
+                upper_kw[(second if takes_first else first).indices] = 0.0
+        return replace(self, upper_kw=upper_kw)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -206,6 +222,7 @@ class _Search:
             keys=self.relaxation.keys,
             solve_count=self.relaxation.solve_count,
             iteration_count=self.relaxation.iteration_count,
+            x_kw=x_kw,
         )
 
     def _with_pairs(self, node: _Node, x_kw: FloatArray) -> _Node:

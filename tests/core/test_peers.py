@@ -30,67 +30,15 @@ def small_grid() -> dict[str, list[list[float]]]:
 
 
 def by_angles(one: Day) -> float:
-    """Return the least cost of a day with bus angles as variables: another road altogether."""
-    buses, lines = len(one.bus), len(one.rating_mw)
-    count, steps = one.load_mw.shape[1], one.cost_per_mwh.shape[1]
-    gens, stores = len(one.generator_bus), len(one.store_bus)
-    eye, row = sp.eye_array(count), np.arange(lines)
-    ends = sp.csr_array((np.ones(lines), (row, one.branch_from)), shape=(lines, buses))
-    ends = ends - sp.csr_array((np.ones(lines), (row, one.branch_to)), shape=(lines, buses))
-    flow = sp.diags_array(100.0 / one.reactance_pu) @ ends
+    """Return the least cost of a day with bus angles as variables: another road altogether.
 
-    def at(where: np.ndarray, width: int) -> sp.csr_array:
-        return sp.csr_array((np.ones(width), (where, np.arange(width))), shape=(buses, width))
-
-    made = at(np.repeat(one.generator_bus, steps), gens * steps)
-    kept = at(one.store_bus, stores)
-    level = sp.eye_array(count) - sp.eye_array(count, k=-1)
-    half, eta = one.store_mwh / 2, one.efficiency_ratio
-    # columns in blocks of T each: steps, charge, discharge, level, angle
-    balance = sp.hstack(
-        [
-            sp.kron(part, eye)
-            for part in (made, -kept, kept, sp.csr_array((buses, stores)), -ends.T @ flow)
-        ]
-    )
-    own, none = sp.eye_array(stores), sp.csr_array((stores, gens * steps))
-    stored = sp.hstack(
-        [
-            sp.kron(none, eye),
-            sp.kron(own, -INTERVAL_H * eta * eye),
-            sp.kron(own, INTERVAL_H / eta * eye),
-            sp.kron(own, level),
-            sp.csr_array((stores * count, buses * count)),
-        ]
-    )
-    first = np.zeros((stores, count))
-    first[:, 0] = half
-    before = sp.csr_array((lines, gens * steps + 3 * stores))
-    flows = sp.kron(sp.hstack([before, flow]), eye)
-    rating = np.repeat(one.rating_mw, count)
-    cost = INTERVAL_H * np.concatenate(
-        [
-            np.repeat(one.cost_per_mwh.ravel(), count),
-            np.zeros(stores * count),
-            np.repeat(one.wear_per_mwh, count),
-            np.zeros((stores + buses) * count),
-        ]
-    )
-    lowest = np.zeros((stores, count))
-    lowest[:, -1] = half
-    angle_low = np.full((buses, count), -np.inf)
-    angle_low[0] = 0.0
-    low = np.concatenate(
-        [np.zeros((gens * steps + 2 * stores) * count), lowest.ravel(), angle_low.ravel()]
-    )
-    high = np.concatenate(
-        [
-            np.repeat(np.repeat(one.step_mw, steps), count),
-            np.tile(np.repeat(one.store_mw, count), 2),
-            np.repeat(one.store_mwh, count),
-            -angle_low.ravel(),
-        ]
-    )
+    Columns in blocks of T each: steps, charge, discharge, level, angle.
+    """
+    flows, balance, stored = _rows(one)
+    rating = np.repeat(one.rating_mw, one.load_mw.shape[1])
+    low, high, cost = _columns(one)
+    first = np.zeros((len(one.store_bus), one.load_mw.shape[1]))
+    first[:, 0] = one.store_mwh / 2
     found = scipy.optimize.linprog(
         cost,
         A_ub=sp.vstack([flows, -flows]),
@@ -101,6 +49,60 @@ def by_angles(one: Day) -> float:
     )
     assert found.status == 0, found.message
     return float(found.fun)
+
+
+def _rows(one: Day) -> tuple[sp.sparray, sp.sparray, sp.sparray]:
+    """Return flows on lines, balances of buses, and changes of stored energy."""
+    buses, lines, stores = len(one.bus), len(one.rating_mw), len(one.store_bus)
+    count, steps = one.load_mw.shape[1], one.cost_per_mwh.size
+    eye, row = sp.eye_array(count), np.arange(lines)
+    ends = sp.csr_array((np.ones(lines), (row, one.branch_from)), shape=(lines, buses))
+    ends = ends - sp.csr_array((np.ones(lines), (row, one.branch_to)), shape=(lines, buses))
+    flow = sp.diags_array(100.0 / one.reactance_pu) @ ends
+
+    def at(where: np.ndarray) -> sp.csr_array:
+        width = len(where)
+        return sp.csr_array((np.ones(width), (where, np.arange(width))), shape=(buses, width))
+
+    made, kept = at(np.repeat(one.generator_bus, one.cost_per_mwh.shape[1])), at(one.store_bus)
+    parts = (made, -kept, kept, sp.csr_array((buses, stores)), -ends.T @ flow)
+    own, eta = sp.eye_array(stores), one.efficiency_ratio
+    stored = [
+        sp.csr_array((stores * count, steps * count)),
+        sp.kron(own, -INTERVAL_H * eta * eye),
+        sp.kron(own, INTERVAL_H / eta * eye),
+        sp.kron(own, eye - sp.eye_array(count, k=-1)),
+        sp.csr_array((stores * count, buses * count)),
+    ]
+    before = sp.csr_array((lines, steps + 3 * stores))
+    return (
+        sp.kron(sp.hstack([before, flow]), eye),
+        sp.hstack([sp.kron(part, eye) for part in parts]),
+        sp.hstack(stored),
+    )
+
+
+def _columns(one: Day) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return lower bounds, upper bounds and costs."""
+    buses, stores, count = len(one.bus), len(one.store_bus), one.load_mw.shape[1]
+    steps = one.cost_per_mwh.size
+    lowest, angle = np.zeros((stores, count)), np.full((buses, count), np.inf)
+    lowest[:, -1], angle[0] = one.store_mwh / 2, 0.0
+    width_mw = np.repeat(one.step_mw, one.cost_per_mwh.shape[1])
+    zero = np.zeros((steps + 2 * stores) * count)
+    store_mw = np.tile(np.repeat(one.store_mw, count), 2)
+    high = [np.repeat(width_mw, count), store_mw, np.repeat(one.store_mwh, count), angle.ravel()]
+    cost = [
+        np.repeat(one.cost_per_mwh.ravel(), count),
+        np.zeros(stores * count),
+        np.repeat(one.wear_per_mwh, count),
+        np.zeros((stores + buses) * count),
+    ]
+    return (
+        np.concatenate([zero, lowest.ravel(), -angle.ravel()]),
+        np.concatenate(high),
+        INTERVAL_H * np.concatenate(cost),
+    )
 
 
 def days() -> list[Day]:

@@ -34,7 +34,8 @@ SHIFT_COUNT_MAX: Final = 1_000
 RELIEF_RATIO: Final = 0.3
 """Peak overload of a derated line over the relief that all offers together could give it."""
 LOCAL_CAP_JPY_PER_KWH: Final = 60.0
-BALANCE_CAP_JPY_PER_KWH: Final = 60.0
+BALANCE_CAP_JPY_PER_KWH: Final = {"UP": 60.0, "DOWN": 20.0}
+"""More for DOWN would pay stores for burning energy, which is a question of integers."""
 
 
 @dataclass(frozen=True)
@@ -307,7 +308,7 @@ def _book(size: Size, site_bus: IntArray, rng: Generator) -> _Book:
         resources.append(resource)
         flexible[site_bus[site]] += bid["charge_limit_kw"]
     for site in np.sort(order[len(stores) : len(stores) + round(DEFERRAL_RATIO * sites)]):
-        bid = _deferral(int(site), load_kw[site], price, rng)
+        bid = _deferral(int(site), load_kw[site], rng)
         bids.append(bid)
         arriving = max(bid["arriving_kw"])
         sold_up[site] += arriving
@@ -385,16 +386,16 @@ def _battery(site: int, bus: str, rng: Generator) -> tuple[dict[str, Any], dict[
         "reserve_kwh": round(0.1 * energy, 1),
         "start_kwh": start,
         "end_min_kwh": start,
-        "charge_efficiency_ratio": round(rng.uniform(0.94, 0.98), 3),
-        "discharge_efficiency_ratio": round(rng.uniform(0.94, 0.98), 3),
+        "charge_efficiency_ratio": round(rng.uniform(0.95, 0.98), 3),
+        "discharge_efficiency_ratio": round(rng.uniform(0.95, 0.98), 3),
         "standing_loss_ratio": 0.0,
-        "wear_jpy_per_kwh": round(rng.uniform(2.0, 6.0), 2),
+        "wear_jpy_per_kwh": round(rng.uniform(3.0, 6.0), 2),
         "cycles_max": None,
     }
     return bid, {"id": resource, "place": bus, "limit_up_kw": power, "limit_down_kw": power}
 
 
-def _deferral(site: int, load_kw: float, price: FloatArray, rng: Generator) -> dict[str, Any]:
+def _deferral(site: int, load_kw: float, rng: Generator) -> dict[str, Any]:
     hour = (np.arange(INTERVAL_COUNT) + 0.5) * INTERVAL_H
     wave = 1.0 + 0.4 * np.sin(2.0 * np.pi * (hour - rng.uniform(0.0, 24.0)) / 24.0)
     arriving = np.round(0.2 * load_kw * wave * rng.uniform(0.8, 1.2, INTERVAL_COUNT), 1)
@@ -409,8 +410,8 @@ def _deferral(site: int, load_kw: float, price: FloatArray, rng: Generator) -> d
         "slack_count": int(rng.integers(4, 13)),
         "service_limit_kw": [limit] * INTERVAL_COUNT,
         "rebound_limit_kw": float(np.round(0.6 * arriving.max(), 1)),
-        "extra_work_ratio": round(rng.uniform(0.0, 0.1), 3),
-        "ask_jpy_per_kwh": round(rng.uniform(0.5, 4.0) + 0.05 * float(price.mean()), 2),
+        "extra_work_ratio": round(rng.uniform(0.0, 0.06), 3),
+        "ask_jpy_per_kwh": round(rng.uniform(3.0, 7.0), 2),
     }
 
 
@@ -529,7 +530,7 @@ def _balance_needs(grid: _Grid, flexible_kw: FloatArray, rng: Generator) -> list
             "need_kw": np.round(
                 0.15 * level_kw[area] * shape[direction] * rng.uniform(0.7, 1.3), 1
             ).tolist(),
-            "cap_jpy_per_kwh": BALANCE_CAP_JPY_PER_KWH,
+            "cap_jpy_per_kwh": BALANCE_CAP_JPY_PER_KWH[direction],
         }
         for area in range(AREA_COUNT)
         for direction in ("UP", "DOWN")

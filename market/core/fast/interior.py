@@ -39,6 +39,8 @@ FRACTION: Final = 0.995
 FAR_ENOUGH: Final = 0.9
 START_SLACK_WEIGHT: Final = 100.0
 LEAST_PRICE: Final = 0.1
+RIDGE_RATIOS: Final = (0.0, 1e-13, 1e-11, 1e-9)
+"""What is added to the diagonal, in turn, where rounding has made a system indefinite."""
 
 
 @dataclass
@@ -161,11 +163,16 @@ class Interior:
         """
         self.theta, self.theta_own, self.theta_link = theta, own, link
         self.inner, answer = self.chains.factor(theta, own)
-        system = self.linking.system(theta, link, self.inner, answer)
-        try:
-            self.outer = cho_factor(system, lower=False, overwrite_a=True, check_finite=False)
-        except LinAlgError as found:
-            raise RoadClosed("the system of linking rows lost its definiteness") from found
+        for ridge_ratio in RIDGE_RATIOS:
+            system = self.linking.system(theta, link, self.inner, answer)
+            diagonal = np.arange(len(system))
+            system[diagonal, diagonal] *= 1.0 + ridge_ratio
+            try:
+                self.outer = cho_factor(system, lower=False, overwrite_a=True, check_finite=False)
+            except LinAlgError:
+                continue
+            return
+        raise RoadClosed("the system of linking rows lost its definiteness")
 
     def solve(self, own: FloatArray, link: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return the duals that the factorised system gives for right-hand sides."""

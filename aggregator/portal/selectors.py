@@ -491,9 +491,7 @@ def _weights(need: Need, run: ClearingRun) -> dict[str, float]:
     if need.kind == NeedKind.BALANCE or need.congestion_point is None:
         return {}
     packed = ClearingRun.objects.filter(id=run.id).values_list("result", flat=True).first()
-    if not packed:
-        return {}
-    result = json.loads(bytes(packed))
+    result = json.loads(bytes(packed)) if packed else {}
     element = need.congestion_point.code
     return {
         place["id"]: -float(need.flow_sign or 0)

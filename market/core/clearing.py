@@ -147,9 +147,7 @@ def clear(snapshot: Snapshot) -> Clearing:
     if found is not None and not len(both_ways(found)):
         return replace(found, pivotal=tested.findings)
     for _ in range(ROUND_COUNT_MAX):
-        if len(exclusive) or len(base.binary):
-            decision = _decided(base, keys, exclusive, decision)
-        found = _optimum(base, keys, decision)
+        found, decision = _round(base, keys, exclusive, decision)
         broken, both = broken_rows(found.programme, found.x_kw), both_ways(found)
         if not any(map(len, (*broken.values(), both))):
             # Only now is it worth choosing among optima; the choice may break rows not yet there.
@@ -210,16 +208,35 @@ def _is_proved(found: Clearing, linear: Linear, y: FloatArray) -> bool:
     return is_whole and off <= PROVED_OFF and abs(gap_ratio) <= PROVED_GAP_RATIO
 
 
-def _decided(
+def _round(
     base: Programme, keys: Mapping[str, IntArray], exclusive: IntArray, known: Decision | None
-) -> Decision:
-    """Return the best decision of all integers; `exclusive` are pairs whose side must be decided.
+) -> tuple[Clearing, Decision | None]:
+    """Solve one round; return its optimum, and the decision of all integers it rests on.
 
-    The search is not repeated where all that is new is pairs that the decision known has anyway.
+    Rows found later only lower what decisions are worth. So a decision that is worth with them
+    what its bound says, up to the gap that rules allow, is still the best; only one that loses
+    by them has to be searched for again.
+
+    Parameters
+    ----------
+    base
+        The problem, without lazy rows.
+    keys
+        Lazy rows known to be needed.
+    exclusive
+        Pairs of amounts whose side must be decided.
+    known
+        The decision of the round before.
     """
-    if known is not None and known.knows(keys):
-        return known.deciding(base, exclusive)
-    return decide(base, keys, exclusive, lambda x_kw: broken_rows(base, x_kw))
+    if not (len(exclusive) or len(base.binary)):
+        return _optimum(base, keys, None), None
+    if known is not None:
+        kept = known.kept(base, keys, exclusive)
+        found = _optimum(base, kept.keys, kept)
+        if found.bound_jpy - found.objective_jpy <= kept.allowed_jpy:
+            return found, kept
+    decision = decide(base, keys, exclusive, lambda x_kw: broken_rows(base, x_kw))
+    return _optimum(base, decision.keys, decision), decision
 
 
 def _optimum(base: Programme, keys: Mapping[str, IntArray], decision: Decision | None) -> Clearing:
@@ -230,13 +247,12 @@ def _optimum(base: Programme, keys: Mapping[str, IntArray], decision: Decision |
     base
         The problem, without lazy rows.
     keys
-        Lazy rows known to be needed.
+        The lazy rows.
     decision
-        All integers, and the lazy rows their search found; ``None`` where there are none.
+        All integers; ``None`` where there are none.
     """
-    rules, bounds_kw, gap_jpy = base.snapshot.rules, (base.lower_kw, base.upper_kw), 0.0
+    rules, bounds_kw = base.snapshot.rules, (base.lower_kw, base.upper_kw)
     if decision is not None:
-        keys, gap_jpy = decision.keys, decision.gap_jpy
         bounds_kw = (decision.lower_kw, decision.upper_kw)
     current = with_lazy_rows(base, keys)
     model = Model(current, bounds_kw, np.zeros(0, dtype=np.int64))
@@ -252,7 +268,11 @@ def _optimum(base: Programme, keys: Mapping[str, IntArray], decision: Decision |
         lower_kw=bounds_kw[0],
         upper_kw=bounds_kw[1],
         objective_jpy=objective_jpy,
-        bound_jpy=_dual_bound_jpy(linear, y) if decision is None else objective_jpy + gap_jpy,
+        bound_jpy=(
+            _dual_bound_jpy(linear, y)
+            if decision is None
+            else max(decision.bound_jpy, objective_jpy)
+        ),
     )
 
 

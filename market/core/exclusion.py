@@ -29,7 +29,8 @@ import numpy as np
 import scipy.sparse as sp
 
 from market.core.offers.terms import BoolArray, FloatArray, IntArray
-from market.core.programme import Programme, Rows
+from market.core.programme import Programme
+from market.core.rows import Rows
 
 STATE_TERMS_MAX: Final = 4
 """Equalities with more columns are no equations of a state."""

@@ -45,8 +45,9 @@ from market.core.exclusion import exclusion_rows
 from market.core.network import KW_PER_MW
 from market.core.offers import blocks
 from market.core.offers.terms import BoolArray, FloatArray, IntArray
-from market.core.programme import GRID, Programme, Rows
+from market.core.programme import GRID, Programme
 from market.core.relaxation import Point, Relaxation
+from market.core.rows import Rows
 from market.core.twins import twins
 
 WHOLE: Final = 1e-7
@@ -76,8 +77,10 @@ class Decision:
     ----------
     lower_kw, upper_kw
         Bounds with every binary at its value and the idle side of each decided pair at zero.
-    gap_jpy
-        What a better decision could gain at most.
+    bound_jpy
+        Value that no decision exceeds.
+    allowed_jpy
+        How much of a gap the rules allow.
     keys
         Rows of the network the search had, per family of lazy rows.
     solve_count, iteration_count
@@ -86,26 +89,27 @@ class Decision:
 
     lower_kw: FloatArray
     upper_kw: FloatArray
-    gap_jpy: float
+    bound_jpy: float
+    allowed_jpy: float
     keys: dict[str, IntArray]
     solve_count: int
     iteration_count: int
     x_kw: FloatArray
     """All columns, (n,)."""
 
-    def knows(self, keys: Mapping[str, IntArray]) -> bool:
-        """Return whether the search had all of some lazy rows."""
-        return all(np.isin(keys[name], self.keys[name]).all() for name in keys)
+    def kept(self, base: Programme, keys: Mapping[str, IntArray], pairs: IntArray) -> Decision:
+        """Return the same decision with more lazy rows, and more pairs decided as it has them.
 
-    def deciding(self, base: Programme, pairs: IntArray) -> Decision:
-        """Return the same decision with more pairs decided as it has them."""
+        Rows and sides only lower what decisions are worth, so that its bound still holds.
+        """
         upper_kw = self.upper_kw.copy()
         for pair in pairs.tolist():
             first, second = base.exclusive.first[[pair]], base.exclusive.second[[pair]]
             if (upper_kw[first.indices] > 0).any() and (upper_kw[second.indices] > 0).any():
                 takes_first = (first @ self.x_kw)[0] > (second @ self.x_kw)[0]
                 upper_kw[(second if takes_first else first).indices] = 0.0
-        return replace(self, upper_kw=upper_kw)
+        rows = {name: np.union1d(self.keys[name], keys[name]) for name in self.keys}
+        return replace(self, upper_kw=upper_kw, keys=rows)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -207,7 +211,7 @@ class _Search:
             if not self._is_exhausted():
                 raise SolverInfeasible("no decision at all is possible, not even to do nothing")
             raise SolverLimit("the work limit ended the search before any decision was found")
-        _, node, x_kw = self.best
+        cost_kjpy, node, x_kw = self.best
         gap_jpy, allowed_jpy = self._gap_jpy()
         if self.open and gap_jpy > allowed_jpy:
             raise SolverLimit(
@@ -218,7 +222,8 @@ class _Search:
         return Decision(
             lower_kw=lower_kw,
             upper_kw=upper_kw,
-            gap_jpy=gap_jpy,
+            bound_jpy=gap_jpy - KW_PER_MW * cost_kjpy,
+            allowed_jpy=allowed_jpy,
             keys=self.relaxation.keys,
             solve_count=self.relaxation.solve_count,
             iteration_count=self.relaxation.iteration_count,

@@ -10,7 +10,8 @@ import numpy as np
 
 from market.core.network import KW_PER_MW
 from market.core.offers.terms import FloatArray, IntArray
-from market.core.programme import Programme, Rows
+from market.core.programme import Programme
+from market.core.rows import Rows
 
 
 class Model:

@@ -160,10 +160,7 @@ def payments_document(
             asks = {bid: jpy for bid, jpy in as_bid.items() if product_of[bid] == product}
             taken = rents if product == "ENERGY" else []
             moved_jpy += _moved_jpy(served, product, (market_jpy, asks), weights, taken)
-    # Rents stay with the needs of energy where asks are paid; without such a need, with no one.
-    is_settled = payment["ENERGY"] != PAY_AS_BID or all(
-        need["kind"] == "CAPACITY" for need in needs
-    )
+    is_settled = payment["ENERGY"] != PAY_AS_BID
     _settle(rents, sum(item["congestion_rent_jpy"] for item in items), is_settled=is_settled)
     return {
         "sellers": [
@@ -178,6 +175,14 @@ def payments_document(
         "rents": rents,
         "fee_jpy": _jpy(float(fee_jpy.sum()) - sum(item["fee_jpy"] for item in items)),
     }
+
+
+def _payment(clearing: Clearing, needs: list[dict[str, Any]]) -> dict[str, str]:
+    """Return the rule of each product; without a need of energy nobody could bear its asks."""
+    payment = dict(clearing.snapshot.rules.payment)
+    if all(need["kind"] == "CAPACITY" for need in needs):
+        payment["ENERGY"] = PAY_AS_CLEAR
+    return payment
 
 
 def _products(clearing: Clearing, by_bid: Mapping[str, list[Leg]]) -> dict[str, str]:

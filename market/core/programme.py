@@ -30,57 +30,13 @@ from market.core.grid_columns import costed_elements, grid_columns, grid_keys, g
 from market.core.network import Sensitivity, sensitivity
 from market.core.offers.forms import FORMS
 from market.core.offers.terms import Columns, FloatArray, IntArray, Leg, incidence
+from market.core.rows import Exclusive, Headroom, Rows, placed
 from market.core.snapshot import Snapshot
 from market.core.units import DIRECTION_SIGN, DOWN, UP
 
 GRID: Final = "grid"
 GUARANTEE_MARGIN_RATIO: Final = 1e-9
 LAZY_ROWS: Final = ("headroom_up", "headroom_down", "deliver_flow")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Rows:
-    """A family of rows.
-
-    Parameters
-    ----------
-    matrix, rhs
-        Coefficients (m, n) and right-hand sides (m,).
-    is_equal
-        Whether they are equalities; otherwise ``matrix @ x <= rhs``.
-    keys
-        Position of each row in the family's full grid (for instance area·T + t), (m,).
-    """
-
-    matrix: sp.csr_array
-    rhs: FloatArray
-    is_equal: bool
-    keys: IntArray
-
-
-@dataclass(frozen=True, kw_only=True)
-class Headroom:
-    """How far each element's flow may change against the base case, (Q, T), in kW."""
-
-    up_kw: FloatArray
-    down_kw: FloatArray
-
-
-@dataclass(frozen=True, kw_only=True)
-class Exclusive:
-    """Pairs of amounts of which at most one may be positive; k pairs over n columns.
-
-    An amount is a sum of columns: charge against discharge of a store, or all energy against all
-    capacity sold of a resource.
-    """
-
-    first: sp.csr_array
-    second: sp.csr_array
-
-    @property
-    def count(self) -> int:
-        """Return the number of pairs."""
-        return int(self.first.shape[0])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -272,14 +228,6 @@ def _headroom_rows(base: Programme, keys: IntArray, sign: FloatArray) -> Rows:
     )
     return Rows(
         matrix=flow_rows(base, base.sent, keys, sign), rhs=room_kw, is_equal=False, keys=keys
-    )
-
-
-def placed(matrix: sp.csr_array, columns: slice, size: int) -> sp.csr_array:
-    """Return a form's matrix as rows over all columns."""
-    entries = sp.coo_array(matrix)
-    return sp.csr_array(
-        (entries.data, (entries.row, entries.col + columns.start)), shape=(matrix.shape[0], size)
     )
 
 

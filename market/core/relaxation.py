@@ -19,7 +19,8 @@ from scipy.sparse.csgraph import connected_components
 from market.core.errors import SolverNumerical
 from market.core.network import KW_PER_MW
 from market.core.offers.terms import BoolArray, FloatArray, IntArray
-from market.core.programme import LAZY_ROWS, Programme, Rows, with_lazy_rows
+from market.core.programme import LAZY_ROWS, Programme, with_lazy_rows
+from market.core.rows import Rows
 from market.core.solver import FEASIBILITY_TOLERANCE
 
 SHARE_MOST: Final = 1.0

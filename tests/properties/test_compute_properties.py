@@ -21,55 +21,18 @@ H = 0.5
 Items = dict[str, dict[str, Any]]
 
 
-def _book(seed: int, payment: str = "pay_as_clear") -> dict[str, Any]:
-    """Return three islands with power, machines, paths in one trunk, and requests."""
-    dice = np.random.default_rng(seed)  # noqa: TID251 - seeded
+def _some(dice: Any, share: float) -> list[str]:
+    return [label for label in LABELS if dice.random() < share]
 
-    def some(share: float) -> list[str]:
-        return [label for label in LABELS if dice.random() < share]
 
-    def kw(high: int) -> list[float]:
-        return [float(value) for value in dice.integers(0, high, COUNT) * 1.3]
+def _kw(dice: Any, high: int) -> list[float]:
+    return [float(value) for value in dice.integers(0, high, COUNT) * 1.3]
 
-    sites = [f"site-{n}" for n in range(4)]
+
+def _bids(dice: Any, sites: list[str]) -> list[dict[str, Any]]:
     window = {"first_t": 0, "last_t": COUNT - 1}
-    return {
-        "schema": "wattbit-snapshot/2",
-        "auction": "compute",
-        "interval_h": H,
-        "interval_count": COUNT,
-        "rules": RULES | {"payment": payment},
-        "network": {
-            "convention": "reactance",
-            "base_mva": 100.0,
-            "buses": [bus(name, area=name, island=name, slack=1.0) for name in PLACES],
-        },
-        "places": [place(name, loss_ratio=0.02 * n) for n, name in enumerate(PLACES)],
-        "labels": list(LABELS),
-        "resources": [
-            resource(
-                name,
-                PLACES[n % 3],
-                60.0 + 20.0 * n,
-                labels=some(0.7),
-                hardware=["CPU", "GPU"],
-            )
-            for n, name in enumerate(sites)
-        ]
-        + [resource(f"plant-{name}", name) for name in PLACES],
-        "paths": [
-            path(
-                id=f"p{n}",
-                from_place=ends[0],
-                to_place=ends[1],
-                capacity_gb=float(dice.integers(5, 60)),
-                price_jpy_per_gb=float(dice.integers(0, 5)) / 2,
-                latency_ms=float(dice.integers(1, 9)),
-            )
-            for n, ends in enumerate(ENDS)
-        ],
-        "trunks": [{"id": "trunk", "paths": ["p0", "p2"], "capacity_gb": 12.0}],
-        "bids": [
+    return (
+        [
             {
                 "id": f"power-{name}",
                 "form": "STEPS",
@@ -93,7 +56,7 @@ def _book(seed: int, payment: str = "pay_as_clear") -> dict[str, Any]:
                 "form": "COMPUTE_OFFER",
                 "resource": name,
                 "hardware": "GPU" if dice.random() < 0.7 else "CPU",
-                "capacity_kw": kw(70),
+                "capacity_kw": _kw(dice, 70),
                 "ask_jpy_per_kwh": float(dice.integers(0, 6)),
                 "pue_ratio": 1.0 + float(dice.integers(0, 60)) / 100,
             }
@@ -105,14 +68,59 @@ def _book(seed: int, payment: str = "pay_as_clear") -> dict[str, Any]:
                 "form": "COMPUTE_REQUEST",
                 "place": PLACES[int(dice.integers(2))],
                 **window,
-                "quantity_kw": kw(50),
+                "quantity_kw": _kw(dice, 50),
                 "value_jpy_per_kwh": float(dice.integers(5, 120)),
-                "labels_required": some(0.3),
+                "labels_required": _some(dice, 0.3),
                 "gb_per_kwh": float(dice.integers(0, 4)),
                 **({"hardware": "GPU"} if n % 2 else {"latency_max_ms": 5.0}),
             }
             for n in range(5)
+        ]
+    )
+
+
+def _book(seed: int, payment: str = "pay_as_clear") -> dict[str, Any]:
+    """Return three islands with power, machines, paths in one trunk, and requests."""
+    dice = np.random.default_rng(seed)  # noqa: TID251 - seeded
+
+    sites = [f"site-{n}" for n in range(4)]
+    return {
+        "schema": "wattbit-snapshot/2",
+        "auction": "compute",
+        "interval_h": H,
+        "interval_count": COUNT,
+        "rules": RULES | {"payment": payment},
+        "network": {
+            "convention": "reactance",
+            "base_mva": 100.0,
+            "buses": [bus(name, area=name, island=name, slack=1.0) for name in PLACES],
+        },
+        "places": [place(name, loss_ratio=0.02 * n) for n, name in enumerate(PLACES)],
+        "labels": list(LABELS),
+        "resources": [
+            resource(
+                name,
+                PLACES[n % 3],
+                60.0 + 20.0 * n,
+                labels=_some(dice, 0.7),
+                hardware=["CPU", "GPU"],
+            )
+            for n, name in enumerate(sites)
+        ]
+        + [resource(f"plant-{name}", name) for name in PLACES],
+        "paths": [
+            path(
+                id=f"p{n}",
+                from_place=ends[0],
+                to_place=ends[1],
+                capacity_gb=float(dice.integers(5, 60)),
+                price_jpy_per_gb=float(dice.integers(0, 5)) / 2,
+                latency_ms=float(dice.integers(1, 9)),
+            )
+            for n, ends in enumerate(ENDS)
         ],
+        "trunks": [{"id": "trunk", "paths": ["p0", "p2"], "capacity_gb": 12.0}],
+        "bids": _bids(dice, sites),
     }
 
 

@@ -65,9 +65,17 @@ def short_jpy(parts: Parts, income: Income) -> Array:
     return np.asarray(lacking[group] * share)
 
 
+def _payment(snapshot: Mapping[str, Any]) -> dict[str, str]:
+    """Return the rule of each product; asks of energy are paid only where a need bears them."""
+    payment = dict(snapshot["rules"]["payment"])
+    if not any(snapshot[f"{kind}_needs"] for kind in ("local", "balance", "place")):
+        payment["ENERGY"] = PAY_AS_CLEAR
+    return payment
+
+
 def paid_as_bid(book: Book) -> NDArray[np.bool_]:
     """Return which bids are paid what they ask, whatever the price, (B,)."""
-    payment = book.market.snapshot["rules"]["payment"]
+    payment = _payment(book.market.snapshot)
     forms = [book.market.bids[name]["form"] for name in book.bid_ids]
     rules = [payment[PRODUCT_OF_FORM.get(form, "ENERGY")] for form in forms]
     return np.array([rule == PAY_AS_BID for rule in rules], dtype=np.bool_)
@@ -245,9 +253,7 @@ def _rents_off(result: Mapping[str, Any], parts: Parts) -> float:
     taken_jpy = sum(item["congestion_rent_jpy"] for item in payments["make_whole"])
     rents_jpy = sum(max(0.0, rent["jpy"]) for rent in payments["rents"])
     kept = 1.0 - (taken_jpy / rents_jpy if rents_jpy > 0 else 0.0)
-    is_settled = snapshot["rules"]["payment"]["ENERGY"] != PAY_AS_BID or all(
-        need["kind"] == "CAPACITY" for need in result["needs"]
-    )
+    is_settled = _payment(snapshot)["ENERGY"] != PAY_AS_BID
     found = [0.0]
     for rent in payments["rents"]:
         left[rent["kind"], rent["id"], rent["owner"]] -= rent["jpy"]

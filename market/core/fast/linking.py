@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 import scipy.sparse as sp
 
-from market.core.fast.chains import Chains, Response, Tridiagonal
+from market.core.fast.chains import NEIGHBOUR_COUNT, Chains, Response, Tridiagonal
 from market.core.fast.reduction import Reduced
 from market.core.network import KW_PER_MW
 from market.core.offers.terms import FloatArray, IntArray
@@ -239,6 +239,17 @@ class Linking:
             np.concatenate([b for _, b in pairs]) if pairs else np.zeros(0, dtype=np.int64)
         )
         self.meet_answer = self.answer_of[:, self.meet_chain]
+        self._read_met_columns()
+
+    def _read_met_columns(self) -> None:
+        """Pair each meeting with all columns of its chain that inject."""
+        chains = self.chains
+        order = np.argsort(chains.channel_chain, kind="stable")
+        first = np.searchsorted(chains.channel_chain[order], np.arange(chains.size + 1))
+        length = np.diff(first)[self.meet_chain]
+        self.met_by = np.repeat(np.arange(len(self.meet)), length)
+        offset = np.arange(len(self.met_by)) - np.repeat(np.cumsum(length) - length, length)
+        self.met_column = chains.channel[order[first[self.meet_chain][self.met_by] + offset]]
 
     def times(self, x: FloatArray) -> FloatArray:
         """Return the rows' values, (m,)."""
@@ -386,43 +397,17 @@ class Linking:
         t[chains.channel] = chains.channel_t
         entries = sp.coo_array(weighted)
         np.add.at(answer, (t[entries.col], entries.row), entries.data * scale[entries.col])
-        # E Θ Aᵀ N⁻¹ A Θ e, by the columns that inject.
-        for k in range(2):
-            row, value = self._tap(k)
-            if row is None:
-                continue
-            mine = self._channel_of_meet
-            here = value[mine[1]] * theta[chains.channel[mine[1]]] * chains.channel_scale[mine[1]]
-            contribution = here * solved[row[mine[1]] // chains.size, mine[0]]
-            np.subtract.at(answer, (chains.channel_t[mine[1]], mine[0]), contribution)
+        # E Θ Aᵀ N⁻¹ A Θ e: each injecting column has at most two own rows.
+        columns = chains.columns
+        for k in range(NEIGHBOUR_COUNT):
+            at = columns.indptr[self.met_column] + k
+            has = at < columns.indptr[self.met_column + 1]
+            column, meet, at = self.met_column[has], self.met_by[has], at[has]
+            weight = columns.data[at] * theta[column] * scale[column]
+            value = weight * solved[columns.indices[at] // chains.size, meet]
+            np.subtract.at(answer, (t[column], meet), value)
         full = self.meet_answer * answer[self.dense.t]
         found[above, below] += np.asarray((self.collect @ full.T).T)
-
-    def _tap(self, k: int) -> tuple[IntArray | None, FloatArray]:
-        """Return the k-th own row of each channel column (0 where there is none) and its value."""
-        columns, channel = self.chains.columns, self.chains.channel
-        length = np.diff(columns.indptr)[channel]
-        at = columns.indptr[channel] + k
-        has = length > k
-        if not has.any():
-            return None, np.zeros(0)
-        row = np.zeros(len(channel), dtype=np.int64)
-        value = np.zeros(len(channel))
-        row[has], value[has] = columns.indices[at[has]], columns.data[at[has]]
-        return row, value
-
-    @property
-    def _channel_of_meet(self) -> tuple[IntArray, IntArray]:
-        """Return pairs (meeting, channel column) of the same chain."""
-        if not hasattr(self, "_pairs_of_meet"):
-            chains = self.chains
-            order = np.argsort(chains.channel_chain, kind="stable")
-            first = np.searchsorted(chains.channel_chain[order], np.arange(chains.size + 1))
-            length = np.diff(first)[self.meet_chain]
-            meet = np.repeat(np.arange(len(self.meet)), length)
-            offset = np.arange(len(meet)) - np.repeat(np.cumsum(length) - length, length)
-            self._pairs_of_meet = (meet, order[first[self.meet_chain][meet] + offset])
-        return self._pairs_of_meet
 
     def _meet_pairs(
         self, weighted: sp.csr_array, right: FloatArray, solved: FloatArray

@@ -136,7 +136,7 @@ def payments_document(
     served = Served(clearing, found, needs)
     market_jpy, by_bid = _market_jpy(document, sold), _legs_by_bid(sold)
     product_of = _products(clearing, by_bid)
-    payment = clearing.snapshot.rules.payment
+    payment = _payment(clearing, needs)
     # What computing costs is in its price already where asks are paid; see compute_publication.
     as_bid = {
         bid: market_jpy[bid] if product_of[bid] == "COMPUTE" else sum(leg.cost_jpy for leg in legs)

@@ -19,11 +19,20 @@ from scipy.sparse.csgraph import minimum_spanning_tree
 from scipy.sparse.linalg import splu
 from scipy.spatial import Delaunay
 
-FloatArray = NDArray[np.float64]
+from aggregator.ops.bench.shapes import (
+    INTERVAL_COUNT,
+    INTERVAL_H,
+    FloatArray,
+    changed,
+    day_ratio,
+    price_jpy_per_kwh,
+    sun_ratio,
+)
+
+__all__ = ["INTERVAL_COUNT", "INTERVAL_H", "SIZES", "changed", "document"]
+
 IntArray = NDArray[np.int64]
 
-INTERVAL_COUNT: Final = 48
-INTERVAL_H: Final = 0.5
 BASE_MVA: Final = 100.0
 AREA_COUNT: Final = 3
 BRANCH_RATIO: Final = 1.5
@@ -123,57 +132,12 @@ def document(size: str, seed: int = 0) -> dict[str, Any]:
     }
 
 
-def changed(book: dict[str, Any], *, share_ratio: float, seed: int) -> dict[str, Any]:
-    """Return the snapshot with that share of its step bids at other quantities and asks.
-
-    Quantities change by up to a fifth, asks by up to a tenth, as a revised bid would.
-    """
-    rng = default_rng(seed)
-    bids = []
-    for bid in book["bids"]:
-        if bid["form"] == "STEPS" and rng.random() < share_ratio:
-            quantity, ask = rng.uniform(0.8, 1.2), rng.uniform(0.9, 1.1)
-            bids.append({**bid, "curves": [_revised(c, quantity, ask) for c in bid["curves"]]})
-        else:
-            bids.append(bid)
-    return {**book, "bids": bids}
-
-
-def _revised(curve: dict[str, Any], quantity: float, ask: float) -> dict[str, Any]:
-    steps = [
-        {
-            "quantity_kw": round(step["quantity_kw"] * quantity, 1),
-            "ask_jpy_per_kwh": round(step["ask_jpy_per_kwh"] * ask, 2),
-        }
-        for step in curve["steps"]
-    ]
-    return {**curve, "steps": sorted(steps, key=lambda step: step["ask_jpy_per_kwh"])}
-
-
 def _bus(number: int) -> str:
     return f"n{number:04d}"
 
 
 def _site(number: int) -> str:
     return f"s{number:04d}"
-
-
-def _day_ratio() -> FloatArray:
-    """Return load over its mean through the day, (T,): low at night, a plateau, an evening peak."""
-    hour = (np.arange(INTERVAL_COUNT) + 0.5) * INTERVAL_H
-    day = 0.22 * np.exp(-(((hour - 11.5) / 3.5) ** 2))
-    evening = 0.34 * np.exp(-(((hour - 18.5) / 2.2) ** 2))
-    return np.asarray(0.82 + day + evening)
-
-
-def _sun_ratio() -> FloatArray:
-    hour = (np.arange(INTERVAL_COUNT) + 0.5) * INTERVAL_H
-    return np.asarray(np.maximum(0.0, np.sin(np.pi * (hour - 6.0) / 12.0)))
-
-
-def _price_jpy_per_kwh() -> FloatArray:
-    """Return the level around which asks lie, (T,)."""
-    return np.asarray(10.0 + 5.0 * (_day_ratio() - 1.0) / 0.2 - 2.0 * _sun_ratio())
 
 
 def _grid(size: Size, rng: Generator) -> _Grid:
@@ -231,11 +195,11 @@ def _sensitivity(
 def _schedule_kw(share: FloatArray, rng: Generator) -> FloatArray:
     """Return net injections before the auction, (N, T): load, spread generation, sun."""
     count = len(share)
-    load_kw = 9e3 * count * np.outer(share, _day_ratio())
+    load_kw = 9e3 * count * np.outer(share, day_ratio())
     load_kw *= 1.0 + 0.05 * rng.standard_normal((count, 1)) + 0.02 * rng.standard_normal((1, 48))
     sunny = rng.choice(count, count // 8, replace=False)
     supply = np.zeros((count, INTERVAL_COUNT))
-    supply[sunny] = np.outer(rng.lognormal(0.0, 0.5, len(sunny)), _sun_ratio())
+    supply[sunny] = np.outer(rng.lognormal(0.0, 0.5, len(sunny)), sun_ratio())
     supply *= 0.3 * load_kw.sum(axis=0).max() / max(supply.sum(axis=0).max(), 1e-9)
     plants = rng.choice(count, count // 8, replace=False)
     size = rng.lognormal(0.0, 0.5, len(plants))
@@ -282,7 +246,7 @@ def _branch(number: int) -> str:
 def _book(size: Size, site_bus: IntArray, rng: Generator) -> _Book:
     sites = size.sites
     load_kw = np.round(rng.uniform(*SITE_LOAD_KW, sites))
-    price = _price_jpy_per_kwh()
+    price = price_jpy_per_kwh()
     bids: list[dict[str, Any]] = []
     resources: list[dict[str, Any]] = []
     flexible = np.zeros((size.buses, INTERVAL_COUNT))
@@ -521,7 +485,7 @@ def _transfers(grid: _Grid, flexible_kw: FloatArray) -> list[dict[str, Any]]:
 
 def _balance_needs(grid: _Grid, flexible_kw: FloatArray, rng: Generator) -> list[dict[str, Any]]:
     level_kw = _area_flexible_kw(grid, flexible_kw)
-    shape = {"UP": np.maximum(0.0, _day_ratio() - 1.0) / 0.2, "DOWN": _sun_ratio()}
+    shape = {"UP": np.maximum(0.0, day_ratio() - 1.0) / 0.2, "DOWN": sun_ratio()}
     return [
         {
             "id": f"balance-{area + 1:02d}-{direction.lower()}",

@@ -14,7 +14,6 @@ from typing import Any, Final
 import numpy as np
 import scipy.sparse as sp
 from numpy.random import Generator, default_rng  # noqa: TID251 - seeded, for benches only
-from numpy.typing import NDArray
 from scipy.sparse.csgraph import minimum_spanning_tree
 from scipy.sparse.linalg import splu
 from scipy.spatial import Delaunay
@@ -23,6 +22,7 @@ from aggregator.ops.bench.shapes import (
     INTERVAL_COUNT,
     INTERVAL_H,
     FloatArray,
+    IntArray,
     changed,
     day_ratio,
     price_jpy_per_kwh,
@@ -30,8 +30,6 @@ from aggregator.ops.bench.shapes import (
 )
 
 __all__ = ["INTERVAL_COUNT", "INTERVAL_H", "SIZES", "changed", "document"]
-
-IntArray = NDArray[np.int64]
 
 BASE_MVA: Final = 100.0
 AREA_COUNT: Final = 3

@@ -9,6 +9,7 @@ from numpy.random import default_rng  # noqa: TID251 - seeded, for benches only
 from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
 INTERVAL_COUNT: Final = 48
 INTERVAL_H: Final = 0.5
 

@@ -39,8 +39,8 @@ FRACTION: Final = 0.995
 FAR_ENOUGH: Final = 0.9
 START_SLACK_WEIGHT: Final = 100.0
 LEAST_PRICE: Final = 0.1
-RIDGE_RATIOS: Final = (0.0, 1e-13, 1e-11, 1e-9)
-"""What is added to the diagonal, in turn, where rounding has made a system indefinite."""
+RIDGE_RATIOS: Final = (1e-14, 1e-12, 1e-10, 1e-8)
+"""What is added to the diagonal, in turn, against rounding that makes a system indefinite."""
 
 
 @dataclass
@@ -74,7 +74,6 @@ class Point:
 class Step:
     """A direction, and how fast it uses up what must stay positive."""
 
-    x: FloatArray
     y_own: FloatArray
     y_link: FloatArray
     p: FloatArray
@@ -85,13 +84,12 @@ class Step:
     def plus(self, other: Step, primal: float, dual: float) -> Step:
         """Return the sum with another direction, weighted on either side."""
         return Step(
-            self.x + primal * other.x,
             self.y_own + dual * other.y_own,
             self.y_link + dual * other.y_link,
-            self.p + primal * other.p,
-            self.z + dual * other.z,
-            self.use_p + primal * other.use_p,
-            self.use_z + dual * other.use_z,
+            _sum(self.p, primal, other.p),
+            _sum(self.z, dual, other.z),
+            _sum(self.use_p, primal, other.use_p),
+            _sum(self.use_z, dual, other.use_z),
         )
 
     @property
@@ -210,30 +208,37 @@ class Interior:
 
         Without a residual, rows keep their values.
         """
-        wanted = target / at.p
+        wanted = target * self.inverse_p
         f = wanted[self.low] - wanted[self.high]
         own, link = self.times(self.theta * f)
         own, link = -own, -link
-        own[self.own_slack] -= target[self.own] / at.z[self.own]
-        link[self.link_slack] -= target[self.link] / at.z[self.link]
+        own[self.own_slack] -= target[self.own] * self.inverse_z[self.own]
+        link[self.link_slack] -= target[self.link] * self.inverse_z[self.link]
         if residual is not None:
             own, link = own + residual[0], link + residual[1]
         dy_own, dy_link = self.solve(own, link)
-        dx = self.theta * (self.transposed(dy_own, dy_link) + f)
-        dz_slack = np.concatenate([-dy_own[self.own_slack], -dy_link[self.link_slack]])
+        dx = self.transposed(dy_own, dy_link)
+        dx += f
+        dx *= self.theta
         slack = slice(self.own.start, self.link.stop)
-        ds = (target[slack] - at.p[slack] * dz_slack) / at.z[slack]
-        dp = np.concatenate([dx, -dx, ds])
-        dz = wanted - dp * (at.z / at.p)
+        dz_slack = np.concatenate([-dy_own[self.own_slack], -dy_link[self.link_slack]])
+        dp = np.empty_like(at.p)
+        dp[self.low] = dx
+        np.negative(dx, out=dp[self.high])
+        dp[slack] = (target[slack] - at.p[slack] * dz_slack) * self.inverse_z[slack]
+        dz = wanted
+        dz -= dp * self.z_per_p
         dz[slack] = dz_slack
-        return Step(dx, dy_own, dy_link, dp, dz, dp / -at.p, dz / -at.z)
+        return Step(dy_own, dy_link, dp, dz, dp * -self.inverse_p, dz * -self.inverse_z)
 
     def advance(self, at: Point) -> tuple[Point, float, float]:
         """Take one step; returns the new point and how far each side went."""
-        theta = 1.0 / (at.z[self.low] / at.p[self.low] + at.z[self.high] / at.p[self.high])
+        self.inverse_p, self.inverse_z = 1.0 / at.p, 1.0 / at.z
+        self.z_per_p = at.z * self.inverse_p
+        theta = 1.0 / (self.z_per_p[self.low] + self.z_per_p[self.high])
         own, link = np.zeros(len(at.y_own)), np.zeros(len(at.y_link))
-        own[self.own_slack] = at.p[self.own] / at.z[self.own]
-        link[self.link_slack] = at.p[self.link] / at.z[self.link]
+        own[self.own_slack] = at.p[self.own] * self.inverse_z[self.own]
+        link[self.link_slack] = at.p[self.link] * self.inverse_z[self.link]
         self.factor(theta, own, link)
         products = at.p * at.z
         mu = float(products.mean())
@@ -257,9 +262,8 @@ class Interior:
         return self._moved(at, step, primal, dual), primal, dual
 
     def _moved(self, at: Point, step: Step, primal: float, dual: float) -> Point:
-        x = at.x + primal * step.x
         return Point(
-            x=x,
+            x=at.x + primal * step.p[self.low],
             y_own=at.y_own + dual * step.y_own,
             y_link=at.y_link + dual * step.y_link,
             p=at.p + primal * step.p,
@@ -272,14 +276,24 @@ def _weighted(
 ) -> tuple[Step, tuple[float, float]]:
     """Return base + w·extra with the weight, per side, that lets it go farthest."""
     best, weight = list(least), [0.0, 0.0]
+    trial = np.empty_like(base.use_p)
     for side, (own, more) in enumerate(((base.use_p, extra.use_p), (base.use_z, extra.use_z))):
         for w in WEIGHTS:
-            reach = _reach(own + w * more)
+            np.multiply(more, w, out=trial)
+            np.add(trial, own, out=trial)
+            reach = _reach(trial)
             if reach > best[side] + 1e-9:
                 best[side], weight[side] = reach, w
             if best[side] >= 1.0:
                 break
     return base.plus(extra, weight[0], weight[1]), (best[0], best[1])
+
+
+def _sum(one: FloatArray, weight: float, other: FloatArray) -> FloatArray:
+    """Return one + weight·other with a single new array."""
+    found = weight * other
+    found += one
+    return found
 
 
 def _reach(use: FloatArray) -> float:

@@ -19,6 +19,7 @@ from market.core.fast.reduction import Reduced
 from market.core.network import KW_PER_MW
 from market.core.offers.terms import FloatArray, IntArray
 
+VANISHED: Final = 1e-100
 SEGMENT: Final = 8
 """Half hours over which products of chain factors are formed pair by pair."""
 
@@ -159,6 +160,27 @@ def sparse_rows(problem: Reduced, chosen: list[tuple[str, IntArray]]) -> Sparse:
             [np.full(len(keys), current.rows[name].is_equal) for name, keys in parts]
         ),
     )
+
+
+def _flush(values: FloatArray) -> FloatArray:
+    """Set to zero, in place, what is on its way to numbers that processors are slow with."""
+    values[np.abs(values) < VANISHED] = 0.0
+    return values
+
+
+def _products(
+    step: FloatArray, bounds: list[int], shape: tuple[int, int]
+) -> tuple[FloatArray, FloatArray]:
+    """Return, per segment, the products of steps from t past its end, and from its start to t."""
+    to_end, from_start = np.ones(shape), np.ones(shape)
+    for first, last in itertools.pairwise(bounds):
+        if last < shape[0]:
+            to_end[last - 1] = step[last - 1]
+        for k in range(last - 2, first - 1, -1):
+            to_end[k] = step[k] * to_end[k + 1]
+        for k in range(first + 1, last):
+            from_start[k] = step[k - 1] * from_start[k - 1]
+    return _flush(to_end), _flush(from_start)
 
 
 class Linking:
@@ -317,15 +339,7 @@ class Linking:
         t = self.dense.t
         scaled = self.answer_of * answer.beta[t]
         bounds = [*range(0, count, SEGMENT), count]
-        to_end = np.ones((count, self.chains.size))
-        from_start = np.ones((count, self.chains.size))
-        for first, last in itertools.pairwise(bounds):
-            if last < count:
-                to_end[last - 1] = step[last - 1]
-            for k in range(last - 2, first - 1, -1):
-                to_end[k] = step[k] * to_end[k + 1]
-            for k in range(first + 1, last):
-                from_start[k] = step[k - 1] * from_start[k - 1]
+        to_end, from_start = _products(step, bounds, (count, self.chains.size))
         left = scaled * (answer.sigma * to_end)[t]
         right = scaled * (from_start * answer.diagonal)[t]
         for j in range(1, len(bounds) - 1):
@@ -335,7 +349,7 @@ class Linking:
                 rows = slice(self.start[bounds[i]], self.start[bounds[i + 1]])
                 found[rows, columns] = left[rows] @ here.T
                 if i:
-                    here = here * to_end[bounds[i]]
+                    here = _flush(here * to_end[bounds[i]])
         for first, last in itertools.pairwise(bounds):
             self._within(found, scaled, answer, step, (first, last))
 
@@ -353,7 +367,7 @@ class Linking:
                 continue
             product = scaled[rows] * answer.sigma
             for late in range(early + 1, span[1]):
-                product = product * step[late - 1]
+                product = _flush(product * step[late - 1])
                 columns = slice(self.start[late], self.start[late + 1])
                 found[rows, columns] = (product * answer.diagonal[late]) @ scaled[columns].T
 

@@ -34,10 +34,12 @@ BROKEN_MW: Final = 1e-11
 SLACK_IDLE_MW: Final = 0.05
 
 
-JOIN_FROM: Final = 0.9
+JOIN_FROM: Final = 0.8
 """Share of its limit at which a row joins while the climb goes on."""
-IDLE_UNTIL: Final = 0.5
-"""Share of its limit below which a row is dropped again."""
+IDLE_UNTIL: Final = ((0.1, 0.3), (0.0, 0.6))
+"""From which gap on, and below which share of its limit, a row is dropped again."""
+BUSY_FROM: Final = 0.9
+"""Share of its limit from which a row without price is watched while ties are shared."""
 JOIN_RATIOS: Final = (
     20.0, 6.0, 3.0, 1.5, 0.8, 0.4, 0.2, 0.1, 0.05, 0.02, 0.01, 3e-3, 1e-3, 1e-4,
 )  # fmt: skip
@@ -46,7 +48,7 @@ REFINE_RATIO: Final = 1e-2
 """Gap from which on each solution is refined once."""
 IDLE_RATIO: Final = 2.0
 """Gap from which on idle rows are dropped."""
-RETURN_RATIO: Final = 0.05
+RETURN_RATIO: Final = 5e-3
 """Gap of the point to which the climb returns when a settled optimum breaks a row."""
 LIMIT_LEAST_RATIO: Final = 1e-3
 
@@ -107,7 +109,11 @@ def fast_optimum(base: Programme, keys: Mapping[str, IntArray], weight: FloatArr
         If the book has a shape this road does not know, or the road does not arrive.
     """
     with one_thread(), np.errstate(all="ignore"):
-        return _Road(base, keys, weight).travelled()
+        try:
+            return _Road(base, keys, weight).travelled()
+        except (ArithmeticError, ValueError, IndexError) as found:
+            # A book this road mistakes for one of its kind must not be left without a result.
+            raise RoadClosed(f"the book does not fit: {found}") from found
 
 
 class _Road:
@@ -166,28 +172,42 @@ class _Road:
 
     def _shared(self, found: Settled) -> Settled:
         """Return the optimum that shares ties; rows it would break join, at no price."""
+        found = self._relaid(found, self._busy(found))
         for _ in range(ROUND_COUNT_MAX):
             x = Sharing(self.interior, found, self.weight).least()
             broken = self._loaded(self._whole(x), 1.0, BROKEN_MW)
             rows = {name: _union(keys, broken.get(name)) for name, keys in self.rows.items()}
             if not self._differs(rows):
                 return replace(found, x=x)
-            price = {
-                name: (self.key[self.family == name], found.y_link[self.family == name])
-                for name in self.rows
-            }
-            moves = {name: found.link_moves[self.family == name] for name in self.rows}
-            self.rows = rows
-            self._lay_out()
-            y, y_moves = np.zeros(self.linking.m), np.zeros(self.linking.m, dtype=bool)
-            for name, (keys, old) in price.items():
-                mine = np.flatnonzero(self.family == name)
-                _, here, there = np.intersect1d(
-                    self.key[mine], keys, assume_unique=True, return_indices=True
-                )
-                y[mine[here]], y_moves[mine[here]] = old[there], moves[name][there]
-            found = replace(found, y_link=y, link_moves=y_moves)
+            found = self._relaid(found, rows)
         raise RoadClosed("sharing ties kept breaking rows")
+
+    def _busy(self, found: Settled) -> dict[str, IntArray]:
+        """Return the rows with a price, and those near their limit."""
+        near = self._loaded(self._whole(found.x), BUSY_FROM, 0.0)
+        priced = (found.y_link != 0.0) | self.linking.is_equal
+        return {
+            name: np.intersect1d(
+                keys,
+                _union(self.key[priced & (self.family == name)], near.get(name)),
+            )
+            for name, keys in self.rows.items()
+        }
+
+    def _relaid(self, found: Settled, rows: dict[str, IntArray]) -> Settled:
+        """Choose other rows at a settled optimum; new ones have no price."""
+        family, key = self.family, self.key
+        self.rows = rows
+        self._lay_out()
+        y, moves = np.zeros(self.linking.m), np.zeros(self.linking.m, dtype=bool)
+        for name in rows:
+            mine, theirs = np.flatnonzero(self.family == name), np.flatnonzero(family == name)
+            _, here, there = np.intersect1d(
+                self.key[mine], key[theirs], assume_unique=True, return_indices=True
+            )
+            y[mine[here]] = found.y_link[theirs[there]]
+            moves[mine[here]] = found.link_moves[theirs[there]]
+        return replace(found, y_link=y, link_moves=moves)
 
     def _ratio(self, at: Point) -> float:
         bid_cost = float(self.problem.cost[self.is_bid] @ at.x[self.is_bid])
@@ -226,13 +246,14 @@ class _Road:
         """Let near rows join and idle ones go."""
         near = self._loaded(self._whole(at.x), JOIN_FROM, 0.0)
         camp = self._camp(at)
+        idle_until = next(share for least, share in IDLE_UNTIL if ratio >= least)
         rows = {}
         for name, keys in self.rows.items():
             mine = self.family == name
             kept = keys
             if ratio < IDLE_RATIO and name != "balance":
                 limit = self._limit_mw(name)[self.key[mine]]
-                kept = np.sort(self.key[mine][camp.slack[mine] < (1.0 - IDLE_UNTIL) * limit])
+                kept = np.sort(self.key[mine][camp.slack[mine] < (1.0 - idle_until) * limit])
             rows[name] = _union(kept, near.get(name))
         return self._joined(camp, rows) if self._differs(rows) else at
 

@@ -22,7 +22,9 @@ from market.core.programme import Programme
 DENSE_ROWS: Final = ("balance", "relief", "headroom_up", "headroom_down")
 """Families whose rows are functions of all injections of a half hour."""
 PAIR: Final = 2
-LAZY_EXTRA: Final = ("sold_up", "sold_down", "carried", "trunk", "envelope")
+LAZY_EXTRA: Final = (
+    "sold_up", "sold_down", "carried", "trunk", "envelope", "STORAGE.cycles",
+)  # fmt: skip
 """Families that may wait for a solution to come near them, beside headroom."""
 
 

@@ -32,6 +32,7 @@ from market.core import reserves
 from market.core.faces import BoolArray, Linear, least_dual, least_primal, polished
 from market.core.fast.errors import RoadClosed
 from market.core.fast.optimum import fast_optimum
+from market.core.fast.threads import one_thread
 from market.core.integers import Decision, decide
 from market.core.model import Model
 from market.core.network import KW_PER_MW
@@ -112,6 +113,7 @@ class Clearing:
         return x_kw.reshape(-1, self.snapshot.interval_count)
 
 
+@one_thread()
 def clear(snapshot: Snapshot) -> Clearing:
     """Clear a snapshot.
 

@@ -12,7 +12,7 @@ from typing import Self
 
 import numpy as np
 
-from market.core.clearing import Clearing, both_ways, broken_rows, clear, least
+from market.core.clearing import LARGE_COLUMN_COUNT, Clearing, both_ways, broken_rows, clear, least
 from market.core.errors import SolverFailed
 from market.core.pivotal import pivotal_test
 from market.core.rerun import Rerun
@@ -63,13 +63,18 @@ class Rolling:
 
     def ready(self) -> None:
         """Prepare the next warm run; worth doing when nobody waits."""
-        if self._rerun is None and self._last is not None:
+        last = self._last
+        if self._rerun is None and last is not None and last.programme.size < LARGE_COLUMN_COUNT:
             rerun = Rerun()
-            rerun.adopt(self._last)
+            rerun.adopt(last)
             self._rerun = rerun
 
     def _warm(self, snapshot: Snapshot) -> Clearing | None:
-        if self._last is None or pivotal_test(snapshot).findings:
+        last = self._last
+        if last is None or last.programme.size >= LARGE_COLUMN_COUNT:
+            # Ties of a large book are settled by the fast road alone, which starts cold.
+            return None
+        if pivotal_test(snapshot).findings:
             return None
         try:
             self.ready()

@@ -38,7 +38,7 @@ JOIN_FROM: Final = 0.8
 """Share of its limit at which a row joins while the climb goes on."""
 IDLE_UNTIL: Final = ((0.1, 0.3), (0.0, 0.6))
 """From which gap on, and below which share of its limit, a row is dropped again."""
-BUSY_FROM: Final = 0.9
+BUSY_FROM: Final = 0.75
 """Share of its limit from which a row without price is watched while ties are shared."""
 JOIN_RATIOS: Final = (
     20.0, 6.0, 3.0, 1.5, 0.8, 0.4, 0.2, 0.1, 0.05, 0.02, 0.01, 3e-3, 1e-3, 1e-4,

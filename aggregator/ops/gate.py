@@ -35,6 +35,8 @@ LAYERS = (
     "architecture",
 )
 PYTEST_NOTHING_COLLECTED = 5
+HANGS_AFTER_S = 300
+"""A test of the gate that takes longer is ended and told with its stack, so that no run hangs."""
 OPTIONAL_TOOLS = {"chromium": "pages are not looked at in a browser"}
 TEST_SETTINGS = "aggregator.config.settings.test"
 
@@ -122,6 +124,9 @@ def _tests(layers: list[str], arguments: list[str], *, whole: bool) -> Counter[s
     may_share = (os.cpu_count() or 1) > 1 and not os.environ.get("REDIS_URL")
     parallel = ["-n", "2", "--dist", "loadfile"] if whole and may_share else []
     argv = [sys.executable, "-m", "pytest", *parallel, *targets, *arguments]
+    if whole:
+        argv += ["-o", f"faulthandler_timeout={HANGS_AFTER_S}"]
+        argv += ["-o", "faulthandler_exit_on_timeout=true"]
     leave = _servers_start(layers)
     try:
         with tempfile.TemporaryDirectory() as directory:

@@ -39,6 +39,7 @@ from typing import Any, Final
 import numpy as np
 import scipy.sparse as sp
 
+from accounts.core.errors import ensure
 from market.core.contested import Contested
 from market.core.errors import SolverInfeasible, SolverLimit
 from market.core.exclusion import exclusion_rows
@@ -314,7 +315,7 @@ class _Search:
     def _dive(self, node: _Node) -> None:
         """Fix what is almost whole, one binary after the other, to a first decision."""
         other: _Node | None = None
-        while True:
+        while not self._is_exhausted():
             point = self._solve_with_rows(node)
             if point is not None:
                 step = self._nearest(node, point)
@@ -358,6 +359,7 @@ class _Search:
         """Return the part of a part where a choice is made."""
         pair = choice - len(self.base.binary)
         if pair >= 0:
+            ensure(pair not in dict(node.sides), "a decided pair has both its sides again")
             return replace(node, sides=(*node.sides, (pair, side == 1)))
         lower, upper = node.lower.copy(), node.upper.copy()
         lower[choice] = upper[choice] = float(side)

@@ -117,7 +117,9 @@ class Relaxation:
 
     def _bounds(self) -> tuple[FloatArray, FloatArray]:
         """Return the bounds of the solver's columns, in its units."""
-        no_lower, no_upper = self._is_implied
+        # Implied is what the book offers; a bound that a decision moved binds by itself alone.
+        no_lower = self._is_implied[0] & (self._lower_kw == self.base.lower_kw)
+        no_upper = self._is_implied[1] & (self._upper_kw == self.base.upper_kw)
         lower = np.full(self._count, -highspy.kHighsInf)
         upper = np.full(self._count, highspy.kHighsInf)
         unit_kw = self._spread.data

@@ -342,6 +342,30 @@ def test_a_resource_sells_energy_or_capacity_where_the_rules_say_so() -> None:
     assert other.json["objective_jpy"] == pytest.approx(8000, abs=1e-6)
 
 
+def test_the_rule_holds_for_a_block_that_may_be_taken_in_part() -> None:
+    block = {
+        "id": "energy",
+        "form": "BLOCK",
+        "resource": "a",
+        "direction": "UP",
+        "first_t": 0,
+        "quantity_kw": [100.0],
+        "ask_jpy_per_kwh": 10.0,
+        "acceptance_min_ratio": 0.1,
+    }
+    book = capacity_book(
+        rules=RULES | {"kwh_xor_dkw": True},
+        resources=[resource("a", "A", 100.0), resource("b", "B")],
+        bids=[block, held("capacity", "a", (100, 1)), steps("other", "b", "UP", (1000, 30))],
+        balance_needs=[balance_need(200)],
+        capacity_needs=[capacity_need(60, cap=20.0)],
+    )
+    # The block alone saves 100 × ½ × (30 − 10) = 1000; capacity alone brings 60 × 19 = 1140.
+    result = Result(book)
+    assert result.award_kw("capacity", "RESERVED") == [60.0]
+    assert result.award_kw("energy", "BLOCK") == [0.0]
+
+
 def test_the_rule_holds_half_hour_by_half_hour_and_for_both_directions() -> None:
     result = Result(
         capacity_book(

@@ -124,10 +124,13 @@ def test_islands_do_not_feel_each_other() -> None:
     document["resources"].append(resource("d", "D"))
     document["bids"] = [steps("far", "d", "UP", (100, 1)), steps("near", "a", "UP", (100, 9))]
     document["balance_needs"] = [balance_need(50)]
+    document["local_needs"] = [local_need(0.0, element="ab")]
     result = Result(document)
     assert result.award_kw("far") == [0.0]
     assert result.award_kw("near") == [50.0]
-    assert set(result.get("places", "D")["sensitivity_kw_per_kw"].values()) == {0.0}
+    # listed is the element with a need; of 1 kW sent from A to C a third goes by way of B
+    assert result.get("places", "D")["sensitivity_kw_per_kw"] == {"ab": 0.0}
+    assert result.get("places", "A")["sensitivity_kw_per_kw"]["ab"] == pytest.approx(1 / 3)
 
 
 @pytest.mark.parametrize("reactance_pu", [-0.1, -0.1 * (1 + 1e-15)])

@@ -127,6 +127,7 @@ def _tests(layers: list[str], arguments: list[str], *, whole: bool) -> Counter[s
     if whole:
         argv += ["-o", f"faulthandler_timeout={HANGS_AFTER_S}"]
         argv += ["-o", "faulthandler_exit_on_timeout=true"]
+        argv += ["--max-worker-restart=1"] if parallel else []
     leave = _servers_start(layers)
     try:
         with tempfile.TemporaryDirectory() as directory:

@@ -38,6 +38,14 @@ class NotFound(Refused):
     """A reference to something that does not exist or may not be seen."""
 
 
+class NotPermitted(Refused):
+    """Something the caller's roles do not allow."""
+
+
+class Conflict(Refused):
+    """Somebody else was first: the row is no longer what the caller took it for."""
+
+
 class ClaimLost(Exception):
     """A worker's lease ran out and another took over; its result must not be published."""
 

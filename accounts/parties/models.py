@@ -108,6 +108,13 @@ class ApiClient(models.Model):
     client_id = models.CharField("クライアントID", max_length=128, unique=True)
     secret_hash = models.CharField("秘密鍵（ハッシュ）", max_length=256)
     scopes = models.JSONField("スコープ", default=list)
+    role = models.CharField(
+        "役割",
+        max_length=24,
+        choices=Role,
+        blank=True,
+        help_text="APIで行えること。空欄ならAPIは使えない",
+    )
     is_active = models.BooleanField("有効", default=True)
     created_at = models.DateTimeField("作成日時", db_default=Now())
 
@@ -115,6 +122,11 @@ class ApiClient(models.Model):
         verbose_name = "APIクライアント"
         verbose_name_plural = "APIクライアント"
         ordering = ["client_id"]
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(role__in=["", *Role.values]), name="apiclient_role"
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.client_id

@@ -99,9 +99,19 @@ def member_add(
 
 @transaction.atomic
 def api_client_create(
-    *, organisation: Organisation, client_id: str, scopes: Sequence[str]
+    *, organisation: Organisation, client_id: str, scopes: Sequence[str] = (), role: str = ""
 ) -> tuple[ApiClient, str]:
-    """Create a machine's key pair; the secret is returned once and stored only as a hash."""
+    """Create a machine's key pair; the secret is returned once and stored only as a hash.
+
+    Parameters
+    ----------
+    scopes
+        What it may do in OpenADR.
+    role
+        What it may do in the API, by the table of roles; nothing if empty.
+    """
+    if role not in ("", *Role.values):
+        raise Refused(field="role", value=role, rule=f"one of {', '.join(Role.values)}")
     if ApiClient.objects.filter(client_id=client_id).exists():
         raise Refused(field="client_id", value=client_id, rule="already in use")
     secret = secrets.token_urlsafe(SECRET_BYTES_COUNT)
@@ -110,12 +120,13 @@ def api_client_create(
         client_id=client_id,
         secret_hash=_secret_hash(secret),
         scopes=list(scopes),
+        role=role,
     )
     entry_append(
         action="accounts.client.created",
         subject=client,
         organisation_id=organisation.id,
-        detail={"client_id": client_id, "scopes": list(scopes)},
+        detail={"client_id": client_id, "scopes": list(scopes), "role": role},
     )
     return client, secret
 

@@ -11,7 +11,7 @@ from django.http import HttpRequest, HttpResponseBase
 from accounts.core.text import RULE, address_is_plain, is_plain
 
 # These doors refuse with bodies of their own, by the same rule.
-OWN_ANSWERS = ("/openadr3/",)
+OWN_ANSWERS = ("/openadr3/", "/api/")
 
 
 class PlainAddressMiddleware:

@@ -17,10 +17,10 @@ from django.utils.cache import get_conditional_response, patch_cache_control, pa
 from django.utils.translation import gettext
 from django.views.decorators.http import require_safe
 
+from accounts.parties.sight import Sight
 from aggregator.portal import facts, selectors, words
 from aggregator.portal.drawing import drawn
 from aggregator.portal.frame import MarketTime, frame, market_time, sight_in, theme_in
-from aggregator.portal.sight import Sight
 from aggregator.portal.tokens import THEMES, Palette
 from market.clearing.models import ClearingRun
 from market.trading.models import Auction

@@ -12,8 +12,8 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.translation import gettext, gettext_noop
 
+from accounts.parties.sight import Sight, sight_of
 from aggregator.portal import words
-from aggregator.portal.sight import Sight, sight_of
 from aggregator.portal.tokens import THEMES
 
 # labels of accounts.parties.roles, named here so that the catalogue has them

@@ -15,8 +15,8 @@ from typing import Any
 
 from django.db.models import Max, Min, Sum
 
+from accounts.parties.sight import Sight
 from aggregator.dispatch.models import DispatchInstruction
-from aggregator.portal.sight import Sight
 from market.clearing.models import (
     Award,
     AwardInterval,

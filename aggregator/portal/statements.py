@@ -13,8 +13,8 @@ from django.views.decorators.http import require_safe
 
 from accounts.ledger.statements import Statement, StatementLine, statement_csv, statement_of
 from accounts.parties.models import Organisation
+from accounts.parties.sight import Sight
 from aggregator.portal.frame import frame, sight_in
-from aggregator.portal.sight import Sight
 
 CODE_NAMES_EN = {
     "NEED_CHARGE": "Need charge",

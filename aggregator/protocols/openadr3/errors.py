@@ -7,9 +7,5 @@ class NameTaken(Refused):
     """A name that must be unique is in use."""
 
 
-class NotPermitted(Refused):
-    """The client may not do this, whatever it sends."""
-
-
 class InvalidReport(Refused):
     """The report does not fit its event, or names a resource that is not the client's."""

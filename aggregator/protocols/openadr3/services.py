@@ -9,7 +9,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import prefetch_related_objects
 
 from accounts.audit.services import entry_append
-from accounts.core.errors import NotFound
+from accounts.core.errors import NotFound, NotPermitted
 from accounts.jobs.services import Claim
 from accounts.parties.models import ApiClient
 from aggregator.dispatch.models import DispatchInstruction
@@ -23,7 +23,7 @@ from aggregator.dispatch.services import (
 from aggregator.metering.models import Quality
 from aggregator.metering.services import ReadingRow, readings_ingest
 from aggregator.protocols.openadr3 import mapping, wire
-from aggregator.protocols.openadr3.errors import InvalidReport, NameTaken, NotPermitted
+from aggregator.protocols.openadr3.errors import InvalidReport, NameTaken
 from aggregator.protocols.openadr3.models import Event, Program, Report, Ven, VenResource
 from aggregator.protocols.openadr3.selectors import Caller, events_visible, targets_granted
 from market.registry.models import Resource

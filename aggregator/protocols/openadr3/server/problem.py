@@ -11,9 +11,9 @@ from rest_framework import exceptions, status
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
-from accounts.core.errors import NotFound, Refused
+from accounts.core.errors import NotFound, NotPermitted, Refused
 from aggregator.dispatch.errors import InstructionClosed
-from aggregator.protocols.openadr3.errors import NameTaken, NotPermitted
+from aggregator.protocols.openadr3.errors import NameTaken
 from aggregator.protocols.openadr3.wire import Malformed
 
 logger = logging.getLogger(__name__)

@@ -1,0 +1,158 @@
+"""Every refusal as a problem body (RFC 9457), in two languages, with a number that is in the log.
+
+``code`` is stable and machine-readable; ``field`` is the path of what is wrong; ``title`` is one
+text per code, in Japanese and English; ``instance`` is in our log beside the cause.
+"""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Mapping
+from typing import Any, Final
+
+from django.core.exceptions import PermissionDenied
+from django.db import OperationalError
+from django.http import Http404
+from rest_framework import exceptions, status
+from rest_framework.response import Response
+from rest_framework.views import set_rollback
+
+from accounts.core.errors import Conflict, NotFound, NotPermitted, Refused
+
+logger = logging.getLogger(__name__)
+
+CONTENT_TYPE: Final = "application/problem+json"
+
+# code: (status, Japanese, English)
+TITLES: Final[Mapping[str, tuple[int, str, str]]] = {
+    "malformed": (400, "本文を読み取れません。", "The body cannot be read."),
+    "not-authenticated": (401, "認証が必要です。", "Sign in or send a token."),
+    "not-permitted": (403, "この操作の権限がありません。", "Your role does not allow this."),
+    "not-found": (404, "見つかりません。", "There is no such thing that you can see."),
+    "method-not-allowed": (405, "この方法では使えません。", "Not with this method."),
+    "not-acceptable": (406, "この形式では返せません。", "Not in that format."),
+    "conflict": (409, "他の変更と競合しました。", "Somebody else was first."),
+    "gate-closed": (409, "締切後です。", "The gate is closed."),
+    "key-in-flight": (
+        409,
+        "同じ Idempotency-Key の要求を処理中です。",
+        "A request with this Idempotency-Key is being answered.",
+    ),
+    "version-changed": (412, "読んだ後に変更されています。", "It changed since you read it."),
+    "too-large": (413, "本文が大きすぎます。", "The body is too large."),
+    "unsupported-media-type": (415, "この形式は受け付けません。", "Not in that format."),
+    "key-reused": (
+        422,
+        "Idempotency-Key が別の内容で使われました。",
+        "This Idempotency-Key was used with other content.",
+    ),
+    "version-required": (428, "If-Match が必要です。", "If-Match is required."),
+    "too-many-requests": (429, "要求が多すぎます。", "Too many requests."),
+    "our-error": (500, "内部エラーです。記録しました。", "An error of ours; it is in our log."),
+    "unavailable": (503, "一時的に利用できません。", "Not available for the moment."),
+}
+REFUSED: Final = (400, "受け付けられない値があります。", "A value breaks a rule.")
+
+_STATUS_CODES: Final = {
+    400: "malformed",
+    401: "not-authenticated",
+    403: "not-permitted",
+    404: "not-found",
+    405: "method-not-allowed",
+    406: "not-acceptable",
+    413: "too-large",
+    415: "unsupported-media-type",
+    429: "too-many-requests",
+}
+
+
+class Stopped(Exception):
+    """A refusal of the doors themselves, by a code of :data:`TITLES`."""
+
+    def __init__(self, code: str, detail: str, *, field: str = "", retry_after_s: int = 0) -> None:
+        self.code, self.detail, self.field = code, detail, field
+        self.retry_after_s = retry_after_s
+        super().__init__(detail)
+
+
+def problem(
+    code: str, detail: str, *, field: str = "", more: Mapping[str, Any] | None = None
+) -> Response:
+    """Return a problem body.
+
+    Parameters
+    ----------
+    code
+        A key of :data:`TITLES`, or the code of a refusal.
+    detail
+        What happened, for this request.
+    field
+        Path of what is wrong: ``bids[3].curves[0].steps[1].ask_jpy_per_kwh``.
+    more
+        Further members, such as the errors of single rows.
+    """
+    number, japanese, english = TITLES.get(code, REFUSED)
+    instance = f"urn:uuid:{uuid.uuid4()}"
+    body: dict[str, Any] = {
+        "type": f"/problems/{code}",
+        "code": code,
+        "status": number,
+        "title": english,
+        "title_ja": japanese,
+        "detail": detail,
+        "instance": instance,
+    }
+    if field:
+        body["field"] = field
+    logger.info("problem %s %s %s: %s", number, code, instance, detail)
+    return Response({**body, **(more or {})}, status=number, content_type=CONTENT_TYPE)
+
+
+def problem_of(error: Exception, context: Mapping[str, Any]) -> Response:
+    """Turn what a view raised into a problem; nothing of an unknown error is shown."""
+    set_rollback()
+    if isinstance(error, Stopped):
+        response = problem(error.code, error.detail, field=error.field)
+        if error.retry_after_s:
+            response["Retry-After"] = str(error.retry_after_s)
+        return response
+    if isinstance(error, exceptions.APIException):
+        return _of_framework(error, context)
+    if isinstance(error, Refused):
+        return problem(code_of(error), str(error), field=error.field)
+    if isinstance(error, Http404 | PermissionDenied):
+        return problem("not-found" if isinstance(error, Http404) else "not-permitted", str(error))
+    if isinstance(error, OperationalError):
+        response = problem("unavailable", "the database does not answer; try again")
+        response["Retry-After"] = "1"
+        return response
+    response = problem("our-error", "an error of ours; it is in our log")
+    logger.error("unexpected error %s", response.data["instance"], exc_info=error)
+    return response
+
+
+def code_of(error: Refused) -> str:
+    """Return the code of a refusal; kinds that share a status share its code."""
+    for kind, code in (
+        (NotFound, "not-found"),
+        (NotPermitted, "not-permitted"),
+        (Conflict, "conflict"),
+    ):
+        if isinstance(error, kind):
+            return code
+    return error.code
+
+
+def _of_framework(error: exceptions.APIException, context: Mapping[str, Any]) -> Response:
+    code = _STATUS_CODES.get(error.status_code, "malformed")
+    response = problem(code, str(error.detail))
+    if error.status_code == status.HTTP_401_UNAUTHORIZED:
+        response["WWW-Authenticate"] = 'Bearer realm="wattbit"'
+    wait_s = getattr(error, "wait", None)
+    if wait_s is not None:
+        response["Retry-After"] = str(max(1, round(wait_s)))
+    if isinstance(error, exceptions.MethodNotAllowed):
+        view = context.get("view")
+        response["Allow"] = ", ".join(sorted(getattr(view, "access", {})))
+    return response

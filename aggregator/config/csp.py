@@ -1,4 +1,4 @@
-"""The content policy of every answer: strict, but looser under /admin/."""
+"""The content policy of every answer: strict, but looser under /admin/ and /api/v1/docs."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from csp.middleware import CSPMiddleware, PolicyParts
 from django.http import HttpRequest, HttpResponseBase
 
 ADMIN_PREFIX = "/admin/"
+DOCS_PREFIX = "/api/v1/docs"
 
 # unfold's pages carry inline scripts and styles, and its Alpine evaluates expressions; these
 # pages are for staff of the platform only
@@ -16,9 +17,18 @@ ADMIN_RELAXED = {
     "font-src": ["'self'"],
 }
 
+# Swagger UI and ReDoc write their styles at run time, hold icons as data and search in a worker;
+# their scripts come from our own files only
+DOCS_RELAXED = {
+    "style-src": ["'self'", "'unsafe-inline'"],
+    "img-src": ["'self'", "data:"],
+    "font-src": ["'self'", "data:"],
+    "worker-src": ["'self'", "blob:"],
+}
+
 
 class ContentPolicyMiddleware(CSPMiddleware):
-    """django-csp's middleware with one exception: the admin."""
+    """django-csp's middleware with two exceptions: the admin and the pages of the API."""
 
     def get_policy_parts(
         self,
@@ -30,4 +40,6 @@ class ContentPolicyMiddleware(CSPMiddleware):
         parts: PolicyParts = super().get_policy_parts(request, response, report_only)
         if request.path_info.startswith(ADMIN_PREFIX):
             parts.replace = {**ADMIN_RELAXED, **(parts.replace or {})}
+        elif request.path_info in (DOCS_PREFIX, f"{DOCS_PREFIX}/redoc"):
+            parts.replace = {**DOCS_RELAXED, **(parts.replace or {})}
         return parts

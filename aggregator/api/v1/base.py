@@ -27,6 +27,7 @@ class Door(APIView):
     """
 
     access: ClassVar[Access] = {}
+    needs_key: ClassVar[bool] = True  # whether a POST is remembered under its Idempotency-Key
     authentication_classes = (MachineAuthentication, PersonAuthentication)
     permission_classes = (MayKnock,)
     parser_classes: tuple[Any, ...] = (StrictJsonParser,)

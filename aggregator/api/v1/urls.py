@@ -4,5 +4,9 @@ from __future__ import annotations
 
 from django.urls import URLPattern
 
+from aggregator.api.v1 import schema
+
 app_name = "v1"
-urlpatterns: list[URLPattern] = []
+urlpatterns: list[URLPattern] = [
+    *schema.urlpatterns,
+]

@@ -5,7 +5,7 @@ from typing import Any
 
 from django.utils.translation import gettext_lazy as _
 
-from aggregator.config import env, schedule
+from aggregator.config import env, openapi, schedule
 from aggregator.ops import branding
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -23,6 +23,9 @@ INSTALLED_APPS = [
     "django.contrib.postgres",
     "django_htmx",
     "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",  # Swagger UI and ReDoc as static files: no page needs the internet
+    "oauth2_provider",  # before accounts.parties, which shows its tables in the admin
     "accounts.clock",
     "accounts.audit",
     "accounts.jobs",
@@ -39,6 +42,7 @@ INSTALLED_APPS = [
     "aggregator.settlement",
     "aggregator.protocols.openadr3",
     "aggregator.portal",
+    "aggregator.api",
 ]
 MIDDLEWARE = [
     "aggregator.ops.health.HealthMiddleware",  # probes come to an address, not to a host name
@@ -188,6 +192,32 @@ REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
     "UNAUTHENTICATED_USER": None,
     "COERCE_DECIMAL_TO_STRING": True,
+    "DEFAULT_SCHEMA_CLASS": "aggregator.api.v1.schema.DoorSchema",
+}
+SPECTACULAR_SETTINGS = openapi.SPECTACULAR_SETTINGS
+
+# machines get tokens by client credentials and nothing else; see accounts/parties/machines.py
+OAUTH2_PROVIDER_APPLICATION_MODEL = "parties.ApiClient"
+OAUTH2_PROVIDER: dict[str, Any] = {
+    "OAUTH2_SERVER_CLASS": "oauthlib.oauth2.BackendApplicationServer",
+    "OAUTH2_VALIDATOR_CLASS": "aggregator.api.oauth.MachineValidator",
+    "ACCESS_TOKEN_GENERATOR": "aggregator.api.oauth.token_text",
+    "ACCESS_TOKEN_EXPIRE_SECONDS": 3600,
+    "SCOPES": {"api": "What the client's role allows in the API"},
+    "DEFAULT_SCOPES": ["api"],
+    "OAUTH2_GRANT_TYPES_SUPPORTED": ["client_credentials"],
+    "ALLOWED_REDIRECT_URI_SCHEMES": ["https"],
+    "REFRESH_TOKEN_REUSE_PROTECTION": True,
+    "COMPLIANT_BCP_RFC9700_IMPLICIT_GRANT": True,
+    "COMPLIANT_BCP_RFC9700_PASSWORD_GRANT": True,
+    "COMPLIANT_BCP_RFC9700_PKCE_METHOD": True,
+    "COMPLIANT_BCP_RFC9700_ACCESS_TOKEN_TRANSPORT": True,
+    "COMPLIANT_BCP_RFC9700_AUTHZ_RESPONSE_ISS": True,
+    "COMPLIANT_BCP_RFC9700_TOKEN_STORAGE": True,  # a checksum is kept, never the token
+    "COMPLIANT_BCP_RFC9700_REFRESH_TOKEN": True,
+    "COMPLIANT_BCP_RFC9700_REDIRECT_URI_SCHEME": True,
+    "COMPLIANT_BCP_RFC9700_REDIRECT_URI_MATCHING": True,
+    "COMPLIANT_BCP_RFC9700_PKCE_REQUIRED": True,
 }
 
 UNFOLD = branding.UNFOLD

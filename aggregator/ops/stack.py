@@ -232,6 +232,27 @@ class Stack:
             self.wait_ready()
         return port
 
+    def start_api(self, port: int = 0, *, name: str = "api", processes_count: int = 2) -> int:
+        """Start the threaded server of the API as it is deployed; :meth:`wait_ready` waits for it.
+
+        Returns
+        -------
+        int
+            The port.
+
+        Raises
+        ------
+        ChildFailed
+            If the port is taken.
+        """
+        port = _free_port(port)
+        argv = [sys.executable, "-m", "gunicorn", "--config", "deploy/gunicorn.api.conf.py"]
+        argv += ["--bind", f"127.0.0.1:{port}", "--workers", str(processes_count)]
+        argv += ["--log-level", "warning", "aggregator.config.wsgi:application"]
+        child = self.spawn(name, argv)
+        self._ready[child.name] = lambda: _is_healthy(port)
+        return port
+
     def start_worker(
         self, *, name: str = "worker", concurrency: int = 2, wait: bool = True
     ) -> Child:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Final
 
 NAMES: Final = {
+    "api": "bids over HTTP: single ones on a timetable, baskets ÷ COPY, the gate, an overload",
     "clearing": "engine total ÷ raw HiGHS on the same matrices",
     "bids": "1,000 bids in one service call ÷ COPY of the same ready rows",
     "blocks": "300 blocks to gap 0 ÷ raw HiGHS on the same rows",

@@ -31,7 +31,7 @@ def run(*, size: int = 1_000) -> dict[str, Any]:
     ours_s, floor_s = alternately(
         ROUNDS_COUNT,
         lambda number: _submit(auction, organisation, _basket(resources, size, number)),
-        _copier(auction, organisation, resources, size),
+        copier(auction, organisation, resources, size, ROUNDS_COUNT + 1),
     )
     figures = summary(ours_s, floor_s)
     return {"bids": size, "bids_per_s": round(size / figures["ours_s"]), **figures}
@@ -72,12 +72,16 @@ def _submit(auction: Auction, organisation: Organisation, basket: list[dict[str,
     bids_submit(auction_id=auction.id, organisation=organisation, bids=basket)
 
 
-def _copier(
-    auction: Auction, organisation: Organisation, resources: list[Resource], size: int
+def copier(
+    auction: Auction,
+    organisation: Organisation,
+    resources: list[Resource],
+    size: int,
+    rounds_count: int,
 ) -> Any:
     """Make all rows beforehand; the returned function only copies them."""
     ready = [
-        _rows(auction, organisation, resources, size, number) for number in range(ROUNDS_COUNT + 1)
+        _rows(auction, organisation, resources, size, number) for number in range(rounds_count)
     ]
 
     def copy_rows(number: int) -> None:

@@ -76,5 +76,7 @@ class Command(BaseCommand):
             stack.start_servers()
             stack.migrate(fresh=True)
             bench = importlib.import_module(f"aggregator.ops.bench.{name}")
+            if name == "api":
+                return dict(bench.run(stack))
             sized = {} if size is None else {"size": int(size) if size.isdigit() else size}
             return dict(bench.run(**sized))

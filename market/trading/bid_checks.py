@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Any
 
-from accounts.core.errors import NotFound
+from accounts.core.errors import NotFound, Refused
 from accounts.fields import HALF_HOURS_COUNT
 from accounts.parties.models import Organisation, OrganisationKind
 from market.core.offers.terms import Terms
@@ -31,6 +32,7 @@ from market.trading.contents import (
     resources_named,
 )
 from market.trading.models import Auction, BidForm, Mechanism
+from market.trading.refusals import Refusals
 from market.trading.snapshot_rows import bid_row, resource_row
 
 _Fits = Mapping[str, tuple[str, ...]]
@@ -58,6 +60,7 @@ FITS: dict[str, _Fits] = {
 SUBJECTS: dict[str, str] = {"PORTFOLIO": "portfolio", "COMPUTE_REQUEST": "place"}
 # Forms whose checks below are all the engine asks; the others it reads once here, by itself.
 KNOWN_TO_FIT = frozenset({"STEPS", "STORAGE", "SHIFT"})
+RULE_OF_BUS = "at a bus of the auction's grid model"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -153,11 +156,16 @@ def refuse_unknown_movements(organisation: Organisation, drafts: Sequence[Draft]
         path.code: path
         for path in OpticalPath.objects.filter(code__in={row["path"] for row in wanted})
     }
+    refusals = Refusals()
     for i, draft in shifts:
-        for j, row in enumerate(draft.content["destinations"]):
-            field = f"bids[{i}].destinations[{j}]"
-            there, path = resources.get(row["resource"]), paths.get(row["path"])
-            _refuse_movement(organisation, draft, there, path, row, field)
+        try:
+            for j, row in enumerate(draft.content["destinations"]):
+                field = f"bids[{i}].destinations[{j}]"
+                there, path = resources.get(row["resource"]), paths.get(row["path"])
+                _refuse_movement(organisation, draft, there, path, row, field)
+        except Refused as refusal:
+            refusals.note(refusal)
+    refusals.end()
 
 
 def _refuse_movement(
@@ -196,9 +204,13 @@ def refuse_unknown_labels(drafts: Sequence[Draft]) -> None:
         for i, draft in enumerate(drafts)
         for label in draft.content.get("labels_required", ())
     }
+    refusals = Refusals()
     for label in sorted(required):
         if not Site.objects.filter(labels__contains=[label]).exists():
-            raise NotFound(field=required[label], value=label, rule="a label that some site has")
+            refusals.note(
+                NotFound(field=required[label], value=label, rule="a label that some site has")
+            )
+    refusals.end()
 
 
 def refuse_strange_members(drafts: Sequence[Draft]) -> None:
@@ -214,20 +226,29 @@ def refuse_strange_members(drafts: Sequence[Draft]) -> None:
             id__in={draft.portfolio.id for _, draft in portfolios if draft.portfolio is not None}
         ).values_list("id", "resources__code")
     )
+    refusals = Refusals()
     for i, draft in portfolios:
         portfolio_id = None if draft.portfolio is None else draft.portfolio.id
-        for j, row in enumerate(draft.content["members"]):
-            field = f"bids[{i}].members[{j}]"
-            member = resources.get(row["resource"])
-            if member is None or (portfolio_id, member.code) not in belongs:
-                raise NotFound(
-                    field=f"{field}.resource",
-                    value=row["resource"],
-                    rule="a resource of the portfolio",
-                )
-            refuse_unfit(member, "STEPS", draft.mechanism, field)
-            peak_kw = max(map(Decimal, row["limit_kw"]))
-            _refuse_over(member, draft.content["direction"], peak_kw, f"{field}.limit_kw")
+        try:
+            for j, row in enumerate(draft.content["members"]):
+                is_member = (portfolio_id, row["resource"]) in belongs
+                member = resources.get(row["resource"]) if is_member else None
+                _refuse_member(draft, member, row, f"bids[{i}].members[{j}]")
+        except Refused as refusal:
+            refusals.note(refusal)
+    refusals.end()
+
+
+def _refuse_member(
+    draft: Draft, member: Resource | None, row: Mapping[str, Any], field: str
+) -> None:
+    if member is None:
+        raise NotFound(
+            field=f"{field}.resource", value=row["resource"], rule="a resource of the portfolio"
+        )
+    refuse_unfit(member, "STEPS", draft.mechanism, field)
+    peak_kw = max(map(Decimal, row["limit_kw"]))
+    _refuse_over(member, draft.content["direction"], peak_kw, f"{field}.limit_kw")
 
 
 def refuse_unsellable(
@@ -239,11 +260,7 @@ def refuse_unsellable(
         for i, draft in enumerate(drafts)
         for code, field in _resources_of(draft)
     ]
-    sellable = dict(
-        resources_sellable_by(organisation, on=auction.delivery_on)
-        .filter(code__in={code for code, _ in named})
-        .values_list("code", "site__bus_code")
-    )
+    sellable = _sellable(auction, organisation, drafts, {code for code, _ in named})
     sites = [
         (draft.site, f"bids[{i}].place") for i, draft in enumerate(drafts) if draft.site is not None
     ]
@@ -253,22 +270,44 @@ def refuse_unsellable(
             code__in={*sellable.values(), *(site.bus_code for site, _ in sites)},
         ).values_list("code", flat=True)
     )
+    refusals = Refusals()
     for code, field in named:
         if code not in sellable:
             # The same answer for another's resource as for none: existence is no oracle.
-            raise NotFound(field=field, value=code, rule="a known resource")
-        if sellable[code] not in buses:
-            raise NotFound(field=field, value=code, rule="at a bus of the auction's grid model")
+            refusals.note(NotFound(field=field, value=code, rule="a known resource"))
+        elif sellable[code] not in buses:
+            refusals.note(NotFound(field=field, value=code, rule=RULE_OF_BUS))
     for site, field in sites:
         if site.bus_code not in buses:
-            raise NotFound(
-                field=field, value=site.code, rule="at a bus of the auction's grid model"
+            refusals.note(NotFound(field=field, value=site.code, rule=RULE_OF_BUS))
+        elif organisation.kind != OrganisationKind.COMPUTE_CUSTOMER:
+            refusals.note(
+                InvalidBid(field=field, value=organisation.code, rule="asked by a compute customer")
             )
-        if organisation.kind != OrganisationKind.COMPUTE_CUSTOMER:
-            raise InvalidBid(
-                field=field, value=organisation.code, rule="asked by a compute customer"
-            )
+    refusals.end()
     refuse_unreadable(auction, drafts)
+
+
+def _sellable(
+    auction: Auction, organisation: Organisation, drafts: Sequence[Draft], codes: set[str]
+) -> dict[str, str]:
+    """Return the bus of each resource that may be sold; asked for is only what is not at hand."""
+    at_hand = {
+        draft.resource.code: draft.resource.site.bus_code
+        for draft in drafts
+        if draft.resource is not None
+        and draft.resource.site.organisation_id
+        == draft.resource.site.facility_owner_id
+        == organisation.id
+    }
+    others = codes - at_hand.keys()
+    if not others:
+        return at_hand
+    return at_hand | dict(
+        resources_sellable_by(organisation, on=auction.delivery_on)
+        .filter(code__in=others)
+        .values_list("code", "site__bus_code")
+    )
 
 
 def _resources_of(draft: Draft) -> Iterable[tuple[str, str]]:
@@ -279,10 +318,10 @@ def _resources_of(draft: Draft) -> Iterable[tuple[str, str]]:
 
 def refuse_unreadable(auction: Auction, drafts: Sequence[Draft]) -> None:
     """Refuse what the snapshot would: the engine reads each bid of the richer forms now."""
-    products = {row["id"]: row for row in auction.ruleset.rules.get("products", ())}
     rich = [(i, draft) for i, draft in enumerate(drafts) if draft.form not in KNOWN_TO_FIT]
     if not rich:
         return
+    products = {row["id"]: row for row in auction.ruleset.rules.get("products", ())}
     own = [draft.resource for _, draft in rich if draft.resource is not None]
     members = resources_by_code(
         code for _, draft in rich for code, _ in resources_named(draft.content)
@@ -295,13 +334,16 @@ def refuse_unreadable(auction: Auction, drafts: Sequence[Draft]) -> None:
         places={draft.site.code: {} for _, draft in rich if draft.site is not None},
         products=products,
     )
+    refusals = Refusals()
     for i, draft in rich:
-        if draft.form == BidForm.CAPACITY:
-            _refuse_over_capacity(draft, products, f"bids[{i}]")
-        bid_parse(
-            Reader(bid_row(draft.client_bid_id, draft, draft.content), f"bids[{i}]", InvalidBid),
-            terms,
-        )
+        try:
+            if draft.form == BidForm.CAPACITY:
+                _refuse_over_capacity(draft, products, f"bids[{i}]")
+            row = bid_row(draft.client_bid_id, draft, draft.content)
+            bid_parse(Reader(row, f"bids[{i}]", InvalidBid), terms)
+        except Refused as refusal:
+            refusals.note(refusal)
+    refusals.end()
 
 
 def _refuse_over_capacity(

@@ -6,10 +6,10 @@ from datetime import datetime
 from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
-from django.db import connection, transaction
+from django.db import transaction
 
 from accounts.audit.services import entry_append
-from accounts.core.errors import NotFound
+from accounts.core.errors import NotFound, Refused
 from accounts.core.numbers import name_of
 from accounts.fields.copying import rows_copy
 from accounts.parties.models import Organisation
@@ -35,13 +35,12 @@ from market.trading.contents import (
 )
 from market.trading.gates import gate_enter
 from market.trading.models import Auction, Bid, BidForm, BidState, Mechanism
+from market.trading.refusals import Refusals
 from market.trading.sealing import contents_open, contents_seal
 
 BIDS_MAX = 5_000
 BOOK_MAX = 20_000  # bids of one organisation in one auction
 CLIENT_ID_LENGTH_MAX = 64
-# Advisory locks of bidders; taken after the gate's, before rows. Numbers are never reused.
-BIDDER_LOCK_CLASS = 2602
 MECHANISMS = frozenset(Mechanism.values)
 Named = TypeVar("Named", Resource, Portfolio, Site)
 HEAD_FIELDS = frozenset({"client_bid_id", "form", "mechanism"})
@@ -151,12 +150,14 @@ class _Basket:
 
 @transaction.atomic
 def bids_submit(
-    *, auction_id: UUID, organisation: Organisation, bids: Sequence[Mapping[str, Any]]
+    *, auction_id: UUID | str, organisation: Organisation, bids: Sequence[Mapping[str, Any]]
 ) -> list[Receipt]:
     """Put bids into the book, each as a first version or superseding the one before.
 
     Parameters
     ----------
+    auction_id
+        Of the auction; a text is its code.
     bids
         Each with ``client_bid_id``, ``form``, ``mechanism``, the code of its ``resource``
         (``portfolio`` for PORTFOLIO, ``place`` for COMPUTE_REQUEST), optionally
@@ -176,13 +177,14 @@ def bids_submit(
         At or after the gate.
     InvalidBid, NotFound
         Naming the path (``bids[3].curves[0]…``), the value and the rule; none is stored.
+    RowsRefused
+        Of several bids, each as above.
     """
     if not isinstance(bids, list | tuple) or not 1 <= len(bids) <= BIDS_MAX:
         raise InvalidBid(field="bids", value=bids, rule=f"a list of 1 to {BIDS_MAX}")
     # Reading the basket needs no lock: the gate is held for the writing only.
     drafts = drafts_of(organisation, bids)
-    auction, moment = gate_enter(auction_id)
-    _take_turn(organisation)
+    auction, moment = gate_enter(auction_id, bidder_id=organisation.id)
     refuse_unsellable(auction, organisation, drafts)
     _refuse_overfull(auction, organisation, len(drafts))
     current = {
@@ -202,7 +204,9 @@ def bids_submit(
     return basket.receipts
 
 
-def bid_submit(*, auction_id: UUID, organisation: Organisation, bid: Mapping[str, Any]) -> Receipt:
+def bid_submit(
+    *, auction_id: UUID | str, organisation: Organisation, bid: Mapping[str, Any]
+) -> Receipt:
     """Submit one bid; see :func:`bids_submit`."""
     return bids_submit(auction_id=auction_id, organisation=organisation, bids=[bid])[0]
 
@@ -219,8 +223,7 @@ def bid_withdraw(*, auction_id: UUID, organisation: Organisation, client_bid_id:
         If the organisation has no such bid in the book.
     """
     name_of(client_bid_id, field="client_bid_id", length_max=CLIENT_ID_LENGTH_MAX)
-    auction, _ = gate_enter(auction_id)
-    _take_turn(organisation)
+    auction, _ = gate_enter(auction_id, bidder_id=organisation.id)
     bid = (
         Bid.objects.select_for_update()
         .filter(
@@ -237,15 +240,6 @@ def bid_withdraw(*, auction_id: UUID, organisation: Organisation, client_bid_id:
         _refuse_orphans(auction, organisation, client_bid_id)
     Bid.objects.filter(id=bid.id).update(state=BidState.WITHDRAWN)
     entry_append(action="market.bid.withdrawn", subject=bid, organisation_id=organisation.id)
-
-
-def _take_turn(organisation: Organisation) -> None:
-    """One basket of an organisation at a time, so that twin requests see each other's bids."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT pg_advisory_xact_lock(%s, hashtext(%s))",
-            [BIDDER_LOCK_CLASS, str(organisation.id)],
-        )
 
 
 def _is_same(before: Bid, draft: Draft) -> bool:
@@ -287,20 +281,28 @@ def drafts_of(organisation: Organisation, bids: Sequence[Any]) -> list[Draft]:
 
     Raises
     ------
-    InvalidBid, NotFound
+    InvalidBid, NotFound, RowsRefused
         As :func:`bids_submit`.
     """
     known = _known(organisation, [bid for bid in bids if isinstance(bid, Mapping)])
-    drafts = [_draft(bid, f"bids[{i}]", known) for i, bid in enumerate(bids)]
+    refusals = Refusals()
+    drafts: list[Draft] = []
     seen: set[str] = set()
-    for i, draft in enumerate(drafts):
-        if draft.client_bid_id in seen:
-            raise InvalidBid(
-                field=f"bids[{i}].client_bid_id",
-                value=draft.client_bid_id,
-                rule="once in a basket",
-            )
-        seen.add(draft.client_bid_id)
+    for i, bid in enumerate(bids):
+        try:
+            draft = _draft(bid, f"bids[{i}]", known)
+            if draft.client_bid_id in seen:
+                raise InvalidBid(
+                    field=f"bids[{i}].client_bid_id",
+                    value=draft.client_bid_id,
+                    rule="once in a basket",
+                )
+        except Refused as refusal:
+            refusals.note(refusal)
+        else:
+            seen.add(draft.client_bid_id)
+            drafts.append(draft)
+    refusals.end()
     refuse_unknown_movements(organisation, drafts)
     refuse_unknown_labels(drafts)
     refuse_strange_members(drafts)
@@ -314,11 +316,19 @@ def _known(organisation: Organisation, bids: Sequence[Mapping[str, Any]]) -> _Kn
 
     resources, portfolios, places = codes("resource"), codes("portfolio"), codes("place")
     return _Known(
-        resources=resources_by_code(resources),
+        # What the bidder does not operate is as unknown to it as what does not exist: a rule
+        # about another's resource would tell its kind and its limits.
+        resources={
+            code: resource
+            for code, resource in resources_by_code(resources).items()
+            if resource.site.organisation_id == organisation.id
+        },
         classes={
             (row.resource_id, row.kind): row.id
             for row in WorkloadClass.objects.filter(resource__code__in=resources)
-        },
+        }
+        if any("workload_class" in bid for bid in bids)
+        else {},
         portfolios={
             row.code: row
             for row in Portfolio.objects.filter(organisation=organisation, code__in=portfolios)

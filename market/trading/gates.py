@@ -12,23 +12,36 @@ from datetime import datetime
 from uuid import UUID
 
 from django.db import connection
+from django.db.models.expressions import RawSQL
 
 from accounts.clock.selectors import market_now
 from accounts.core.errors import NotFound, Refused, ensure
 from market.trading.models import Auction, AuctionState
 
-# First key of every advisory lock of gates; numbers of this registry are never reused.
+# First keys of advisory locks, in the order in which they are taken, all before rows; numbers of
+# this registry are never reused.
 GATE_LOCK_CLASS = 2601
+BIDDER_LOCK_CLASS = 2602
 
 
 class GateClosed(Refused):
     """The auction takes nothing any more, or not yet."""
 
 
-def gate_enter(auction_id: UUID) -> tuple[Auction, datetime]:
+def gate_enter(
+    auction_id: UUID | str, *, bidder_id: UUID | None = None
+) -> tuple[Auction, datetime]:
     """Enter through an open gate; the returned moment is the stamp of what is written.
 
     Holds the shared lock until the transaction ends, so do no I/O besides the database.
+
+    Parameters
+    ----------
+    auction_id
+        Of the auction; a text is its code.
+    bidder_id
+        The organisation whose turn it is: it writes one basket at a time, so that twin requests
+        see each other's bids.
 
     Raises
     ------
@@ -38,13 +51,11 @@ def gate_enter(auction_id: UUID) -> tuple[Auction, datetime]:
         If there is no such auction.
     """
     ensure(connection.in_atomic_block, "the gate is entered inside a transaction")
-    number = Auction.objects.values_list("gate_number", flat=True).filter(id=auction_id).first()
-    if number is None:
-        raise NotFound(field="auction", value=auction_id, rule="a known auction")
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock_shared(%s, %s)", [GATE_LOCK_CLASS, number])
-    moment = market_now()
-    auction = Auction.objects.select_related("ruleset").get(id=auction_id)
+    _locks_take(auction_id, bidder_id)
+    # One statement after the locks reads the moment and what it is compared with.
+    key = "code" if isinstance(auction_id, str) else "id"
+    auction = Auction.objects.annotate(moment=RawSQL("market_now()", ())).get(**{key: auction_id})
+    moment: datetime = auction.moment
     if auction.state != AuctionState.OPEN or moment < auction.opens_at:
         raise GateClosed(
             field="auction", value=auction.code, rule=f"not open for bids (state {auction.state})"
@@ -56,6 +67,23 @@ def gate_enter(auction_id: UUID) -> tuple[Auction, datetime]:
             rule=f"gate closed at {auction.gate_closure_at.isoformat()}, now {moment.isoformat()}",
         )
     return auction, moment
+
+
+def _locks_take(auction_id: UUID | str, bidder_id: UUID | None) -> None:
+    column = "code" if isinstance(auction_id, str) else "id"
+    turn = "" if bidder_id is None else ", pg_advisory_xact_lock(%s, hashtext(%s))"
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT pg_advisory_xact_lock_shared(%s, gate_number::integer){turn} "  # noqa: S608
+            f"FROM trading_auction WHERE {column} = %s",  # both inserted parts are ours
+            [
+                GATE_LOCK_CLASS,
+                *(() if bidder_id is None else (BIDDER_LOCK_CLASS, str(bidder_id))),
+                auction_id,
+            ],
+        )
+        if cursor.fetchone() is None:
+            raise NotFound(field="auction", value=auction_id, rule="a known auction")
 
 
 def gate_shut(auction_id: UUID) -> datetime | None:

@@ -17,6 +17,7 @@ from market.trading.bids import bid_submit, bid_withdraw, bids_submit
 from market.trading.contents import InvalidBid
 from market.trading.gates import GateClosed
 from market.trading.models import Bid, BidContent, BidState
+from market.trading.refusals import RowsRefused
 from tests import cast
 
 pytestmark = pytest.mark.django_db
@@ -430,3 +431,47 @@ def test_a_refusal_says_field_value_and_rule() -> None:
     assert str(refused).startswith("a.b: 'xxx")
     assert str(refused).endswith("… — short")
     assert GateClosed(field="f", value=1, rule="r").code == "gate-closed"
+
+
+def test_a_basket_is_told_everything_that_is_wrong_with_its_rows(day: cast.MarketDay) -> None:
+    bad = [
+        _changed(STEPS, client_bid_id="a", form="STEP"),
+        STEPS,
+        _changed(STEPS, client_bid_id="b", resource="nowhere"),
+        _changed(STORAGE, client_bid_id="c", start_kwh="33000"),
+        STEPS,
+    ]
+    with pytest.raises(RowsRefused) as refused:
+        _submit(day, *bad)
+    assert [(type(found).__name__, found.field) for found in refused.value.refusals] == [
+        ("InvalidBid", "bids[0].form"),
+        ("NotFound", "bids[2].resource"),
+        ("InvalidBid", "bids[3].start_kwh"),
+        ("InvalidBid", "bids[4].client_bid_id"),
+    ]
+    # another's resource is told apart from none by nothing, in each row
+    others = [_changed(STEPS, client_bid_id=str(i), resource="shiroi-dc-1-load") for i in range(2)]
+    with pytest.raises(RowsRefused) as refused:
+        _submit(day, *others)
+    assert [found.field for found in refused.value.refusals] == [
+        "bids[0].resource",
+        "bids[1].resource",
+    ]
+    many = [_changed(STEPS, client_bid_id=str(i), form="") for i in range(300)]
+    with pytest.raises(RowsRefused) as refused:
+        _submit(day, *many)
+    assert len(refused.value.refusals) == 100
+    assert not Bid.objects.exists()
+
+
+def test_what_a_rule_says_of_anothers_resource_does_not_tell_it_from_none(
+    day: cast.MarketDay,
+) -> None:
+    told = []
+    for name in ("shiroi-dc-1-load", "nowhere"):
+        # wrong for a load, and more than its limit: neither may be told of another's
+        for change in ({"mechanism": "BATTERY"}, {"direction": "DOWN"}):
+            with pytest.raises(Refused) as refused:
+                _submit(day, _changed(STEPS, resource=name, **change))
+            told.append((type(refused.value), refused.value.field, refused.value.rule))
+    assert set(told) == {(NotFound, "bids[0].resource", "a known resource")}

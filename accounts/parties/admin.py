@@ -7,10 +7,12 @@ from django.contrib.auth.models import Group
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy
+from oauth2_provider.models import AccessToken, DeviceGrant, Grant, IDToken, RefreshToken
 from unfold.admin import TabularInline
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
 from accounts.audit.admin import AuditedAdmin
+from accounts.fields.admin import FactAdmin
 from accounts.parties.models import ApiClient, Membership, Organisation, User
 
 
@@ -60,6 +62,28 @@ class MembershipAdmin(AuditedAdmin):
     autocomplete_fields = ("user", "organisation")
 
 
+for model in (ApiClient, AccessToken, Grant, IDToken, RefreshToken):
+    admin.site.unregister(model)
+
+
+@admin.register(AccessToken)
+class AccessTokenAdmin(FactAdmin):
+    """Who holds a token until when; the token itself is stored nowhere, its checksum not shown."""
+
+    list_display = ("id", "application", "expires", "created")
+    list_select_related = ("application",)
+    fields = ("application", "expires", "created")
+    ordering = ("-id",)
+
+
+@admin.register(DeviceGrant, Grant, IDToken, RefreshToken)
+class UnusedAdmin(FactAdmin):
+    """Tables of flows with people in them, which are not mounted: always empty."""
+
+    list_display = ("id",)
+    fields = ("id",)
+
+
 @admin.register(ApiClient)
 class ApiClientAdmin(AuditedAdmin):
     """Keys are made by the service, which shows the secret once; here one may switch them off."""
@@ -77,7 +101,7 @@ class ApiClientAdmin(AuditedAdmin):
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[ApiClient]":
         rows: QuerySet[ApiClient] = super().get_queryset(request)
-        return rows.defer("secret_hash")
+        return rows.defer("client_secret", "previous_secret")
 
 
 admin.site.unregister(Group)

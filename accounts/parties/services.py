@@ -1,8 +1,4 @@
-"""Register parties, people and machines."""
-
-import hashlib
-import secrets
-from collections.abc import Sequence
+"""Register parties and people."""
 
 from django.db import transaction
 
@@ -14,10 +10,9 @@ from accounts.fields.checking import (
     row_fields_checked,
     text_checked,
 )
-from accounts.parties.models import ApiClient, Membership, Organisation, OrganisationKind, User
+from accounts.parties.models import Membership, Organisation, OrganisationKind, User
 from accounts.parties.roles import Role
 
-SECRET_BYTES_COUNT = 32
 PASSWORD_LENGTH_MAX = 4096  # what the forms take; a hash costs time in proportion
 
 
@@ -95,50 +90,3 @@ def member_add(
         detail={"role": role},
     )
     return user
-
-
-@transaction.atomic
-def api_client_create(
-    *, organisation: Organisation, client_id: str, scopes: Sequence[str] = (), role: str = ""
-) -> tuple[ApiClient, str]:
-    """Create a machine's key pair; the secret is returned once and stored only as a hash.
-
-    Parameters
-    ----------
-    scopes
-        What it may do in OpenADR.
-    role
-        What it may do in the API, by the table of roles; nothing if empty.
-    """
-    if role not in ("", *Role.values):
-        raise Refused(field="role", value=role, rule=f"one of {', '.join(Role.values)}")
-    if ApiClient.objects.filter(client_id=client_id).exists():
-        raise Refused(field="client_id", value=client_id, rule="already in use")
-    secret = secrets.token_urlsafe(SECRET_BYTES_COUNT)
-    client = ApiClient.objects.create(
-        organisation=organisation,
-        client_id=client_id,
-        secret_hash=_secret_hash(secret),
-        scopes=list(scopes),
-        role=role,
-    )
-    entry_append(
-        action="accounts.client.created",
-        subject=client,
-        organisation_id=organisation.id,
-        detail={"client_id": client_id, "scopes": list(scopes), "role": role},
-    )
-    return client, secret
-
-
-def api_client_authenticate(*, client_id: str, secret: str) -> ApiClient | None:
-    """Return the active client whose secret this is, or None; takes equal time either way."""
-    client = ApiClient.objects.filter(client_id=client_id).select_related("organisation").first()
-    stored = client.secret_hash if client else _secret_hash("")
-    matches = secrets.compare_digest(_secret_hash(secret), stored)
-    return client if client is not None and matches and client.is_active else None
-
-
-def _secret_hash(secret: str) -> str:
-    """Hash a secret of our own making: 256 random bits need no slow hash, nobody guesses them."""
-    return "sha256$" + hashlib.sha256(secret.encode()).hexdigest()

@@ -118,7 +118,7 @@ def test_after_the_gate_the_content_can_be_read(day: cast.MarketDay) -> None:
 
 
 def test_keys_and_secrets_are_shown_nowhere(day: cast.MarketDay) -> None:
-    from accounts.parties.services import api_client_create
+    from accounts.parties.keys import api_client_create
 
     made, _ = api_client_create(
         organisation=day.places.people.inzai_dc, client_id="inzai-ven", scopes=["read_targets"]
@@ -129,7 +129,7 @@ def test_keys_and_secrets_are_shown_nowhere(day: cast.MarketDay) -> None:
     page = reverse("admin:sessions_session_change", args=[session.session_key])
     assert client.get(page).status_code == 403
     shown = client.get(reverse("admin:parties_apiclient_change", args=[made.pk])).content.decode()
-    assert made.secret_hash not in shown
+    assert made.client_secret not in shown
     assert "pbkdf2" not in shown
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from accounts.parties.models import Organisation
-from accounts.parties.services import api_client_create
+from accounts.parties.keys import api_client_create
 from aggregator.ops.demo.inputs import SEED, profiles_kw
 from aggregator.ops.demo.steps import inputs_on
 from market.registry.models import Resource

@@ -12,7 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.core.text import is_plain
-from accounts.parties.services import api_client_authenticate
+from accounts.parties.keys import api_client_authenticate
 from aggregator.protocols.openadr3.server.base import ObjectView
 from aggregator.protocols.openadr3.tokens import LIFETIME_S, scopes_allowed, token_issue
 

@@ -33,7 +33,7 @@ from market.trading.contents import (
     content_canonical,
     content_sha256,
 )
-from market.trading.gates import gate_enter
+from market.trading.gates import Expects, gate_enter
 from market.trading.models import Auction, Bid, BidForm, BidState, Mechanism
 from market.trading.refusals import Refusals
 from market.trading.sealing import contents_open, contents_seal
@@ -150,7 +150,11 @@ class _Basket:
 
 @transaction.atomic
 def bids_submit(
-    *, auction_id: UUID | str, organisation: Organisation, bids: Sequence[Mapping[str, Any]]
+    *,
+    auction_id: UUID | str,
+    organisation: Organisation,
+    bids: Sequence[Mapping[str, Any]],
+    expects: Expects | None = None,
 ) -> list[Receipt]:
     """Put bids into the book, each as a first version or superseding the one before.
 
@@ -164,6 +168,10 @@ def bids_submit(
         ``workload_class`` (kind), and the fields of its form as in docs/snapshot.md with
         exact numbers (``int``, ``Decimal`` or plain strings). ``parent`` of a block is the
         client id of another block of the bidder.
+
+    expects
+        Called with the current version of each bid that is replaced, 0 of a new one, which
+        nobody changes meanwhile; what it raises stops the submission.
 
     Returns
     -------
@@ -196,6 +204,10 @@ def bids_submit(
         )
         .order_by("client_bid_id", "version")
     }
+    if expects is not None:
+        for draft in drafts:
+            before = current.get(draft.client_bid_id)
+            expects(0 if before is None else before.version)
     _refuse_broken_links(auction, organisation, drafts, current)
     basket = _Basket(auction=auction, organisation=organisation, moment=moment)
     for i, draft in enumerate(drafts):
@@ -212,8 +224,14 @@ def bid_submit(
 
 
 @transaction.atomic
-def bid_withdraw(*, auction_id: UUID, organisation: Organisation, client_bid_id: str) -> None:
-    """Take a bid out of the book before the gate.
+def bid_withdraw(
+    *,
+    auction_id: UUID | str,
+    organisation: Organisation,
+    client_bid_id: str,
+    expects: Expects | None = None,
+) -> None:
+    """Take a bid out of the book before the gate; `expects` as of :func:`bids_submit`.
 
     Raises
     ------
@@ -236,6 +254,8 @@ def bid_withdraw(*, auction_id: UUID, organisation: Organisation, client_bid_id:
     )
     if bid is None:
         raise NotFound(field="client_bid_id", value=client_bid_id, rule="a bid in the book")
+    if expects is not None:
+        expects(bid.version)
     if bid.form == BidForm.BLOCK:
         _refuse_orphans(auction, organisation, client_bid_id)
     Bid.objects.filter(id=bid.id).update(state=BidState.WITHDRAWN)

@@ -14,7 +14,7 @@ from accounts.core.numbers import decimals_of
 from accounts.fields import HALF_HOURS_COUNT, KW_MAX
 from accounts.parties.models import Organisation
 from market.registry.models import Area, Bus, CongestionPoint, ControllableLink, Site
-from market.trading.gates import gate_enter
+from market.trading.gates import conditions_enter
 from market.trading.models import Auction, BaseFlow, Envelope, EnvelopeKind, TransferLimit
 from market.trading.needs import InvalidNeed, refuse_without_bus
 
@@ -23,7 +23,7 @@ KW_HIGH = Decimal(KW_MAX)
 
 @transaction.atomic
 def base_flows_publish(
-    *, auction_id: UUID, organisation: Organisation, base_flow_kw_of: Mapping[str, Any]
+    *, auction_id: UUID | str, organisation: Organisation, base_flow_kw_of: Mapping[str, Any]
 ) -> None:
     """Publish forecast flows of monitored elements; a second call is the next revision.
 
@@ -32,7 +32,7 @@ def base_flows_publish(
     base_flow_kw_of
         48 signed values [kW] per element code, positive from the branch's start to its end.
     """
-    auction, moment = gate_enter(auction_id)
+    auction, moment = conditions_enter(auction_id)
     points = {
         point.code: point
         for point in CongestionPoint.objects.filter(
@@ -74,7 +74,7 @@ def base_flows_publish(
 @transaction.atomic
 def transfer_limit_publish(
     *,
-    auction_id: UUID,
+    auction_id: UUID | str,
     organisation: Organisation,
     from_area: str,
     to_area: str,
@@ -92,7 +92,7 @@ def transfer_limit_publish(
     InvalidNeed, NotFound
         Naming field, value and rule; nothing is stored.
     """
-    auction, moment = gate_enter(auction_id)
+    auction, moment = conditions_enter(auction_id)
     values = decimals_of(
         limit_kw, field="limit_kw", count=HALF_HOURS_COUNT, low=Decimal(0), high=KW_HIGH, places=1
     )
@@ -176,7 +176,7 @@ def _refuse_across_islands(auction: Auction, areas: tuple[Area, Area]) -> None:
 @transaction.atomic
 def envelope_publish(
     *,
-    auction_id: UUID,
+    auction_id: UUID | str,
     organisation: Organisation,
     site_code: str,
     kind: str,
@@ -195,7 +195,7 @@ def envelope_publish(
     InvalidNeed, NotFound
         Naming field, value and rule; nothing is stored.
     """
-    auction, moment = gate_enter(auction_id)
+    auction, moment = conditions_enter(auction_id)
     if kind not in EnvelopeKind.values:
         raise InvalidNeed(field="kind", value=kind, rule="FIXED or ONLINE")
     site = Site.objects.select_related("area").filter(code=site_code).first()

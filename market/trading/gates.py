@@ -8,6 +8,7 @@ be missing from the closed book, and nothing stamped at or after it can be in
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from uuid import UUID
 
@@ -22,6 +23,12 @@ from market.trading.models import Auction, AuctionState
 # this registry are never reused.
 GATE_LOCK_CLASS = 2601
 BIDDER_LOCK_CLASS = 2602
+CONDITIONS_LOCK_CLASS = 2603
+AUCTION_LOCK_CLASS = 2604
+
+
+# Called with a version that nobody changes meanwhile; raises if the caller read another.
+Expects = Callable[[int], None]
 
 
 class GateClosed(Refused):
@@ -84,6 +91,28 @@ def _locks_take(auction_id: UUID | str, bidder_id: UUID | None) -> None:
         )
         if cursor.fetchone() is None:
             raise NotFound(field="auction", value=auction_id, rule="a known auction")
+
+
+def conditions_enter(auction_id: UUID | str) -> tuple[Auction, datetime]:
+    """Enter through an open gate to publish needs or what the grid allows, one at a time.
+
+    Twins then see each other's rows and become revisions in order; otherwise as
+    :func:`gate_enter`.
+    """
+    auction, moment = gate_enter(auction_id)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_advisory_xact_lock(%s, %s)", [CONDITIONS_LOCK_CLASS, auction.gate_number]
+        )
+    return auction, moment
+
+
+def bidder_turn(bidder_id: UUID) -> None:
+    """Wait for an organisation's turn, where no gate is entered; see :func:`gate_enter`."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_advisory_xact_lock(%s, hashtext(%s))", [BIDDER_LOCK_CLASS, str(bidder_id)]
+        )
 
 
 def gate_shut(auction_id: UUID) -> datetime | None:

@@ -17,7 +17,7 @@ from accounts.core.numbers import decimals_of
 from accounts.fields import HALF_HOURS_COUNT, KW_MAX, PRICE_MAX_JPY_PER_KWH
 from accounts.parties.models import Organisation, OrganisationKind
 from market.registry.models import Area, Bus, CongestionPoint, MarketProduct
-from market.trading.gates import gate_enter
+from market.trading.gates import Expects, conditions_enter
 from market.trading.models import (
     STEPS_MAX,
     Auction,
@@ -64,8 +64,20 @@ class NeedDetails:
 
 
 @transaction.atomic
-def need_publish(*, auction_id: UUID, organisation: Organisation, details: NeedDetails) -> Need:
+def need_publish(
+    *,
+    auction_id: UUID | str,
+    organisation: Organisation,
+    details: NeedDetails,
+    expects: Expects | None = None,
+) -> Need:
     """Publish a need, or its next revision if the code is known; until the gate only.
+
+    Parameters
+    ----------
+    expects
+        Called with the revision in force, 0 if there is none, which nobody changes meanwhile;
+        what it raises stops the publication.
 
     Raises
     ------
@@ -74,7 +86,7 @@ def need_publish(*, auction_id: UUID, organisation: Organisation, details: NeedD
     InvalidNeed, NotFound
         Naming field, value and rule; nothing is stored.
     """
-    auction, moment = gate_enter(auction_id)
+    auction, moment = conditions_enter(auction_id)
     if organisation.kind != OrganisationKind.TSO:
         raise InvalidNeed(field="organisation", value=organisation.code, rule="a grid operator")
     if type(details.code) is not str or not CODE.fullmatch(details.code):
@@ -94,6 +106,8 @@ def need_publish(*, auction_id: UUID, organisation: Organisation, details: NeedD
         )
         .first()
     )
+    if expects is not None:
+        expects(0 if before is None else before.revision)
     if before is not None:
         Need.objects.filter(id=before.id).update(state=NeedState.SUPERSEDED)
     need = Need.objects.create(
@@ -281,13 +295,21 @@ def refuse_without_bus(auction: Auction, area_code: str, field: str) -> None:
 
 
 @transaction.atomic
-def need_withdraw(*, auction_id: UUID, organisation: Organisation, code: str) -> None:
-    """Take a published need back before the gate."""
-    auction, _ = gate_enter(auction_id)
+def need_withdraw(
+    *,
+    auction_id: UUID | str,
+    organisation: Organisation,
+    code: str,
+    expects: Expects | None = None,
+) -> None:
+    """Take a published need back before the gate; `expects` as of :func:`need_publish`."""
+    auction, _ = conditions_enter(auction_id)
     need = Need.objects.filter(
         auction=auction, organisation=organisation, code=code, state=NeedState.PUBLISHED
     ).first()
     if need is None:
         raise NotFound(field="code", value=code, rule="a published need of this operator")
+    if expects is not None:
+        expects(need.revision)
     Need.objects.filter(id=need.id).update(state=NeedState.WITHDRAWN)
     entry_append(action="market.need.withdrawn", subject=need, organisation_id=organisation.id)

@@ -6,13 +6,13 @@ from uuid import UUID
 from django.db import connection, transaction
 
 from accounts.audit.services import entry_append
-from accounts.core.errors import Refused
+from accounts.core.errors import Conflict, Refused
 from accounts.core.numbers import zoned
 from accounts.jobs.services import Claim, job_create, job_finish
 from market.core.timegrid import day_start_at
 from market.registry.models import GridModel
 from market.registry.selectors import ruleset_on
-from market.trading.gates import gate_shut
+from market.trading.gates import AUCTION_LOCK_CLASS, gate_shut
 from market.trading.models import Auction, AuctionState
 
 
@@ -30,8 +30,10 @@ def auction_schedule(
 
     Raises
     ------
+    Conflict
+        If the code is taken.
     Refused
-        If times lack an offset or are out of order, or the code is taken.
+        If times lack an offset or are out of order.
     """
     opens_at = zoned(opens_at, field="opens_at")
     gate_closure_at = zoned(gate_closure_at, field="gate_closure_at")
@@ -42,9 +44,11 @@ def auction_schedule(
             value=gate_closure_at,
             rule="after opens_at and not after the delivery day begins",
         )
-    if Auction.objects.filter(code=code).exists():
-        raise Refused(field="code", value=code, rule="already used")
     with connection.cursor() as cursor:
+        # Of two with one code the second waits here, and then sees the first.
+        cursor.execute("SELECT pg_advisory_xact_lock(%s, hashtext(%s))", [AUCTION_LOCK_CLASS, code])
+        if Auction.objects.filter(code=code).exists():
+            raise Conflict(field="code", value=code, rule="already used")
         cursor.execute("SELECT nextval('trading_gate_number')")
         gate_number = cursor.fetchone()[0]
     auction = Auction.objects.create(

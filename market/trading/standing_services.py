@@ -19,7 +19,7 @@ from market.core.offers.standing import Standing, renewed_id, standing_book
 from market.trading.bid_checks import SUBJECTS
 from market.trading.bids import Receipt, bids_submit, drafts_of
 from market.trading.contents import content_bytes, content_sha256
-from market.trading.gates import GateClosed
+from market.trading.gates import GateClosed, bidder_turn
 from market.trading.models import (
     Auction,
     AuctionState,
@@ -65,6 +65,7 @@ def standing_bid_create(
     """
     name_of(code, field="code", length_max=CODE_LENGTH_MAX)
     date_checked(days.valid_from_on, field="valid_from_on")
+    bidder_turn(organisation.id)
     template = _template(organisation, code, bid)
     checked = _standing(code, template, days)
     canonical = content_bytes(template)

@@ -41,6 +41,11 @@ def main() -> None:
     if command == "bench":
         # measurements start from an empty market: never the demo's
         os.environ.setdefault("WATTBIT_INSTANCE", "bench")
+        from aggregator.ops.secret import book_key_kept
+
+        # one process seals and opens
+        kept = book_key_kept(instance=os.environ["WATTBIT_INSTANCE"])
+        os.environ.setdefault("BOOK_KEY_FILE", str(kept))
     if command in ("clear", "verify") and "SECRET_KEY_FILE" not in os.environ:
         # from file to file: such a command signs nothing and keeps nothing
         os.environ.setdefault("SECRET_KEY", secrets.token_urlsafe(48))

@@ -54,6 +54,38 @@ VARIABLES = (
         meaning="Signs sessions; at least 50 characters. Required in production.",
     ),
     Variable(
+        name="RECEIPT_KEY",
+        default=None,
+        secret=True,
+        meaning="Seed of the Ed25519 key that signs receipts, 32 bytes in base64. Required in "
+        "production.",
+    ),
+    Variable(
+        name="BOOK_KEY_FILE",
+        default=None,
+        meaning="Path of the private halves of the book keys, one a line. Workers only: whoever "
+        "reads this file can read sealed bids.",
+    ),
+    Variable(
+        name="AUDIT_SIGNING_KEY",
+        default=None,
+        secret=True,
+        meaning="Ed25519 seed, 64 hexadecimal digits, that signs checkpoints of the audit chain. "
+        "Given to workers only; without it the chain grows unsigned.",
+    ),
+    Variable(
+        name="AUDIT_PUBLIC_KEYS",
+        default="",
+        meaning="Ed25519 keys, 64 hexadecimal digits each, separated by commas, whose checkpoints "
+        "`audit_verify` trusts besides the signing key's own.",
+    ),
+    Variable(
+        name="AUDIT_CHECKPOINT_FILE",
+        default=None,
+        meaning="File that workers add each checkpoint of the audit chain to. Best on storage "
+        "that only takes additions.",
+    ),
+    Variable(
         name="DATABASE_URL",
         default=None,
         secret=True,
@@ -101,6 +133,27 @@ VARIABLES = (
         name="DATABASE_IDLE_IN_TRANSACTION_TIMEOUT_S",
         default="2",
         meaning="Longest pause inside a transaction, so that a stalled bid cannot hold the gate.",
+    ),
+    Variable(
+        name="API_READS_PER_S",
+        default="50",
+        meaning="Reading requests of one caller and web process in the long run; 4 times as many "
+        "at once.",
+    ),
+    Variable(
+        name="API_WRITES_PER_S",
+        default="100",
+        meaning="Changing requests of one caller and web process; 4 times as many at once.",
+    ),
+    Variable(
+        name="API_BULKS_PER_S",
+        default="5",
+        meaning="Requests with many rows of one caller and web process; 4 times as many at once.",
+    ),
+    Variable(
+        name="API_IN_WORK_MAX",
+        default="32",
+        meaning="API requests that one web process works on at once; beyond them 503 at once.",
     ),
     Variable(
         name="WORKER_CONCURRENCY",

@@ -41,6 +41,7 @@ from aggregator.ops.embedded import (
     instance_home,
 )
 from aggregator.ops.errors import ChildFailed
+from aggregator.ops.secret import book_key_kept
 from aggregator.ops.watchdog import process_identity
 
 READY_WAIT_S = 60.0
@@ -125,6 +126,11 @@ class Stack:
         return self._home
 
     @property
+    def book_key_file(self) -> str:
+        """Path of the private halves of the book keys, for workers; made if it is not there."""
+        return os.environ.get("BOOK_KEY_FILE") or str(book_key_kept(instance=self.instance))
+
+    @property
     def environment(self) -> dict[str, str]:
         """What each child's environment adds to ours."""
         return {
@@ -132,6 +138,8 @@ class Stack:
             "WATTBIT_INSTANCE": self.instance,
             "DATABASE_URL": self.addresses.database_url,
             "REDIS_URL": self.addresses.redis_url,
+            # workers are told; whatever else is started has no key to the book
+            "BOOK_KEY_FILE": "",
         }
 
     def start_servers(self) -> None:
@@ -271,6 +279,7 @@ class Stack:
         changes = {
             "REMAP_SIGTERM": "SIGQUIT",
             "DATABASE_IDLE_IN_TRANSACTION_TIMEOUT_S": WORKER_IDLE_IN_TRANSACTION_S,
+            "BOOK_KEY_FILE": self.book_key_file,
         }
         return self._start_celery(name, argv, changes, wait=wait)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import re
 import subprocess
@@ -16,6 +17,8 @@ DEPLOY = ROOT / "deploy"
 LOCKS = ("base.txt", "dev.txt", "uv.txt")
 # not a secret: only long enough to be taken for one
 DUMMY_KEY = "k" * 32 + "".join(chr(97 + i % 26) for i in range(40))
+
+DUMMY_SEED = base64.b64encode(bytes(range(32))).decode()
 
 
 def _tool(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -32,6 +35,7 @@ def _production(**changes: str) -> dict[str, str]:
         "DJANGO_SETTINGS_MODULE": "aggregator.config.settings.production",
         "PYTHONPATH": str(ROOT),
         "SECRET_KEY": DUMMY_KEY,
+        "RECEIPT_KEY": DUMMY_SEED,
         "ALLOWED_HOSTS": "market.example.jp",
         "DATABASE_URL": "postgresql://wattbit:secret@db.example.jp/wattbit",
         "REDIS_URL": "rediss://redis.example.jp/0",
@@ -68,7 +72,9 @@ def test_production_settings_pass_djangos_own_review() -> None:
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("missing", ["SECRET_KEY", "ALLOWED_HOSTS", "DATABASE_URL", "REDIS_URL"])
+@pytest.mark.parametrize(
+    "missing", ["SECRET_KEY", "RECEIPT_KEY", "ALLOWED_HOSTS", "DATABASE_URL", "REDIS_URL"]
+)
 def test_production_does_not_start_without(missing: str) -> None:
     done = _django(_production(**{missing: ""}), "check")
     assert done.returncode != 0

@@ -144,6 +144,14 @@ MARKET_CLOCK_MAY_SHIFT = False
 # places where a test lets a process die or wait; none outside test settings
 FAILPOINTS: dict[str, str] = {}
 
+# The web tier has no such file: it seals bids and cannot open them.
+BOOK_KEY_FILE = env.text("BOOK_KEY_FILE")
+
+# who writes the whole audit chain anew still lacks this key, and what the file already holds
+AUDIT_SIGNING_KEY = env.text("AUDIT_SIGNING_KEY")
+AUDIT_PUBLIC_KEYS = env.words("AUDIT_PUBLIC_KEYS")
+AUDIT_CHECKPOINT_FILE = env.text("AUDIT_CHECKPOINT_FILE")
+
 JOB_LEASE_S = env.integer("JOB_LEASE_S", low=1, high=3600)
 
 JOBS_AFTER_PUBLICATION = schedule.JOBS_AFTER_PUBLICATION
@@ -193,8 +201,20 @@ REST_FRAMEWORK: dict[str, Any] = {
     "UNAUTHENTICATED_USER": None,
     "COERCE_DECIMAL_TO_STRING": True,
     "DEFAULT_SCHEMA_CLASS": "aggregator.api.v1.schema.DoorSchema",
+    "URL_FORMAT_OVERRIDE": None,
 }
 SPECTACULAR_SETTINGS = openapi.SPECTACULAR_SETTINGS
+API_RATES = {
+    kind: {"per_s": float(per_s), "burst": 4 * per_s}
+    for kind, per_s in (
+        ("read", env.integer("API_READS_PER_S", low=1, high=100_000)),
+        ("write", env.integer("API_WRITES_PER_S", low=1, high=100_000)),
+        ("bulk", env.integer("API_BULKS_PER_S", low=1, high=100_000)),
+    )
+}
+_places = env.integer("API_IN_WORK_MAX", low=2, high=1_000)
+# a quarter of the places is for organisations that have no request in work
+API_ADMISSION = {"places": _places, "kept": max(1, _places // 4)}
 
 # machines get tokens by client credentials and nothing else; see accounts/parties/machines.py
 OAUTH2_PROVIDER_APPLICATION_MODEL = "parties.ApiClient"

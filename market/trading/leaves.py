@@ -1,0 +1,70 @@
+"""A bid as a leaf: salted, so that nobody finds price and quantity by trying; bound to its header.
+
+The plain text of a basket is three lines for each bid: the salt in hexadecimal, the header and
+the canonical contents (both JSON, sorted keys, no white space, ASCII). A leaf hash is
+``SHA-256(0x00 ‖ salt ‖ header ‖ contents)``, the leaf hash of RFC 6962. Pure.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from market.trading.merkle import leaf_hash
+
+SALT_LENGTH = 16
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
+
+
+class LeafBroken(Exception):
+    """The plain text of a basket is not laid out as it should be."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Leaf:
+    """One bid of a basket, byte for byte as it was hashed."""
+
+    salt: bytes
+    header: bytes
+    content: bytes
+
+    @property
+    def hash(self) -> bytes:
+        """The leaf hash, which is the bid's commitment."""
+        return leaf_hash(self.salt + self.header + self.content)
+
+
+def header_bytes(header: Mapping[str, Any]) -> bytes:
+    """Return the header's bytes; what is not there (None) is left out."""
+    kept = {name: value for name, value in header.items() if value is not None}
+    return _ENCODER.encode(kept).encode()
+
+
+def leaves_bytes(leaves: Sequence[Leaf]) -> bytes:
+    """Return the plain text of a basket."""
+    lines = []
+    for leaf in leaves:
+        lines += (leaf.salt.hex().encode(), leaf.header, leaf.content)
+    return b"\n".join(lines)
+
+
+def leaves_read(plain: bytes) -> list[Leaf]:
+    """Take the plain text of a basket apart.
+
+    Raises
+    ------
+    LeafBroken
+        If it is not what :func:`leaves_bytes` wrote.
+    """
+    lines = plain.split(b"\n")
+    if len(lines) % 3:
+        raise LeafBroken("lines do not come in threes")
+    try:
+        return [
+            Leaf(salt=bytes.fromhex(lines[i].decode()), header=lines[i + 1], content=lines[i + 2])
+            for i in range(0, len(lines), 3)
+        ]
+    except ValueError as error:
+        raise LeafBroken("a salt is not hexadecimal") from error

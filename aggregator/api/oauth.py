@@ -82,7 +82,8 @@ class TokenView(OAuthLibMixin, View):
         with translation.override("en"):
             _, headers, body, status = self.create_token_response(request)
         response = HttpResponse(body, status=status, content_type="application/json")
-        response.headers.update(headers)
+        for name, value in headers.items():
+            response[name] = value
         response["Cache-Control"] = "no-store"
         if status == InvalidClientError.status_code:
             response["WWW-Authenticate"] = CHALLENGE

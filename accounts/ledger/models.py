@@ -114,6 +114,8 @@ class Transfer(models.Model):
             models.Index(fields=["debit", "posted_at"], name="transfer_debit"),
             models.Index(fields=["credit", "posted_at"], name="transfer_credit"),
             models.Index(fields=["cause_kind", "cause_id"], name="transfer_cause"),
+            models.Index(fields=["period", "debit"], name="transfer_period_debit"),
+            models.Index(fields=["period", "credit"], name="transfer_period_credit"),
         ]
 
     def __str__(self) -> str:

@@ -19,17 +19,91 @@ class Role(models.TextChoices):
 # What each role may do; an action absent from a role's line is denied.
 MAY: dict[str, frozenset[str]] = {
     Role.OPERATOR_TRADER: frozenset(
-        {"bid.read", "bid.submit", "award.read", "instruction.answer", "statement.read"}
+        {
+            "bid.read",
+            "bid.submit",
+            "award.read",
+            "instruction.answer",
+            "statement.read",
+            "instruction.read",
+            "delivery.read",
+            "reading.read",
+            "reading.submit",
+            "meter.register",
+            "dispute.open",
+        }
     ),
-    Role.OPERATOR_VIEWER: frozenset({"bid.read", "award.read", "statement.read"}),
-    Role.GRID_PLANNER: frozenset({"need.read", "need.publish", "network.read", "statement.read"}),
-    Role.GRID_APPROVER: frozenset({"need.read", "need.approve", "network.read", "statement.read"}),
+    Role.OPERATOR_VIEWER: frozenset(
+        {
+            "bid.read",
+            "award.read",
+            "statement.read",
+            "instruction.read",
+            "delivery.read",
+            "reading.read",
+        }
+    ),
+    Role.GRID_PLANNER: frozenset(
+        {
+            "need.read",
+            "need.publish",
+            "network.read",
+            "statement.read",
+            "instruction.read",
+            "delivery.read",
+            "reading.read",
+            "reading.submit",
+            "meter.register",
+            "dispute.open",
+        }
+    ),
+    Role.GRID_APPROVER: frozenset(
+        {
+            "need.read",
+            "need.approve",
+            "network.read",
+            "statement.read",
+            "instruction.read",
+            "delivery.read",
+            "reading.read",
+            "dispute.open",
+        }
+    ),
     Role.MARKET_DESK: frozenset(
-        {"auction.run", "need.read", "award.read", "network.read", "instruction.read"}
+        {
+            "auction.run",
+            "need.read",
+            "award.read",
+            "network.read",
+            "instruction.read",
+            "delivery.read",
+            "reading.read",
+            "meter.register",
+        }
     ),
-    Role.SETTLEMENT: frozenset({"statement.read", "settlement.run", "award.read"}),
+    Role.SETTLEMENT: frozenset(
+        {
+            "statement.read",
+            "settlement.run",
+            "award.read",
+            "delivery.read",
+            "reading.read",
+            "reading.submit",
+            "dispute.decide",
+            "ledger.read",
+        }
+    ),
     Role.AUDITOR: frozenset(
-        {"need.read", "award.read", "network.read", "instruction.read", "statement.read"}
+        {
+            "need.read",
+            "award.read",
+            "network.read",
+            "instruction.read",
+            "statement.read",
+            "delivery.read",
+            "reading.read",
+            "ledger.read",
+        }
     ),
     Role.ADMINISTRATOR: frozenset({"member.invite", "client.manage"}),
 }

@@ -5,7 +5,12 @@ from django.utils.safestring import SafeString
 from unfold.admin import TabularInline
 
 from accounts.fields.admin import FactAdmin, admin_link
-from aggregator.dispatch.models import DispatchInstruction, InstructionInterval
+from aggregator.dispatch.models import (
+    AvailabilityNotice,
+    DispatchInstruction,
+    InstructionInterval,
+    ServedNeed,
+)
 
 
 class InstructionIntervalInline(TabularInline):
@@ -50,3 +55,18 @@ class InstructionIntervalAdmin(FactAdmin):
     list_display = ("start_at", "instruction", "quantity_kw", "replacement_price_jpy_per_kwh")
     list_select_related = ("instruction__resource",)
     ordering = ("-id",)
+
+
+@admin.register(ServedNeed)
+class ServedNeedAdmin(FactAdmin):
+    list_display = ("award", "need", "organisation")
+    list_select_related = ("award__bid", "need", "organisation")
+    ordering = ("-id",)
+
+
+@admin.register(AvailabilityNotice)
+class AvailabilityNoticeAdmin(FactAdmin):
+    list_display = ("resource", "starts_at", "ends_at", "is_available", "reason", "noted_at")
+    list_filter = ("is_available",)
+    list_select_related = ("resource",)
+    date_hierarchy = "starts_at"

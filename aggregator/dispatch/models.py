@@ -9,7 +9,7 @@ from accounts.fields import KW_MAX, PRICE_MAX_JPY_PER_KWH, bounded, kw_field
 from accounts.parties.models import Organisation
 from market.clearing.models import Award
 from market.registry.models import Resource
-from market.trading.models import Bid, Direction
+from market.trading.models import Bid, Direction, Need
 
 
 class InstructionState(models.TextChoices):
@@ -129,7 +129,8 @@ class DispatchInstruction(models.Model):
                 name="instruction_open",
                 condition=models.Q(state__in=["PLANNED", "SENT", "ACKNOWLEDGED", "ACTIVE"]),
             ),
-            models.Index(fields=["organisation", "starts_at"], name="instruction_of"),
+            models.Index(fields=["organisation", "starts_at", "id"], name="instruction_of"),
+            models.Index(fields=["starts_at", "id"], name="instruction_in_turn"),
         ]
 
     def __str__(self) -> str:
@@ -173,3 +174,90 @@ class InstructionInterval(models.Model):
 
     def __str__(self) -> str:
         return f"コマ{self.t + 1} {self.quantity_kw} kW"
+
+
+class ServedNeed(models.Model):
+    """A need that an award helps to serve, noted when its instruction is planned.
+
+    By it a grid operator finds what is done for its needs; a stand-in serves the needs of the
+    award it stands in for.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    award = models.ForeignKey(
+        Award, models.PROTECT, related_name="needs_served", verbose_name="約定"
+    )
+    need = models.ForeignKey(Need, models.PROTECT, related_name="+", verbose_name="必要量")
+    organisation = models.ForeignKey(
+        Organisation,
+        models.PROTECT,
+        db_index=False,
+        related_name="+",
+        verbose_name="一般送配電事業者",
+    )
+
+    class Meta:
+        verbose_name = "約定が応じた必要量"
+        verbose_name_plural = "約定が応じた必要量"
+        constraints = [
+            models.UniqueConstraint(fields=["award", "need"], name="servedneed_once"),
+        ]
+        indexes = [models.Index(fields=["organisation", "award"], name="servedneed_of")]
+
+    def __str__(self) -> str:
+        return f"{self.award_id} {self.need}"
+
+
+class AvailabilityNotice(models.Model):
+    """A site's word that a resource can act or cannot for a while; the latest word prevails.
+
+    A resource that is said to be unavailable is not asked to stand in. It is no answer to an
+    instruction: that is declined or carried out as before.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    number = models.BigIntegerField("順番", help_text="Of the resource's notices; 1 is the first.")
+    resource = models.ForeignKey(
+        Resource,
+        models.PROTECT,
+        db_index=False,
+        related_name="availability_notices",
+        verbose_name="リソース",
+    )
+    organisation = models.ForeignKey(
+        Organisation,
+        models.PROTECT,
+        db_index=False,
+        related_name="+",
+        verbose_name="組織",
+    )
+    starts_at = models.DateTimeField("開始")
+    ends_at = models.DateTimeField("終了")
+    is_available = models.BooleanField("供出可能")
+    reason = models.CharField("理由", max_length=200, blank=True)
+    noted_at = models.DateTimeField("通知日時", help_text="市場時計")
+
+    class Meta:
+        verbose_name = "供出可否の通知"
+        verbose_name_plural = "供出可否の通知"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["resource", "number"], name="availabilitynotice_number"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(starts_at__lt=models.F("ends_at")),
+                name="availabilitynotice_times",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(is_available=True) | ~models.Q(reason=""),
+                name="availabilitynotice_reason",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["organisation", "starts_at", "id"], name="availabilitynotice_of"),
+            models.Index(fields=["starts_at", "id"], name="availabilitynotice_in_turn"),
+        ]
+
+    def __str__(self) -> str:
+        word = "可" if self.is_available else "不可"
+        return f"{self.resource} {self.starts_at:%Y-%m-%d %H:%M} {word}"

@@ -226,6 +226,9 @@ class Baseline(models.Model):
             ),
             bounded("adjustment_kwh", -KWH_MAX, KWH_MAX, name="baseline"),
         ]
+        indexes = [
+            models.Index(fields=["delivery_on", "resource", "revision"], name="baseline_in_turn"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.resource} {self.delivery_on} 版{self.revision}"

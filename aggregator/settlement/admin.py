@@ -5,6 +5,10 @@ from django.utils.safestring import SafeString
 
 from accounts.fields.admin import FactAdmin, admin_link, admin_list_link
 from aggregator.settlement.models import (
+    Dispute,
+    DisputedLine,
+    DisputeEntry,
+    DisputeEvidence,
     SettlementItem,
     SettlementLine,
     SettlementPeriod,
@@ -73,3 +77,41 @@ class SettlementItemAdmin(FactAdmin):
         return admin_list_link(
             "settlement.settlementline", f"item__exact={row.item}", "この項目の明細"
         )
+
+
+@admin.register(Dispute)
+class DisputeAdmin(FactAdmin):
+    list_display = (
+        "opened_at", "organisation", "counterparty", "reason_code", "disputed_exact_jpy", "state",
+        "is_held", "entries_link",
+    )  # fmt: skip
+    list_filter = ("state", "reason_code", "is_held")
+    list_select_related = ("organisation", "counterparty")
+    date_hierarchy = "opened_at"
+
+    @admin.display(description="経過")
+    def entries_link(self, row: Dispute) -> SafeString | str:
+        return admin_list_link("settlement.disputeentry", f"dispute__id__exact={row.pk}", "経過")
+
+
+@admin.register(DisputedLine)
+class DisputedLineAdmin(FactAdmin):
+    list_display = ("dispute", "line")
+    list_select_related = ("dispute__organisation", "line")
+    ordering = ("-id",)
+
+
+@admin.register(DisputeEntry)
+class DisputeEntryAdmin(FactAdmin):
+    list_display = ("at", "dispute", "organisation", "actor", "kind", "text")
+    list_filter = ("kind",)
+    list_select_related = ("dispute__organisation", "organisation")
+    ordering = ("-id",)
+
+
+@admin.register(DisputeEvidence)
+class DisputeEvidenceAdmin(FactAdmin):
+    list_display = ("added_at", "dispute", "organisation", "name", "size_bytes", "sha256")
+    list_select_related = ("dispute__organisation", "organisation")
+    exclude = ("content",)
+    ordering = ("-added_at",)

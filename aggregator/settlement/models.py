@@ -7,8 +7,20 @@ from accounts.core.money import JPY_MAX
 from accounts.fields import KWH_MAX, PRICE_MAX_JPY_PER_KWH, bounded
 from aggregator.core.settlement import Item
 from aggregator.metering.models import DeliveryVerification
+from aggregator.settlement.dispute_models import (
+    Dispute,
+    DisputedLine,
+    DisputeEntry,
+    DisputeEvidence,
+)
 from market.clearing.models import Award
 from market.trading.models import Auction, Need
+
+__all__ = (
+    "ITEM_CHOICES", "ITEM_NAMES", "Dispute", "DisputeEntry", "DisputeEvidence", "DisputedLine",
+    "PeriodState", "RunKind", "SettlementItem", "SettlementLine", "SettlementPeriod",
+    "SettlementRun",
+)  # fmt: skip
 
 ITEM_NAMES = {
     Item.NEED_CHARGE: "調整力利用料",

@@ -31,6 +31,12 @@ MAY: dict[str, frozenset[str]] = {
             "reading.submit",
             "meter.register",
             "dispute.open",
+            "site.read",
+            "site.change",
+            "consent.grant",
+            "revenue_split.agree",
+            "prequalification.read",
+            "prequalification.request",
         }
     ),
     Role.OPERATOR_VIEWER: frozenset(
@@ -41,6 +47,8 @@ MAY: dict[str, frozenset[str]] = {
             "instruction.read",
             "delivery.read",
             "reading.read",
+            "site.read",
+            "prequalification.read",
         }
     ),
     Role.GRID_PLANNER: frozenset(
@@ -55,6 +63,10 @@ MAY: dict[str, frozenset[str]] = {
             "reading.submit",
             "meter.register",
             "dispute.open",
+            "network.publish",
+            "site.read",
+            "prequalification.read",
+            "prequalification.decide",
         }
     ),
     Role.GRID_APPROVER: frozenset(
@@ -67,6 +79,8 @@ MAY: dict[str, frozenset[str]] = {
             "delivery.read",
             "reading.read",
             "dispute.open",
+            "site.read",
+            "prequalification.read",
         }
     ),
     Role.MARKET_DESK: frozenset(
@@ -79,6 +93,8 @@ MAY: dict[str, frozenset[str]] = {
             "delivery.read",
             "reading.read",
             "meter.register",
+            "site.read",
+            "prequalification.read",
         }
     ),
     Role.SETTLEMENT: frozenset(
@@ -91,6 +107,7 @@ MAY: dict[str, frozenset[str]] = {
             "reading.submit",
             "dispute.decide",
             "ledger.read",
+            "site.read",
         }
     ),
     Role.AUDITOR: frozenset(
@@ -103,6 +120,8 @@ MAY: dict[str, frozenset[str]] = {
             "delivery.read",
             "reading.read",
             "ledger.read",
+            "site.read",
+            "prequalification.read",
         }
     ),
     Role.ADMINISTRATOR: frozenset({"member.invite", "client.manage"}),

@@ -85,6 +85,7 @@ MAY: dict[str, frozenset[str]] = {
     ),
     Role.MARKET_DESK: frozenset(
         {
+            "book.read",
             "auction.run",
             "need.read",
             "award.read",
@@ -99,6 +100,7 @@ MAY: dict[str, frozenset[str]] = {
     ),
     Role.SETTLEMENT: frozenset(
         {
+            "book.read",
             "statement.read",
             "settlement.run",
             "award.read",
@@ -112,6 +114,7 @@ MAY: dict[str, frozenset[str]] = {
     ),
     Role.AUDITOR: frozenset(
         {
+            "book.read",
             "need.read",
             "award.read",
             "network.read",

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from django.db import connection
@@ -27,8 +28,9 @@ CONDITIONS_LOCK_CLASS = 2603
 AUCTION_LOCK_CLASS = 2604
 
 
-# Called with a version that nobody changes meanwhile; raises if the caller read another.
-Expects = Callable[[int], None]
+# Called with the row in force, or None, which nobody changes meanwhile; raises if the caller
+# has read another.
+Expects = Callable[[Any], None]
 
 
 class GateClosed(Refused):

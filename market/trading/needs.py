@@ -76,8 +76,8 @@ def need_publish(
     Parameters
     ----------
     expects
-        Called with the revision in force, 0 if there is none, which nobody changes meanwhile;
-        what it raises stops the publication.
+        Called with the revision in force, or None, which nobody changes meanwhile; what it raises
+        stops the publication.
 
     Raises
     ------
@@ -107,7 +107,7 @@ def need_publish(
         .first()
     )
     if expects is not None:
-        expects(0 if before is None else before.revision)
+        expects(before)
     if before is not None:
         Need.objects.filter(id=before.id).update(state=NeedState.SUPERSEDED)
     need = Need.objects.create(
@@ -310,6 +310,6 @@ def need_withdraw(
     if need is None:
         raise NotFound(field="code", value=code, rule="a published need of this operator")
     if expects is not None:
-        expects(need.revision)
+        expects(need)
     Need.objects.filter(id=need.id).update(state=NeedState.WITHDRAWN)
     entry_append(action="market.need.withdrawn", subject=need, organisation_id=organisation.id)

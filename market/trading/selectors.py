@@ -1,17 +1,25 @@
 """Read auctions, needs and bids. Rows with owners take `seen_by`."""
 
-from django.db.models import Q, QuerySet
+from collections.abc import Iterable
+from uuid import UUID
 
+from django.db.models import Count, Q, QuerySet
+
+from accounts.core.errors import NotFound
 from accounts.parties.models import Organisation, OrganisationKind
+from accounts.parties.sight import Sight
 from market.trading.models import (
     Auction,
     AuctionState,
+    BaseFlow,
     Bid,
     BidState,
     Envelope,
     Need,
     NeedState,
+    NeedStep,
     StandingBid,
+    TransferLimit,
 )
 
 OPEN_BOOK_STATES = (
@@ -19,6 +27,9 @@ OPEN_BOOK_STATES = (
     AuctionState.PUBLISHED_BY_FALLBACK,
     AuctionState.SETTLED,
 )
+BEFORE_GATE_STATES = (AuctionState.SCHEDULED, AuctionState.OPEN)
+# A need in any other state was never public.
+PUBLIC_NEED_STATES = (NeedState.PUBLISHED, NeedState.SUPERSEDED, NeedState.WITHDRAWN)
 
 
 def needs_of(auction: Auction) -> QuerySet[Need]:
@@ -59,6 +70,120 @@ def bids_of(*, seen_by: Organisation) -> QuerySet[Bid]:
     if seen_by.kind == OrganisationKind.AGGREGATOR:
         return bids.filter(Q(auction__state__in=OPEN_BOOK_STATES) | Q(organisation=seen_by))
     return bids.filter(organisation=seen_by)
+
+
+def auctions_listed() -> QuerySet[Auction]:
+    """Auctions: that they are held, when and by which rules is public."""
+    return Auction.objects.select_related("grid_model")
+
+
+def auction_named(code: str) -> Auction:
+    """Return an auction by its code.
+
+    Raises
+    ------
+    NotFound
+        If there is none.
+    """
+    auction = auctions_listed().filter(code=code).first()
+    if auction is None:
+        raise NotFound(field="auction", value=code, rule="a known auction")
+    return auction
+
+
+def book_counts(auction: Auction) -> dict[str, int]:
+    """Return how many bids of each form stand in a closed book; nothing before the gate."""
+    if auction.state in BEFORE_GATE_STATES:
+        return {}
+    rows = Bid.objects.filter(
+        auction=auction, state=BidState.SUBMITTED, received_at__lt=auction.gate_closure_at
+    )
+    return dict(rows.values_list("form").annotate(count=Count("id")).order_by("form"))
+
+
+def needs_seen(*, seen_by: Sight) -> QuerySet[Need]:
+    """Return needs: to everybody those that are or were published, to their operator all."""
+    rows = Need.objects.select_related(
+        "auction", "organisation", "congestion_point", "area", "product"
+    )
+    if seen_by.may_everywhere("need.read"):
+        return rows
+    return rows.filter(
+        Q(state__in=PUBLIC_NEED_STATES)
+        | Q(organisation_id__in=seen_by.organisations_for("need.read"))
+    )
+
+
+def need_steps_of(needs: Iterable[Need]) -> dict[UUID, list[NeedStep]]:
+    """Demand curves of needs with several steps, by need."""
+    found: dict[UUID, list[NeedStep]] = {}
+    for step in NeedStep.objects.filter(need__in=list(needs)).order_by("need_id", "number"):
+        found.setdefault(step.need_id, []).append(step)
+    return found
+
+
+def base_flows_seen(auction: Auction, *, seen_by: Sight) -> QuerySet[BaseFlow]:
+    """Forecast flows of elements: to their operators, and to the market desk."""
+    rows = BaseFlow.objects.filter(auction=auction).select_related("congestion_point")
+    if seen_by.may_everywhere("network.read"):
+        return rows
+    own = seen_by.organisations_for("network.read")
+    return rows.filter(
+        Q(congestion_point__owner_id__in=own) | Q(congestion_point__co_owner_id__in=own)
+    )
+
+
+def envelopes_seen(auction: Auction, *, seen_by: Sight) -> QuerySet[Envelope]:
+    """Envelopes: to the operator who gave them, to the site's, and to the market desk."""
+    rows = Envelope.objects.filter(auction=auction).select_related("site", "organisation")
+    if seen_by.may_everywhere("network.read"):
+        return rows
+    return rows.filter(
+        Q(organisation_id__in=seen_by.organisations_for("network.read"))
+        | Q(site__organisation_id__in=seen_by.organisations_for("bid.read"))
+    )
+
+
+def transfer_limits_of(auction: Auction) -> QuerySet[TransferLimit]:
+    """Limits between areas, which are public once they are published."""
+    return TransferLimit.objects.filter(auction=auction).select_related("link")
+
+
+def bids_seen(*, seen_by: Sight, auction: Auction | None = None) -> QuerySet[Bid]:
+    """Bids of one's own; of an auction with a result all, to those who may read its book."""
+    rows = Bid.objects.select_related(
+        "auction", "resource__site", "portfolio", "site", "organisation", "workload_class"
+    )
+    if auction is not None:
+        rows = rows.filter(auction=auction)
+        if auction.state in OPEN_BOOK_STATES and seen_by.may_everywhere("book.read"):
+            return rows
+    return rows.filter(organisation_id__in=seen_by.organisations_for("bid.read"))
+
+
+def bid_seen(bid_id: UUID, *, seen_by: Sight) -> Bid:
+    """Return one bid of those that :func:`bids_seen` gives.
+
+    Raises
+    ------
+    NotFound
+        If the caller sees no such bid.
+    """
+    auction = Auction.objects.filter(bids=bid_id).first()
+    if auction is not None:
+        bid = bids_seen(seen_by=seen_by, auction=auction).filter(id=bid_id).first()
+        if bid is not None:
+            return bid
+    raise NotFound(field="bid", value=str(bid_id), rule="a bid that you see")
+
+
+def standing_bids_seen(*, seen_by: Sight) -> QuerySet[StandingBid]:
+    """Return standing bids of one's own, with what became of them; nobody else sees them."""
+    return (
+        StandingBid.objects.filter(organisation_id__in=seen_by.organisations_for("bid.read"))
+        .select_related("organisation")
+        .prefetch_related("renewals__auction")
+    )
 
 
 def standing_bids_of(*, seen_by: Organisation) -> QuerySet[StandingBid]:

@@ -8,18 +8,35 @@ from django.forms import ModelForm
 from django.http import HttpRequest
 from unfold.admin import ModelAdmin
 
-from accounts.audit.models import AuditEntry
+from accounts.audit.models import AuditCheckpoint, AuditEntry, AuditLink
 from accounts.audit.services import entry_append
 from accounts.fields.admin import CappedPaginator, FactAdmin
 
 
 @admin.register(AuditEntry)
 class AuditEntryAdmin(FactAdmin):
-    list_display = ("at", "action", "subject", "user", "organisation_id")
-    list_select_related = ("user",)
+    list_display = ("at", "action", "subject", "actor", "organisation_id")
     search_fields = ("subject", "action")
     search_help_text = "対象（app.model:id）または操作"
     ordering = ("-id",)
+
+
+@admin.register(AuditLink)
+class AuditLinkAdmin(FactAdmin):
+    list_display = ("number", "entry", "sha256_hex")
+    list_select_related = ("entry",)
+    fields = ("number", "entry", "sha256_hex")
+    ordering = ("-number",)
+
+    @admin.display(description="ハッシュ")
+    def sha256_hex(self, row: AuditLink) -> str:
+        return bytes(row.sha256).hex()
+
+
+@admin.register(AuditCheckpoint)
+class AuditCheckpointAdmin(FactAdmin):
+    list_display = ("number", "sealed_at", "last_link_id", "count", "sha256")
+    ordering = ("-number",)
 
 
 class AuditedAdmin(ModelAdmin):

@@ -7,6 +7,7 @@ from uuid import UUID
 from django.db import connection, models
 from django.db.models.expressions import RawSQL
 
+from accounts.audit.acting import actor_now
 from accounts.audit.models import AuditEntry
 
 
@@ -25,9 +26,16 @@ def entry_append(
     organisation_id: UUID | None = None,
     user_id: int | None = None,
 ) -> None:
-    """Record one action inside the caller's transaction, stamped by the market clock."""
+    """Record one action inside the caller's transaction, stamped by the market clock.
+
+    Who acts is what :mod:`accounts.audit.acting` says, or the person given.
+    """
     if not connection.in_atomic_block:
         raise RuntimeError("an audit entry belongs to the transaction it tells of")
+    actor = actor_now() if user_id is None else f"user:{user_id}"
+    kind, _, number = actor.partition(":")
+    if user_id is None and kind == "user":
+        user_id = int(number)
     AuditEntry.objects.create(
         at=RawSQL("market_now()", ()),
         action=action,
@@ -35,4 +43,5 @@ def entry_append(
         detail=dict(detail or {}),
         organisation_id=organisation_id,
         user_id=user_id,
+        actor=actor,
     )

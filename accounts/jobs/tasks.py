@@ -6,6 +6,7 @@ from uuid import UUID
 from celery import Task, current_app, shared_task
 from celery.utils.log import get_task_logger
 
+from accounts.audit.acting import acting_as
 from accounts.core.errors import ClaimLost
 from accounts.jobs import selectors, services
 from accounts.jobs.services import Claim
@@ -40,7 +41,8 @@ def job_task(
             if claim is None:
                 return
             try:
-                work(claim)
+                with acting_as(f"system:{kind}"):
+                    work(claim)
             except ClaimLost:
                 logger.warning("%s %s: taken over by another worker", kind, claim.key)
             except Exception as error:

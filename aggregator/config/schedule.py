@@ -9,6 +9,18 @@ BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
         "schedule": 1.0,
         "options": {"expires": 10},  # rings that waited are worth nothing: another one came
     },
+    # entries are in the chain, and on their way to webhooks, a second after they are committed
+    "accounts.audit.seal": {
+        "task": "accounts.audit.seal",
+        "schedule": 1.0,
+        "options": {"expires": 10},
+    },
+    # twice an hour: forget answers to keys that are older than two days
+    "aggregator.api.answers_sweep": {
+        "task": "aggregator.api.answers_sweep",
+        "schedule": 1800.0,
+        "options": {"expires": 600},
+    },
 }
 
 # What follows a published result. The market puts these jobs on the list without knowing

@@ -375,6 +375,11 @@ def instance_home(instance: str) -> Path:
     return Path(os.environ.get("WATTBIT_HOME") or ROOT / ".wattbit").resolve() / instance
 
 
+def checkpoint_file(instance: str) -> Path:
+    """File that an instance adds the checkpoints of its audit chain to."""
+    return instance_home(instance) / "audit_checkpoints.jsonl"
+
+
 def _short_directory(home: Path) -> Path:
     name = f"wattbit-{os.geteuid()}-{hashlib.sha256(str(home).encode()).hexdigest()[:10]}"
     directory = Path(tempfile.gettempdir()) / name

@@ -38,6 +38,7 @@ from aggregator.ops.embedded import (
     ROOT,
     Addresses,
     Servers,
+    checkpoint_file,
     instance_home,
 )
 from aggregator.ops.errors import ChildFailed
@@ -203,6 +204,8 @@ class Stack:
         """
         url = self.addresses.database_url
         _database_leave()
+        if fresh:  # the file of another database would only accuse this one
+            checkpoint_file(self.instance).unlink(missing_ok=True)
         if self._external_database:
             if fresh:
                 databases.schema_refresh(url)

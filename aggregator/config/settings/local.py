@@ -3,7 +3,7 @@
 from aggregator.config import env
 from aggregator.config.settings.base import *  # noqa: F403 - settings are composed so
 from aggregator.config.settings.base import INSTANCE, cache, database
-from aggregator.ops.embedded import Servers, instance_home
+from aggregator.ops.embedded import Servers, checkpoint_file
 from aggregator.ops.secret import receipt_key_kept, secret_key_kept, signing_key_kept
 
 _embedded = Servers(instance=INSTANCE).addresses
@@ -13,9 +13,7 @@ DEBUG = env.boolean("DEBUG")
 SECRET_KEY = env.text("SECRET_KEY") or secret_key_kept(instance=INSTANCE)
 RECEIPT_KEY = env.text("RECEIPT_KEY") or receipt_key_kept(instance=INSTANCE)
 AUDIT_SIGNING_KEY = env.text("AUDIT_SIGNING_KEY") or signing_key_kept(instance=INSTANCE)
-AUDIT_CHECKPOINT_FILE = env.text("AUDIT_CHECKPOINT_FILE") or str(
-    instance_home(INSTANCE) / "audit_checkpoints.jsonl"
-)
+AUDIT_CHECKPOINT_FILE = env.text("AUDIT_CHECKPOINT_FILE") or str(checkpoint_file(INSTANCE))
 ALLOWED_HOSTS = env.words("ALLOWED_HOSTS") or ["127.0.0.1", "localhost", "[::1]", "testserver"]
 CSRF_TRUSTED_ORIGINS = env.words("CSRF_TRUSTED_ORIGINS")
 DATABASES = {"default": database(env.text("DATABASE_URL") or _embedded.database_url)}

@@ -13,6 +13,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from accounts.audit.acting import act_as
 from accounts.clock.selectors import market_now
 from accounts.core.errors import NotFound
 from accounts.core.text import RULE as PLAIN_RULE
@@ -102,6 +103,8 @@ class ObjectView(APIView):
         """Refuse an address that cannot be; else as usual: who calls, and may they."""
         refuse_unreadable(request)
         super().initial(request, *args, **kwargs)
+        if isinstance(request.user, Caller):
+            act_as(f"client:{request.user.client.id}")
 
     def finalize_response(
         self, request: HttpRequest, response: Any, *args: Any, **kwargs: Any

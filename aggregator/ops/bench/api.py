@@ -37,6 +37,7 @@ from aggregator.ops.bench.open_loop import (
     percentile_ms,
     request_bytes,
 )
+from aggregator.ops.bench.peers import flexmeasures
 from aggregator.ops.stack import Stack
 from market.registry.models import Resource, Site
 from market.registry.services import SiteDetails, resource_register, site_register
@@ -53,6 +54,7 @@ BASKET_COUNT: Final = 5
 OVERLOAD_RATIO: Final = 3
 OVERLOAD_S: Final = 10.0
 GATE_AFTER_S: Final = 5.0
+AT_ONCE_COUNT: Final = 600
 CREATED: Final = 201
 REFUSALS: Final = (429, 503)
 
@@ -78,8 +80,14 @@ class Field:
     numbers: Iterator[int]
 
 
-def run(stack: Stack) -> dict[str, Any]:
-    """Measure all of it on a database and a server of the stack's."""
+def run(stack: Stack, *, is_with_peers: bool = False) -> dict[str, Any]:
+    """Measure all of it on a database and a server of the stack's.
+
+    Parameters
+    ----------
+    is_with_peers
+        Whether FlexMeasures is asked the comparable thing in the same run.
+    """
     auction = opened_auction()
     operators = _operators()
     port = _served(stack)
@@ -97,8 +105,31 @@ def run(stack: Stack) -> dict[str, Any]:
     figures |= found
     figures |= _baskets(field)
     figures |= _overload(field, rate_per_s)
+    ours_per_s = _at_once_per_s(field)
+    figures["at_once_per_s"] = round(ours_per_s, 1)
     figures |= _closing(field, rate_per_s)
+    if is_with_peers:
+        stack.stop_child(next(child for child in stack.children if child.name == "api"))
+        theirs = flexmeasures.run(stack)
+        figures |= theirs
+        if theirs.get("flexmeasures_per_s"):
+            ratio = ours_per_s / theirs["flexmeasures_per_s"]
+            figures["single_ratio_to_flexmeasures"] = round(ratio, 1)
     return figures
+
+
+def _at_once_per_s(field: Field) -> float:
+    """Return how many single bids a second are answered when all are due at once."""
+    requests = _singles(field, AT_ONCE_COUNT)
+    began_s = time.perf_counter()
+    shots = fired(
+        field.address,
+        requests,
+        rate_per_s=flexmeasures.AT_ONCE_PER_S,
+        connection_count=flexmeasures.CONNECTION_COUNT,
+    )
+    lasted_s = time.perf_counter() - began_s
+    return sum(shot.status == CREATED for shot in shots) / lasted_s
 
 
 def _served(stack: Stack) -> int:

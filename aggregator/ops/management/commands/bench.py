@@ -22,7 +22,9 @@ class Command(BaseCommand):
         )
         parser.add_argument("--seed", type=int, default=0, help="clearing --size: of the book")
         parser.add_argument(
-            "--peers", action="store_true", help="clearing: PyPSA and linopy on the same problem"
+            "--peers",
+            action="store_true",
+            help="clearing: PyPSA and linopy on the same problem; api: FlexMeasures' own call",
         )
         parser.add_argument(
             "--growth", action="store_true", help="clearing: CPU against offers on one network"
@@ -32,14 +34,14 @@ class Command(BaseCommand):
     def handle(self, *_args: Any, **options: Any) -> None:
         """Run the bench on a database of its own and print what it found."""
         name = options["name"]
-        if options["peers"]:
+        if options["peers"] and name != "api":
             figures = self._peers(name)
         elif options["growth"]:
             figures = self._growth(name, options["seed"])
         elif name == "clearing" and options["size"] is not None:
             figures = self._sized(options["size"], options["seed"])
         else:
-            figures = self._measured(name, options["size"])
+            figures = self._measured(name, options["size"], is_with_peers=options["peers"])
         usage = resource.getrusage(resource.RUSAGE_SELF)
         figures.setdefault("cpu_s", round(usage.ru_utime + usage.ru_stime, 2))
         figures["peak_mib"] = round(usage.ru_maxrss / 1024)
@@ -53,7 +55,7 @@ class Command(BaseCommand):
     def _peers(self, name: str) -> dict[str, Any]:
         """Compare with other people's tools, which needs no server."""
         if name != "clearing":
-            raise CommandError("--peers belongs to bench clearing")
+            raise CommandError("--peers belongs to bench clearing and bench api")
         return importlib.import_module("aggregator.ops.bench.peers.compare").run()  # type: ignore[no-any-return]
 
     def _growth(self, name: str, seed: int) -> dict[str, Any]:
@@ -70,13 +72,13 @@ class Command(BaseCommand):
         bench = importlib.import_module("aggregator.ops.bench.sizes")
         return dict(bench.run(size, seed=seed))
 
-    def _measured(self, name: str, size: str | None) -> dict[str, Any]:
+    def _measured(self, name: str, size: str | None, *, is_with_peers: bool) -> dict[str, Any]:
         """Run a bench on a database of its own."""
         with Stack(instance=os.environ["WATTBIT_INSTANCE"]) as stack:
             stack.start_servers()
             stack.migrate(fresh=True)
             bench = importlib.import_module(f"aggregator.ops.bench.{name}")
             if name == "api":
-                return dict(bench.run(stack))
+                return dict(bench.run(stack, is_with_peers=is_with_peers))
             sized = {} if size is None else {"size": int(size) if size.isdigit() else size}
             return dict(bench.run(**sized))

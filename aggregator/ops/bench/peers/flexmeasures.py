@@ -1,4 +1,4 @@
-"""FlexMeasures' comparable call: five values of one sensor posted with a token, one after the other.
+"""FlexMeasures' comparable call: five values of one sensor posted with a token.
 
 It runs as its authors' guide says, two processes under gunicorn, on our PostgreSQL and a Valkey of
 its own, without its rate limit. Where its environment cannot be made it is named as absent.

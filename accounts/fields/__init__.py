@@ -36,3 +36,8 @@ def half_hours_field(
 ) -> ArrayField[Any, Any]:
     """One value per half hour of a delivery day, index t = 0…47."""
     return ArrayField(base, size=HALF_HOURS_COUNT, verbose_name=verbose, **options)
+
+
+def version_field() -> models.PositiveIntegerField[Any, Any]:
+    """Count of changes of a row, from 1; a trigger of the table raises it, whoever changes it."""
+    return models.PositiveIntegerField("版", default=1, editable=False)

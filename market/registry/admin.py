@@ -1,6 +1,10 @@
 """Places, networks and resources."""
 
+from typing import Any
+
 from django.contrib import admin
+from django.db.models import F, QuerySet
+from django.http import HttpRequest
 from unfold.admin import TabularInline
 
 from accounts.audit.admin import AuditedAdmin
@@ -97,6 +101,17 @@ class StorageUnitAdmin(AuditedAdmin):
     autocomplete_fields = ("resource",)
     search_fields = ("resource__code", "resource__name")
 
+    def save_model(
+        self,
+        request: HttpRequest,
+        obj: models.StorageUnit,
+        form: Any,
+        change: bool,  # noqa: FBT001 - Django's signature
+    ) -> None:
+        """Raise the resource's version too: its store is part of what the API shows of it."""
+        super().save_model(request, obj, form, change)
+        models.Resource.objects.filter(pk=obj.pk).update(version=F("version") + 1)
+
 
 @admin.register(models.WorkloadClass)
 class WorkloadClassAdmin(AuditedAdmin):
@@ -143,6 +158,63 @@ class RevenueSplitAdmin(FactAdmin):
     list_display = ("site", "organisation", "share_ratio", "valid_from_on", "valid_to_on")
     list_select_related = ("site", "organisation")
     search_fields = ("site__code", "site__name")
+
+
+class RevenueShareInline(TabularInline):
+    model = models.RevenueShare
+    extra = 0
+    can_delete = False
+    fields = ("organisation", "share_ratio", "agreed_at", "agreed_by")
+    readonly_fields = fields
+
+
+@admin.register(models.RevenueAgreement)
+class RevenueAgreementAdmin(FactAdmin):
+    list_display = ("site", "proposed_by", "state", "valid_from_on", "valid_to_on", "proposed_at")
+    list_filter = ("state",)
+    list_select_related = ("site", "proposed_by")
+    search_fields = ("site__code", "site__name")
+    inlines = (RevenueShareInline,)
+
+
+class PrequalificationStepInline(TabularInline):
+    model = models.PrequalificationStep
+    extra = 0
+    can_delete = False
+    fields = ("at", "from_state", "to_state", "organisation", "actor", "reason", "valid_until_at")
+    readonly_fields = fields
+
+
+class PrequalificationCommentInline(TabularInline):
+    model = models.PrequalificationComment
+    extra = 0
+    can_delete = False
+    fields = ("written_at", "organisation", "actor", "text")
+    readonly_fields = fields
+
+
+@admin.register(models.Prequalification)
+class PrequalificationAdmin(FactAdmin):
+    list_display = (
+        "resource", "product", "area", "state", "quantity_kw", "valid_until_at", "requested_at",
+    )  # fmt: skip
+    list_filter = ("state", "product", "area")
+    list_select_related = ("resource", "product", "area")
+    search_fields = ("resource__code", "resource__name")
+    inlines = (PrequalificationStepInline, PrequalificationCommentInline)
+
+
+@admin.register(models.PrequalificationFile)
+class PrequalificationFileAdmin(FactAdmin):
+    list_display = (
+        "name", "prequalification", "organisation", "content_type", "size_bytes", "submitted_at",
+    )  # fmt: skip
+    list_select_related = ("prequalification__resource", "organisation")
+    search_fields = ("name", "sha256")
+    exclude = ("content",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[models.PrequalificationFile]:
+        return super().get_queryset(request).defer("content")
 
 
 @admin.register(models.MarketProduct)

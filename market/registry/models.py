@@ -7,8 +7,24 @@ from django.core.validators import RegexValidator
 from django.db import models
 from django.db.models.functions import Now
 
-from accounts.fields import KW_MAX, KWH_MAX, PRICE_MAX_JPY_PER_KWH, bounded, kw_field, price_field
+from accounts.fields import (
+    KW_MAX,
+    KWH_MAX,
+    PRICE_MAX_JPY_PER_KWH,
+    bounded,
+    kw_field,
+    price_field,
+    version_field,
+)
 from accounts.parties.models import Organisation
+from market.registry.agreements import (
+    REVENUE_TRANSITIONS,
+    AgreementState,
+    Consent,
+    RevenueAgreement,
+    RevenueShare,
+    RevenueSplit,
+)
 from market.registry.networks import (
     Area,
     Branch,
@@ -19,9 +35,20 @@ from market.registry.networks import (
     GridModel,
     SusceptanceConvention,
 )
+from market.registry.qualifications import (
+    PREQUALIFICATION_TRANSITIONS,
+    Prequalification,
+    PrequalificationComment,
+    PrequalificationFile,
+    PrequalificationState,
+    PrequalificationStep,
+)
 
 __all__ = [
+    "PREQUALIFICATION_TRANSITIONS",
+    "REVENUE_TRANSITIONS",
     "STORAGE_KINDS",
+    "AgreementState",
     "Area",
     "Branch",
     "BranchKind",
@@ -34,8 +61,15 @@ __all__ = [
     "OpticalPath",
     "OpticalTrunk",
     "Portfolio",
+    "Prequalification",
+    "PrequalificationComment",
+    "PrequalificationFile",
+    "PrequalificationState",
+    "PrequalificationStep",
     "Resource",
     "ResourceKind",
+    "RevenueAgreement",
+    "RevenueShare",
     "RevenueSplit",
     "Ruleset",
     "ScaleClass",
@@ -45,6 +79,9 @@ __all__ = [
     "WorkloadClass",
     "WorkloadKind",
 ]
+
+
+RESPONSE_MAX_S = 86_400
 
 
 class ScaleClass(models.Model):
@@ -114,12 +151,23 @@ class Site(models.Model):
     )
     longitude_deg = models.DecimalField("経度", max_digits=9, decimal_places=5)
     latitude_deg = models.DecimalField("緯度", max_digits=8, decimal_places=5)
+    retired_at = models.DateTimeField("廃止日時", null=True, blank=True, editable=False)
+    version = version_field()
 
     class Meta:
         verbose_name = "拠点"
         verbose_name_plural = "拠点"
         ordering = ["code"]
+        indexes = [
+            models.Index(fields=["organisation", "code"], name="site_of_operator"),
+            models.Index(fields=["facility_owner", "code"], name="site_of_owner"),
+            models.Index(fields=["area", "code"], name="site_of_area"),
+        ]
         constraints = [
+            models.CheckConstraint(
+                condition=models.Q(point_number__regex=r"^(0[1-9]|10)[0-9]{20}$"),
+                name="site_point_number",
+            ),
             bounded("contract_kw", 0, KW_MAX, name="site"),
             bounded("loss_ratio", 0, 0.5, name="site"),
             bounded("longitude_deg", -180, 180, name="site"),
@@ -162,17 +210,24 @@ class Resource(models.Model):
     hardware = ArrayField(
         models.CharField(max_length=20), default=list, blank=True, verbose_name="計算機種別"
     )
+    response_s = models.PositiveIntegerField(
+        "応動時間 (秒)", null=True, blank=True, help_text="指令から全量が出るまで"
+    )
+    retired_at = models.DateTimeField("廃止日時", null=True, blank=True, editable=False)
+    version = version_field()
 
     class Meta:
         verbose_name = "リソース"
         verbose_name_plural = "リソース"
         ordering = ["code"]
+        indexes = [models.Index(fields=["site", "code"], name="resource_of_site")]
         constraints = [
             models.CheckConstraint(
                 condition=models.Q(kind__in=ResourceKind.values), name="resource_kind"
             ),
             bounded("limit_up_kw", 0, KW_MAX, name="resource"),
             bounded("limit_down_kw", 0, KW_MAX, name="resource"),
+            bounded("response_s", 0, RESPONSE_MAX_S, name="resource"),
         ]
 
     def __str__(self) -> str:
@@ -241,6 +296,7 @@ class WorkloadClass(models.Model):
         models.CharField(max_length=40), default=list, blank=True, verbose_name="必要なラベル"
     )
     value_jpy_per_kwh = price_field("計算の価値 (円/kWh)")
+    version = version_field()
 
     class Meta:
         verbose_name = "作業クラス"
@@ -328,55 +384,6 @@ class Portfolio(models.Model):
 
     def __str__(self) -> str:
         return self.name
-
-
-class Consent(models.Model):
-    """The facility owner's consent that a tenant sells the site's flexibility."""
-
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    site = models.ForeignKey(Site, models.PROTECT, related_name="consents", verbose_name="拠点")
-    granted_by = models.ForeignKey(
-        Organisation, models.PROTECT, related_name="+", verbose_name="同意者"
-    )
-    granted_to = models.ForeignKey(
-        Organisation, models.PROTECT, related_name="+", verbose_name="相手"
-    )
-    valid_from_on = models.DateField("開始日")
-    valid_to_on = models.DateField("終了日", null=True, blank=True)
-
-    class Meta:
-        verbose_name = "同意"
-        verbose_name_plural = "同意"
-
-    def __str__(self) -> str:
-        return f"{self.site} {self.granted_by} → {self.granted_to}"
-
-
-class RevenueSplit(models.Model):
-    """Share of a site's receipts that its operator passes to another party."""
-
-    site = models.ForeignKey(
-        Site, models.PROTECT, related_name="revenue_splits", verbose_name="拠点"
-    )
-    organisation = models.ForeignKey(
-        Organisation, models.PROTECT, related_name="+", verbose_name="受取人"
-    )
-    share_ratio = models.DecimalField("割合", max_digits=6, decimal_places=5)
-    valid_from_on = models.DateField("開始日")
-    valid_to_on = models.DateField("終了日", null=True, blank=True)
-
-    class Meta:
-        verbose_name = "収益分配"
-        verbose_name_plural = "収益分配"
-        constraints = [
-            models.UniqueConstraint(
-                fields=["site", "organisation", "valid_from_on"], name="revenuesplit_once"
-            ),
-            bounded("share_ratio", 0, 1, name="revenuesplit"),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.site} → {self.organisation} {self.share_ratio}"
 
 
 class MarketProduct(models.Model):

@@ -5,7 +5,14 @@ import uuid
 from django.db import models
 from django.db.models.functions import Now
 
-from accounts.fields import KW_MAX, PRICE_MAX_JPY_PER_KWH, bounded, kw_field, price_field
+from accounts.fields import (
+    KW_MAX,
+    PRICE_MAX_JPY_PER_KWH,
+    bounded,
+    kw_field,
+    price_field,
+    version_field,
+)
 from accounts.parties.models import Organisation
 
 
@@ -49,6 +56,19 @@ class GridModel(models.Model):
     base_mva = models.DecimalField("基準容量 (MVA)", max_digits=10, decimal_places=3)
     source = models.CharField("出典", max_length=200, blank=True)
     sha256 = models.CharField("ハッシュ", max_length=64)
+    owner = models.ForeignKey(
+        Organisation,
+        models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="+",
+        verbose_name="一般送配電事業者",
+        help_text="空欄はアグリゲーターの登録",
+    )
+    valid_from_on = models.DateField("適用開始", null=True, blank=True)
+    bus_count = models.PositiveIntegerField("母線数", default=0)
+    branch_count = models.PositiveIntegerField("送電設備数", default=0)
+    link_count = models.PositiveIntegerField("連系設備数", default=0)
     created_at = models.DateTimeField("登録日時", db_default=Now())
 
     class Meta:
@@ -193,6 +213,7 @@ class CongestionPoint(models.Model):
     name = models.CharField("名称", max_length=60)
     name_en = models.CharField("名称（英語）", max_length=60)
     rating_kw = kw_field("運用容量 (kW)")
+    version = version_field()
 
     class Meta:
         verbose_name = "混雑箇所"

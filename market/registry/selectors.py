@@ -1,13 +1,37 @@
-"""Read the registry."""
+"""Read the registry; rows that have owners only as far as the caller may see them."""
 
-from collections.abc import Iterable
-from datetime import date
+from collections.abc import Collection, Iterable
+from datetime import date, datetime
+from decimal import Decimal
+from uuid import UUID
 
-from django.db.models import Q, QuerySet
+from django.db.models import F, Prefetch, Q, QuerySet
 
 from accounts.core.errors import NotFound
 from accounts.parties.models import Organisation
-from market.registry.models import Bus, Consent, GridModel, Resource, Ruleset
+from accounts.parties.sight import Sight
+from market.registry.models import (
+    Area,
+    Branch,
+    Bus,
+    CongestionPoint,
+    Consent,
+    ControllableLink,
+    GridModel,
+    MarketProduct,
+    OpticalPath,
+    OpticalTrunk,
+    Prequalification,
+    PrequalificationComment,
+    PrequalificationFile,
+    Resource,
+    RevenueAgreement,
+    RevenueShare,
+    Ruleset,
+    Site,
+    WorkloadClass,
+)
+from market.registry.qualifications import ENDED_STATES, FIT_STATES
 
 
 def ruleset_on(delivery_on: date) -> Ruleset:
@@ -22,6 +46,18 @@ def ruleset_on(delivery_on: date) -> Ruleset:
     return ruleset
 
 
+def product_terms_on(product: str, on: date) -> tuple[str | None, Decimal | None]:
+    """Return direction and duration [h] of a capacity product under the rules of a JST date.
+
+    Both are None for a product that is no capacity, or while no rules are in force.
+    """
+    ruleset = Ruleset.objects.filter(valid_from_on__lte=on).order_by("-valid_from_on").first()
+    for row in () if ruleset is None else ruleset.rules.get("products", ()):
+        if row["id"] == product:
+            return str(row["direction"]), Decimal(str(row["sustained_h"]))
+    return None, None
+
+
 def buses_latest() -> QuerySet[Bus]:
     """Buses of the latest version of each grid model."""
     latest = GridModel.objects.order_by("name", "-version").distinct("name")
@@ -29,18 +65,21 @@ def buses_latest() -> QuerySet[Bus]:
 
 
 def resources_sellable_by(organisation: Organisation, *, on: date) -> QuerySet[Resource]:
-    """Resources whose flexibility the organisation may sell: its own sites', with consent.
+    """Resources in use whose flexibility the organisation may sell: its own sites', with consent.
 
-    The operator of a site it does not own needs the facility owner's consent.
+    The operator of a site it does not own needs the consent of the facility's present owner.
     """
     consents = Consent.objects.filter(
         Q(valid_to_on__isnull=True) | Q(valid_to_on__gt=on),
         granted_to=organisation,
+        granted_by=F("site__facility_owner"),
         valid_from_on__lte=on,
     )
     return Resource.objects.filter(
         Q(site__organisation=organisation, site__facility_owner=organisation)
-        | Q(site__organisation=organisation, site__in=consents.values("site"))
+        | Q(site__organisation=organisation, site__in=consents.values("site")),
+        retired_at__isnull=True,
+        site__retired_at__isnull=True,
     ).select_related("site")
 
 
@@ -52,3 +91,223 @@ def resources_by_code(codes: Iterable[str]) -> dict[str, Resource]:
             "site", "storage"
         )
     }
+
+
+def prequalified(
+    *, resource_ids: Collection[UUID], product: str, at: datetime
+) -> dict[UUID, Decimal]:
+    """Return how much [kW] each resource is fit for, of a product at a moment.
+
+    Resources that are not, in the area their site is in, are absent.
+    """
+    rows = Prequalification.objects.filter(
+        Q(valid_until_at__isnull=True) | Q(valid_until_at__gt=at),
+        resource__in=resource_ids,
+        product=product,
+        state__in=FIT_STATES,
+        area=F("resource__site__area"),
+    )
+    return dict(rows.values_list("resource_id", "quantity_kw"))
+
+
+def prequalification_open_of(
+    resource: Resource, product: MarketProduct, area: Area
+) -> Prequalification | None:
+    """Return the prequalification that has not ended, if there is one."""
+    return (
+        Prequalification.objects.filter(resource=resource, product=product, area=area)
+        .exclude(state__in=ENDED_STATES)
+        .first()
+    )
+
+
+def areas() -> QuerySet[Area]:
+    """All areas; they are public."""
+    return Area.objects.select_related("tso")
+
+
+def products() -> QuerySet[MarketProduct]:
+    """All products; they are public."""
+    return MarketProduct.objects.all()
+
+
+def grid_models() -> QuerySet[GridModel]:
+    """All grid models; that they exist is public."""
+    return GridModel.objects.select_related("owner")
+
+
+def buses_of(grid_model: GridModel) -> QuerySet[Bus]:
+    """Buses of one grid model."""
+    return Bus.objects.filter(grid_model=grid_model)
+
+
+def branches_of(grid_model: GridModel) -> QuerySet[Branch]:
+    """Branches of one grid model."""
+    return Branch.objects.filter(grid_model=grid_model).select_related("from_bus", "to_bus")
+
+
+def links_of(grid_model: GridModel) -> QuerySet[ControllableLink]:
+    """Return the controllable links of one grid model."""
+    return ControllableLink.objects.filter(grid_model=grid_model).select_related(
+        "from_bus", "to_bus"
+    )
+
+
+def elements() -> QuerySet[CongestionPoint]:
+    """All monitored elements; they are public."""
+    return CongestionPoint.objects.select_related("grid_model", "branch", "owner", "co_owner")
+
+
+def elements_of(*, seen_by: Sight) -> QuerySet[CongestionPoint]:
+    """Return the monitored elements that the caller may revise."""
+    return elements().filter(owner__in=seen_by.organisations_for("network.publish"))
+
+
+def sites_seen(*, seen_by: Sight) -> QuerySet[Site]:
+    """Sites the caller may see: its own, of its facilities, in its area; the market's desk all."""
+    rows = Site.objects.select_related(
+        "area", "organisation", "facility_owner", "retailer", "scale_class"
+    )
+    if seen_by.may_everywhere("site.read"):
+        return rows
+    mine = seen_by.organisations_for("site.read")
+    return rows.filter(
+        Q(organisation__in=mine) | Q(facility_owner__in=mine) | Q(area__in=_areas_of(mine))
+    )
+
+
+def sees_trade_of(site: Site, *, seen_by: Sight) -> bool:
+    """Whether the caller sees the commercial fields of a site and of what is at it."""
+    return seen_by.may("site.read", site.organisation_id)
+
+
+def sites_changed_by(*, seen_by: Sight) -> QuerySet[Site]:
+    """Sites that the caller may change: its own."""
+    return sites_seen(seen_by=seen_by).filter(
+        organisation__in=seen_by.organisations_for("site.change")
+    )
+
+
+def resources_seen(*, seen_by: Sight) -> QuerySet[Resource]:
+    """Resources the caller may see: at its own sites, in its area; the market's desk all."""
+    rows = Resource.objects.select_related("site", "storage").prefetch_related(
+        Prefetch("workload_classes", WorkloadClass.objects.order_by("kind", "pool"))
+    )
+    if seen_by.may_everywhere("site.read"):
+        return rows
+    mine = seen_by.organisations_for("site.read")
+    return rows.filter(Q(site__organisation__in=mine) | Q(site__area__in=_areas_of(mine)))
+
+
+def resources_changed_by(*, seen_by: Sight) -> QuerySet[Resource]:
+    """Resources that the caller may change: at its own sites."""
+    return Resource.objects.select_related("site", "storage").filter(
+        site__organisation__in=seen_by.organisations_for("site.change")
+    )
+
+
+def workload_classes_seen(*, seen_by: Sight) -> QuerySet[WorkloadClass]:
+    """Classes of work, which are the operator's business: its own; the market's desk all."""
+    rows = WorkloadClass.objects.select_related("resource__site")
+    if seen_by.may_everywhere("site.read"):
+        return rows
+    return rows.filter(resource__site__organisation__in=seen_by.organisations_for("site.read"))
+
+
+def workload_classes_changed_by(*, seen_by: Sight) -> QuerySet[WorkloadClass]:
+    """Classes of work that the caller may change."""
+    return WorkloadClass.objects.select_related("resource__site").filter(
+        resource__site__organisation__in=seen_by.organisations_for("site.change")
+    )
+
+
+def optical_paths_seen(*, seen_by: Sight) -> QuerySet[OpticalPath]:
+    """Paths the caller owns or operates an end of; the market's desk all."""
+    rows = OpticalPath.objects.select_related("owner", "from_site", "to_site")
+    if seen_by.may_everywhere("site.read"):
+        return rows
+    mine = seen_by.organisations_for("site.read")
+    return rows.filter(
+        Q(owner__in=mine)
+        | Q(from_site__in=Site.objects.filter(organisation__in=mine).values("id"))
+        | Q(to_site__in=Site.objects.filter(organisation__in=mine).values("id"))
+    )
+
+
+def optical_trunks_seen(*, seen_by: Sight) -> QuerySet[OpticalTrunk]:
+    """Trunks the caller owns or sees a path of, with those of its paths that the caller sees."""
+    paths = optical_paths_seen(seen_by=seen_by)
+    rows = OpticalTrunk.objects.select_related("owner").prefetch_related(
+        Prefetch("paths", paths.order_by("code"))
+    )
+    if seen_by.may_everywhere("site.read"):
+        return rows
+    carried = OpticalTrunk.paths.through.objects.filter(opticalpath__in=paths.values("id")).values(
+        "opticaltrunk"
+    )
+    mine = seen_by.organisations_for("site.read")
+    return rows.filter(Q(owner__in=mine) | Q(id__in=carried))
+
+
+def consents_seen(*, seen_by: Sight) -> QuerySet[Consent]:
+    """Consents the caller gave or got; the market's desk all."""
+    rows = Consent.objects.select_related("site", "granted_by", "granted_to")
+    if seen_by.may_everywhere("site.read"):
+        return rows
+    mine = seen_by.organisations_for("site.read")
+    return rows.filter(Q(granted_by__in=mine) | Q(granted_to__in=mine))
+
+
+def consents_changed_by(*, seen_by: Sight) -> QuerySet[Consent]:
+    """Consents the caller may withdraw: those it gave."""
+    return Consent.objects.select_related("site", "granted_by", "granted_to").filter(
+        granted_by__in=seen_by.organisations_for("consent.grant")
+    )
+
+
+def revenue_agreements_seen(*, seen_by: Sight) -> QuerySet[RevenueAgreement]:
+    """Agreements on shares that the caller is a party of; the market's desk all."""
+    rows = RevenueAgreement.objects.select_related("site", "proposed_by").prefetch_related(
+        Prefetch(
+            "shares",
+            RevenueShare.objects.select_related("organisation").order_by("organisation__code"),
+        )
+    )
+    if seen_by.may_everywhere("site.read"):
+        return rows
+    mine = seen_by.organisations_for("site.read")
+    return rows.filter(
+        id__in=RevenueShare.objects.filter(organisation__in=mine).values("agreement")
+    )
+
+
+def prequalifications_seen(*, seen_by: Sight) -> QuerySet[Prequalification]:
+    """Prequalifications the caller asked for, or decides as grid operator; the desk all."""
+    rows = Prequalification.objects.select_related("resource__site", "organisation", "area__tso")
+    if seen_by.may_everywhere("prequalification.read"):
+        return rows
+    mine = seen_by.organisations_for("prequalification.read")
+    return rows.filter(Q(organisation__in=mine) | Q(area__in=_areas_of(mine)))
+
+
+def prequalification_comments_of(row: Prequalification) -> QuerySet[PrequalificationComment]:
+    """Comments of a prequalification that the caller sees."""
+    return PrequalificationComment.objects.filter(prequalification=row).select_related(
+        "organisation"
+    )
+
+
+def prequalification_files_of(row: Prequalification) -> QuerySet[PrequalificationFile]:
+    """Files of a prequalification that the caller sees, without their content."""
+    return (
+        PrequalificationFile.objects.filter(prequalification=row)
+        .select_related("organisation")
+        .defer("content")
+    )
+
+
+def _areas_of(organisations: Collection[UUID]) -> list[str]:
+    """Codes of the areas whose grid operator is one of these; a plan is better with constants."""
+    if not organisations:
+        return []
+    return list(Area.objects.filter(tso__in=organisations).values_list("code", flat=True))

@@ -8,10 +8,10 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from django.db import models, transaction
+from django.db import connection, models, transaction
 
 from accounts.audit.services import entry_append
-from accounts.core.errors import NotFound, Refused
+from accounts.core.errors import NotFound, NotPermitted, Refused
 from accounts.fields.checking import (
     date_checked,
     entries_checked,
@@ -20,7 +20,7 @@ from accounts.fields.checking import (
     row_fields_checked,
     text_checked,
 )
-from accounts.parties.models import Organisation
+from accounts.parties.models import Organisation, OrganisationKind
 from market.core.errors import InvalidRules
 from market.core.reading import Reader, canonical_bytes
 from market.core.rules import rules_from_json
@@ -30,13 +30,11 @@ from market.registry.models import (
     Area,
     Branch,
     Bus,
-    Consent,
     ControllableLink,
     GridModel,
     MarketProduct,
     OpticalPath,
     Resource,
-    RevenueSplit,
     Ruleset,
     ScaleClass,
     Site,
@@ -71,6 +69,8 @@ RULES_ABOVE = ("dispatch", "baseline", "settlement")
 DEADLINE_MAX_MIN = 7 * 24 * 60
 SOLVER_DEADLINE_MAX_S = 24 * 60 * 60
 SUSTAINED_MAX_H = 24
+# Advisory locks of names of grid models. Numbers are never reused.
+MODEL_LOCK_CLASS = 2611
 
 
 @transaction.atomic
@@ -83,11 +83,18 @@ def grid_model_create(
     buses: Sequence[Row],
     branches: Sequence[Row],
     links: Sequence[Row] = (),
+    owner: Organisation | None = None,
+    valid_from_on: date | None = None,
 ) -> GridModel:
     """Store a network as the next version of `name`; the same content is the same version.
 
     Parameters
     ----------
+    owner
+        The grid operator whose model it is; all versions of a name have one owner, and one of
+        its areas is in it. None for the market's own.
+    valid_from_on
+        First delivery date it is meant for; told to participants, not enforced.
     buses, branches, links
         Rows in the layout of the snapshot's ``network`` (docs/snapshot.md), with
         ``name``, ``name_en``, ``voltage_kv``, ``longitude_deg`` and ``latitude_deg``
@@ -95,6 +102,8 @@ def grid_model_create(
 
     Raises
     ------
+    NotPermitted
+        If the name is another owner's, or no area in it is the owner's.
     Refused
         Whatever the engine could not read or solve as a snapshot's network, or a column not
         hold; the path is the one below ``network``.
@@ -106,9 +115,16 @@ def grid_model_create(
         base_mva=exact_number(Reader(base_mva, "base_mva", Refused), places=3),
         source=source,
         sha256="0" * 64,
+        owner=owner,
+        valid_from_on=None
+        if valid_from_on is None
+        else date_checked(valid_from_on, field="valid_from_on"),
     )
     row_fields_checked(grid_model)
+    _name_take(grid_model)
     rows = network_rows(grid_model, buses=buses, branches=branches, links=links)
+    if owner is not None and all(bus.area.tso_id != owner.id for bus in rows.buses):
+        raise NotPermitted(field="buses", value=owner.code, rule="a bus in an area of yours")
     content = json.dumps(
         [name, convention, str(base_mva), list(buses), list(branches), list(links)],
         sort_keys=True,
@@ -121,6 +137,9 @@ def grid_model_create(
         return known
     last = GridModel.objects.filter(name=name).aggregate(last=models.Max("version"))["last"] or 0
     grid_model.version = last + 1
+    grid_model.bus_count = len(rows.buses)
+    grid_model.branch_count = len(rows.branches)
+    grid_model.link_count = len(rows.links)
     grid_model.save(force_insert=True)
     Bus.objects.bulk_create(rows.buses)
     Branch.objects.bulk_create(rows.branches)
@@ -128,9 +147,24 @@ def grid_model_create(
     entry_append(
         action="market.grid_model.created",
         subject=grid_model,
+        organisation_id=None if owner is None else owner.id,
         detail={"name": name, "version": grid_model.version, "sha256": grid_model.sha256},
     )
     return grid_model
+
+
+def _name_take(grid_model: GridModel) -> None:
+    """Let one caller at a time add a version of a name, and only its owner."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_advisory_xact_lock(%s, hashtext(%s))",
+            [MODEL_LOCK_CLASS, grid_model.name],
+        )
+    before = GridModel.objects.filter(name=grid_model.name).first()
+    if before is not None and before.owner_id != grid_model.owner_id:
+        raise NotPermitted(
+            field="name", value=grid_model.name, rule="a name that is not another owner's"
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,6 +205,8 @@ def site_register(
         raise NotFound(field="area_code", value=area_code, rule="a known area code")
     if retailer is not None:
         instance_checked(retailer, Organisation, field="retailer")
+        if retailer.kind != OrganisationKind.RETAILER:
+            raise Refused(field="retailer", value=retailer.code, rule="a retailer")
     site = Site(
         organisation=instance_checked(organisation, Organisation, field="organisation"),
         facility_owner=instance_checked(facility_owner, Organisation, field="facility_owner"),
@@ -189,17 +225,8 @@ def site_register(
     )
     row_checked(site, label="site")
     site.labels = list(site.labels)
-    if not buses_latest().filter(code=site.bus_code, area=area).exists():
-        raise NotFound(
-            field="site.bus_code",
-            value=site.bus_code,
-            rule=f"a bus of area {area.code} in the latest version of a grid model",
-        )
-    site.scale_class = (
-        ScaleClass.objects.filter(contract_min_kw__lte=site.contract_kw)
-        .order_by("-contract_min_kw")
-        .first()
-    )
+    bus_checked(site, field="site.bus_code")
+    site.scale_class = scale_class_of(site)
     site.save(force_insert=True)
     entry_append(
         action="market.site.registered",
@@ -208,6 +235,25 @@ def site_register(
         detail={"code": site.code},
     )
     return site
+
+
+def bus_checked(site: Site, *, field: str) -> None:
+    """Refuse a site whose bus is in the latest version of no grid model."""
+    if not buses_latest().filter(code=site.bus_code, area=site.area_id).exists():
+        raise NotFound(
+            field=field,
+            value=site.bus_code,
+            rule=f"a bus of area {site.area_id} in the latest version of a grid model",
+        )
+
+
+def scale_class_of(site: Site) -> ScaleClass | None:
+    """Return the class that a site's contract falls into."""
+    return (
+        ScaleClass.objects.filter(contract_min_kw__lte=site.contract_kw)
+        .order_by("-contract_min_kw")
+        .first()
+    )
 
 
 @transaction.atomic
@@ -224,7 +270,7 @@ def resource_register(
     ----------
     fields
         ``code, name, name_en, kind, limit_up_kw, limit_down_kw`` and optionally
-        ``is_behind_meter`` and ``hardware``.
+        ``is_behind_meter``, ``hardware`` and ``response_s``.
     storage
         Limits of a storing kind; required for those, refused for others.
 
@@ -234,10 +280,12 @@ def resource_register(
         On an unknown, missing or wrong entry anywhere; nothing is stored then.
     """
     instance_checked(site, Site, field="site")
+    if site.retired_at is not None:
+        raise Refused(field="site", value=site.code, rule="a site in use, not a retired one")
     entries_checked(
         fields,
         required=RESOURCE_REQUIRED,
-        optional=("is_behind_meter", "hardware"),
+        optional=("is_behind_meter", "hardware", "response_s"),
         label="resource",
     )
     resource = row_checked(Resource(site=site, **fields), label="resource")
@@ -300,93 +348,6 @@ def optical_path_register(*, owner: Organisation, fields: Row) -> OpticalPath:
 
 
 @transaction.atomic
-def consent_grant(
-    *, site: Site, granted_by: Organisation, granted_to: Organisation, valid_from_on: date
-) -> Consent:
-    """Let `granted_to` sell the flexibility of a site it does not own.
-
-    Raises
-    ------
-    Refused
-        If a party or the site is not registered, or the date is none.
-    """
-    consent = Consent(
-        site=instance_checked(site, Site, field="site"),
-        granted_by=instance_checked(granted_by, Organisation, field="granted_by"),
-        granted_to=instance_checked(granted_to, Organisation, field="granted_to"),
-        valid_from_on=date_checked(valid_from_on, field="valid_from_on"),
-    )
-    row_checked(consent).save(force_insert=True)
-    entry_append(
-        action="market.consent.granted",
-        subject=consent,
-        organisation_id=granted_by.id,
-        detail={"site": site.code, "to": granted_to.code},
-    )
-    return consent
-
-
-@transaction.atomic
-def revenue_split_agree(
-    *,
-    site: Site,
-    organisation: Organisation,
-    share_ratio: Decimal,
-    valid_from_on: date,
-    valid_to_on: date | None = None,
-) -> RevenueSplit:
-    """Agree that the site's operator passes a share of its receipts to `organisation`.
-
-    Parameters
-    ----------
-    valid_from_on, valid_to_on
-        JST delivery dates, half-open; without an end the split holds until further notice.
-
-    Raises
-    ------
-    Refused
-        If a field is wrong, or on some date the site's splits would exceed its receipts.
-    """
-    instance_checked(site, Site, field="site")
-    split = RevenueSplit(
-        site=site,
-        organisation=instance_checked(organisation, Organisation, field="organisation"),
-        share_ratio=share_ratio,
-        valid_from_on=date_checked(valid_from_on, field="valid_from_on"),
-        valid_to_on=valid_to_on,
-    )
-    # Two agreements at once would each see room for itself.
-    Site.objects.select_for_update().get(id=site.id)
-    row_checked(split, label="revenue_split")
-    if valid_to_on is not None and valid_to_on <= valid_from_on:
-        raise Refused(field="valid_to_on", value=valid_to_on, rule="after valid_from_on")
-    splits = [*RevenueSplit.objects.filter(site=site), split]
-    # The sum rises only where a split begins, so these dates stand for all.
-    for on in sorted(
-        {other.valid_from_on for other in splits if _holds(split, other.valid_from_on)}
-    ):
-        total = sum(other.share_ratio for other in splits if _holds(other, on))
-        if total > 1:
-            raise Refused(
-                field="share_ratio",
-                value=share_ratio,
-                rule=f"shares of a site sum to ≤ 1 (they would be {total} from {on})",
-            )
-    split.save(force_insert=True)
-    entry_append(
-        action="market.revenue_split.agreed",
-        subject=split,
-        organisation_id=site.organisation_id,
-        detail={"site": site.code, "to": organisation.code, "share_ratio": str(share_ratio)},
-    )
-    return split
-
-
-def _holds(split: RevenueSplit, on: date) -> bool:
-    return split.valid_from_on <= on and (split.valid_to_on is None or on < split.valid_to_on)
-
-
-@transaction.atomic
 def ruleset_enact(*, version: str, valid_from_on: date, rules: Row) -> Ruleset:
     """Add rules that hold for deliveries from `valid_from_on` until the next version.
 
@@ -396,8 +357,11 @@ def ruleset_enact(*, version: str, valid_from_on: date, rules: Row) -> Ruleset:
         ``clearing`` as :func:`market.core.rules.rules_from_json` reads it, without ``version``;
         ``publication`` with ``deadline_min`` [min], ``solver_deadline_s`` [s] and optionally
         ``hold_min`` [min], how long after the gate a result is held back at least; optionally
-        ``products``, the capacity products traded (id, direction, sustained_h); and sections that
-        parts above the market read themselves.
+        ``products``, the capacity products traded (id, direction, sustained_h);
+        ``prequalification``, for what resources must be prequalified before they are bid:
+        ``capacity_products`` (ids among ``products``) and ``energy_product``, a registered
+        product that stands for all energy; and sections that parts above the market read
+        themselves.
 
     Raises
     ------
@@ -419,7 +383,8 @@ def ruleset_enact(*, version: str, valid_from_on: date, rules: Row) -> Ruleset:
 def _rules_check(rules: Row, version: str) -> None:
     """Refuse rules that the market could not run a day under."""
     section = Reader(rules, "rules", InvalidRules).fields(
-        required=("clearing", "publication"), optional=("products", *RULES_ABOVE)
+        required=("clearing", "publication"),
+        optional=("products", "prequalification", *RULES_ABOVE),
     )
     try:
         content = canonical_bytes(rules)
@@ -443,11 +408,17 @@ def _rules_check(rules: Row, version: str) -> None:
             publication[name].refuse("must be above 0")
     if "hold_min" in publication:
         publication["hold_min"].number(low=0, high=publication["deadline_min"].number())
-    if "products" in section:
-        _products_check(section["products"])
+    _tradables_check(section, rules)
     for name in RULES_ABOVE:
         if name in section:
             section[name].entries()
+
+
+def _tradables_check(section: Mapping[str, Reader], rules: Row) -> None:
+    if "products" in section:
+        _products_check(section["products"])
+    if "prequalification" in section:
+        _prequalification_check(section["prequalification"], rules)
 
 
 def _products_check(reader: Reader) -> None:
@@ -463,3 +434,17 @@ def _products_check(reader: Reader) -> None:
         entry["sustained_h"].number(low=0.5, high=SUSTAINED_MAX_H)
         if not MarketProduct.objects.filter(code=code).exists():
             entry["id"].refuse("must be a registered product")
+
+
+def _prequalification_check(reader: Reader, rules: Row) -> None:
+    """Refuse to ask prequalification for what is not traded."""
+    entry = reader.fields(required=(), optional=("capacity_products", "energy_product"))
+    if "capacity_products" in entry:
+        entry["capacity_products"].texts()
+        known = {row["id"] for row in rules.get("products", ())}
+        for item in entry["capacity_products"].items():
+            item.reference(known, "capacity product of these rules")
+    if "energy_product" in entry:
+        code = entry["energy_product"].text()
+        if not MarketProduct.objects.filter(code=code).exists():
+            entry["energy_product"].refuse("must be a registered product")

@@ -11,6 +11,7 @@ import pytest
 from accounts.core.errors import NotFound, Refused
 from aggregator.ops.demo.register import register
 from aggregator.ops.demo.shapes import grid_load, grid_model_rows
+from market.registry.agreement_services import consent_grant
 from market.registry.models import (
     Bus,
     Consent,
@@ -19,15 +20,12 @@ from market.registry.models import (
     OpticalPath,
     OpticalTrunk,
     Resource,
-    RevenueSplit,
     Site,
 )
 from market.registry.services import (
     SiteDetails,
-    consent_grant,
     optical_path_register,
     resource_register,
-    revenue_split_agree,
     ruleset_enact,
     site_register,
 )
@@ -199,61 +197,6 @@ def test_a_wrong_resource_is_refused_whole(
         )
     assert refused.value.field == field
     assert Resource.objects.count() == before
-
-
-def _agree(places: cast.Places, share: str, from_on: date, to_on: date | None = None) -> Any:
-    return revenue_split_agree(
-        site=places.sites["inzai"],
-        organisation=places.people.grid_t if share == "0.6" else places.people.shiroi_dc,
-        share_ratio=Decimal(share),
-        valid_from_on=from_on,
-        valid_to_on=to_on,
-    )
-
-
-def test_shares_beyond_the_whole_are_refused_in_any_order(places: cast.Places) -> None:
-    september, october, november = date(2026, 9, 1), date(2026, 10, 1), date(2026, 11, 1)
-    _agree(places, "0.5", october)
-    # from October on 0.5 + 0.6 = 1.1
-    with pytest.raises(Refused, match=r"1\.1\d* from 2026-10-01"):
-        _agree(places, "0.6", september)
-    assert RevenueSplit.objects.count() == 1
-    _agree(places, "0.6", september, october)  # it ends the day the other begins
-    with pytest.raises(Refused, match="≤ 1"):
-        _agree(places, "0.6", november)
-    with pytest.raises(Refused, match="after valid_from_on"):
-        _agree(places, "0.1", november, november)
-    RevenueSplit.objects.filter(valid_from_on=october).update(valid_to_on=november)
-    assert _agree(places, "0.6", november).share_ratio == Decimal("0.6")
-
-
-@pytest.mark.parametrize(
-    ("change", "field"),
-    [
-        ({"share_ratio": None}, "revenue_split.share_ratio"),
-        ({"share_ratio": 0.5}, "revenue_split.share_ratio"),
-        ({"share_ratio": Decimal("-0.1")}, "revenue_split.share_ratio"),
-        ({"valid_from_on": "2026-10-01"}, "valid_from_on"),
-        ({"valid_from_on": None}, "valid_from_on"),
-        ({"valid_to_on": "2026-10-01"}, "revenue_split.valid_to_on"),
-        ({"organisation": None}, "organisation"),
-        ({"site": "inzai"}, "site"),
-    ],
-)
-def test_a_wrong_split_is_refused(places: cast.Places, change: Change, field: str) -> None:
-    given: Change = {
-        "site": places.sites["inzai"],
-        "organisation": places.people.grid_t,
-        "share_ratio": Decimal("0.5"),
-        "valid_from_on": date(2026, 10, 1),
-    }
-    with pytest.raises(Refused) as refused:
-        revenue_split_agree(**{**given, **change})
-    assert refused.value.field == field
-    revenue_split_agree(**given)
-    with pytest.raises(Refused) as refused:  # the same agreement twice
-        revenue_split_agree(**given)
-    assert refused.value.field == "revenue_split.valid_from_on"
 
 
 @pytest.mark.parametrize(

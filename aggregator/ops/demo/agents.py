@@ -9,8 +9,8 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from accounts.parties.models import Organisation
 from accounts.parties.keys import api_client_create
+from accounts.parties.models import Organisation
 from aggregator.ops.demo.inputs import SEED, profiles_kw
 from aggregator.ops.demo.steps import inputs_on
 from market.registry.models import Resource

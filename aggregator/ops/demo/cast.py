@@ -145,6 +145,17 @@ HARDWARE: Final[dict[str, tuple[str, ...]]] = {
 }
 HARDWARE_DEFAULT: Final = ("CPU", "GPU")
 
+# seconds from an order to full power
+RESPONSE_S: Final[dict[str, int]] = {
+    "DC_LOAD": 300,
+    "BATTERY": 5,
+    "UPS": 1,
+    "THERMAL": 300,
+    "HYDROGEN": 60,
+    "PV": 10,
+    "WIND": 30,
+}
+
 # share of a site's contract, kind, pool, slack h, latency ms, value of compute JPY/kWh
 WORKLOADS: Final = (
     ("0.35", "TRAINING", "GPU", "12", None, "450"),

@@ -13,6 +13,12 @@ from django.db import transaction
 from accounts.parties.models import Organisation, User
 from accounts.parties.services import member_add, organisation_register
 from aggregator.ops.demo import cast
+from market.registry.agreement_services import (
+    Days,
+    consent_grant,
+    revenue_agreement_agree,
+    revenue_agreement_propose,
+)
 from market.registry.models import (
     Area,
     Branch,
@@ -26,11 +32,9 @@ from market.registry.models import (
 )
 from market.registry.services import (
     SiteDetails,
-    consent_grant,
     grid_model_create,
     optical_path_register,
     resource_register,
-    revenue_split_agree,
     ruleset_enact,
     site_register,
 )
@@ -195,14 +199,26 @@ def _sites(grid: Grid, organisations: Mapping[str, Organisation], from_on: date)
         )
         if owner != operator:
             consent_grant(site=site, granted_by=owner, granted_to=operator, valid_from_on=from_on)
-            revenue_split_agree(
-                site=site,
-                organisation=owner,
-                share_ratio=Decimal(share_ratio),
-                valid_from_on=from_on,
-            )
+            _share(site, owner, Decimal(share_ratio), from_on)
         sites[code] = site
     return sites
+
+
+def _share(site: Site, owner: Organisation, share_ratio: Decimal, from_on: date) -> None:
+    """Let the owner propose its share and the operator agree."""
+    proposal = revenue_agreement_propose(
+        site=site,
+        proposed_by=owner,
+        actor="demo",
+        shares=[(owner, share_ratio), (site.organisation, 1 - share_ratio)],
+        days=Days(from_on=from_on),
+    )
+    revenue_agreement_agree(
+        agreement=proposal,
+        version=proposal.version,
+        organisation=site.organisation,
+        actor="demo",
+    )
 
 
 def _loads(sites: Mapping[str, Site]) -> None:
@@ -218,6 +234,7 @@ def _loads(sites: Mapping[str, Site]) -> None:
                 "kind": "DC_LOAD",
                 "limit_up_kw": round(site.contract_kw / 2, 1),
                 "limit_down_kw": round(site.contract_kw / 6, 1),
+                "response_s": cast.RESPONSE_S["DC_LOAD"],
                 "hardware": list(cast.HARDWARE.get(code, cast.HARDWARE_DEFAULT)),
             },
             workload_classes=[
@@ -257,6 +274,7 @@ def _storages(sites: Mapping[str, Site]) -> None:
                 "kind": kind,
                 "limit_up_kw": Decimal(power_kw),
                 "limit_down_kw": Decimal(power_kw),
+                "response_s": cast.RESPONSE_S[kind],
             },
             storage={
                 "energy_kwh": Decimal(energy_kwh),
@@ -281,6 +299,7 @@ def _renewables(sites: Mapping[str, Site]) -> None:
                 "kind": kind,
                 "limit_up_kw": Decimal(str(round(peak_kw * (1 - cast.scheduled_ratio(code)), 1))),
                 "limit_down_kw": Decimal(peak_kw),
+                "response_s": cast.RESPONSE_S[kind],
             },
         )
 
@@ -296,6 +315,7 @@ def _micro_units(site: Site) -> None:
                 "kind": "DC_LOAD",
                 "limit_up_kw": Decimal(power_kw),
                 "limit_down_kw": Decimal(0),
+                "response_s": cast.RESPONSE_S["DC_LOAD"],
                 "hardware": ["CPU"],
             },
         )

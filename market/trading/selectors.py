@@ -1,6 +1,7 @@
 """Read auctions, needs and bids. Rows with owners take `seen_by`."""
 
 from collections.abc import Iterable
+from typing import Any
 from uuid import UUID
 
 from django.db.models import Count, Q, QuerySet
@@ -8,6 +9,7 @@ from django.db.models import Count, Q, QuerySet
 from accounts.core.errors import NotFound
 from accounts.parties.models import Organisation, OrganisationKind
 from accounts.parties.sight import Sight
+from market.registry.models import Resource
 from market.trading.models import (
     Auction,
     AuctionState,
@@ -21,6 +23,7 @@ from market.trading.models import (
     StandingBid,
     TransferLimit,
 )
+from market.trading.sealing import contents_open
 
 OPEN_BOOK_STATES = (
     AuctionState.PUBLISHED,
@@ -28,6 +31,7 @@ OPEN_BOOK_STATES = (
     AuctionState.SETTLED,
 )
 BEFORE_GATE_STATES = (AuctionState.SCHEDULED, AuctionState.OPEN)
+NO_ID = UUID(int=0)
 # A need in any other state was never public.
 PUBLIC_NEED_STATES = (NeedState.PUBLISHED, NeedState.SUPERSEDED, NeedState.WITHDRAWN)
 
@@ -175,6 +179,18 @@ def bid_seen(bid_id: UUID, *, seen_by: Sight) -> Bid:
         if bid is not None:
             return bid
     raise NotFound(field="bid", value=str(bid_id), rule="a bid that you see")
+
+
+def content_of(bid: Bid) -> dict[str, Any] | None:
+    """Return what a bid that the caller sees offers, or None while its book is sealed."""
+    return contents_open([bid.id]).get(bid.id)
+
+
+def resource_id_named(code: str | None) -> UUID | None:
+    """Return the id of a resource; without a code None, of an unknown code one nothing has."""
+    if code is None:
+        return None
+    return Resource.objects.filter(code=code).values_list("id", flat=True).first() or NO_ID
 
 
 def standing_bids_seen(*, seen_by: Sight) -> QuerySet[StandingBid]:

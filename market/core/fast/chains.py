@@ -31,6 +31,8 @@ from market.core.fast.reduction import Reduced
 from market.core.offers.terms import BoolArray, FloatArray, IntArray
 
 NEIGHBOUR_COUNT: Final = 2
+STILL: Final = 1e-20
+"""Weight of all of a chain's injections below which it answers nothing."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,16 @@ class Response:
     """(S,): −1 for stored chains, +1 for moved ones."""
     below: FloatArray
     diagonal: FloatArray
+
+    def of(self, chosen: IntArray) -> Response:
+        """Return the answer of some chains."""
+        return Response(
+            alpha=self.alpha[:, chosen],
+            beta=self.beta[:, chosen],
+            sigma=self.sigma[chosen],
+            below=self.below[:, chosen],
+            diagonal=self.diagonal[:, chosen],
+        )
 
 
 class Chains:
@@ -246,6 +258,12 @@ class Chains:
         self.moved_place, self.moved_column = self.place[moved], self.channel[moved]
         self.moved_scale = np.zeros(size)
         self.moved_scale[self.moved_place] = self.channel_scale[moved]
+
+    def busy(self, theta: FloatArray) -> IntArray:
+        """Return the chains whose injections move at all; no K is larger than their weights."""
+        weight = self.channel_scale**2 * theta[self.channel]
+        total = np.bincount(self.channel_chain, weights=weight, minlength=self.size)
+        return np.flatnonzero(total > STILL)
 
     def factor(self, theta: FloatArray, slack: FloatArray) -> tuple[Tridiagonal, Response]:
         """Return N factorised and the answer of injections.

@@ -20,6 +20,8 @@ from market.core.network import KW_PER_MW
 from market.core.offers.terms import FloatArray, IntArray
 
 VANISHED: Final = 1e-100
+BUSY_RATIO: Final = 0.9
+"""Share of chains that answer at all, below which the others are left out of products."""
 SEGMENT: Final = 8
 """Half hours over which products of chain factors are formed pair by pair."""
 
@@ -308,8 +310,12 @@ class Linking:
             The chains for these weights.
         """
         found = np.zeros((self.m, self.m), order="F")
-        self._same_half_hour(found, theta, answer)
-        self._across(found, answer)
+        busy = self.chains.busy(theta)
+        of_chain = self.answer_of
+        if len(busy) < BUSY_RATIO * self.chains.size:
+            answer, of_chain = answer.of(busy), np.ascontiguousarray(of_chain[:, busy])
+        self._same_half_hour(found, theta, answer, of_chain)
+        self._across(found, answer, of_chain)
         grid = self.dense.grid
         weighted = sp.coo_array(grid @ sp.diags_array(theta) @ self.grid_t)
         found[weighted.row, weighted.col] += weighted.data
@@ -323,23 +329,26 @@ class Linking:
         found[np.arange(self.m), np.arange(self.m)] += slack
         return found
 
-    def _same_half_hour(self, found: FloatArray, theta: FloatArray, answer: Response) -> None:
+    def _same_half_hour(
+        self, found: FloatArray, theta: FloatArray, answer: Response, answer_of: FloatArray
+    ) -> None:
         weight = (self.single_map @ theta).reshape(self.places, self.count)
         own = answer.alpha + answer.sigma * answer.beta**2 * answer.diagonal
         for t in range(self.count):
             rows = slice(self.start[t], self.start[t + 1])
-            place, of_chain = self.dense.place[rows], self.answer_of[rows]
+            place, of_chain = self.dense.place[rows], answer_of[rows]
             found[rows, rows] = (place * weight[:, t]) @ place.T + (of_chain * own[t]) @ of_chain.T
 
-    def _across(self, found: FloatArray, answer: Response) -> None:
+    def _across(self, found: FloatArray, answer: Response, answer_of: FloatArray) -> None:
         """Add what chains tie between different half hours, upper triangle only."""
-        if self.chains.size == 0:
+        size = answer_of.shape[1]
+        if size == 0:
             return
         step, count = -answer.below, self.count
         t = self.dense.t
-        scaled = self.answer_of * answer.beta[t]
+        scaled = answer_of * answer.beta[t]
         bounds = [*range(0, count, SEGMENT), count]
-        to_end, from_start = _products(step, bounds, (count, self.chains.size))
+        to_end, from_start = _products(step, bounds, (count, size))
         left = scaled * (answer.sigma * to_end)[t]
         right = scaled * (from_start * answer.diagonal)[t]
         for j in range(1, len(bounds) - 1):

@@ -19,7 +19,7 @@ from market.core.fast.finish import Settled, settled
 from market.core.fast.interior import Interior, Point
 from market.core.fast.linking import Dense, Linking, Sparse, dense_rows, sparse_rows
 from market.core.fast.reduction import DENSE_ROWS, LAZY_EXTRA, Local, Reduced, reduced
-from market.core.fast.sharing import Sharing
+from market.core.fast.sharing import Shared, Sharing
 from market.core.fast.threads import one_thread
 from market.core.network import KW_PER_MW
 from market.core.offers.terms import BoolArray, FloatArray, IntArray
@@ -40,6 +40,8 @@ IDLE_UNTIL: Final = ((0.1, 0.3), (0.0, 0.6))
 """From which gap on, and below which share of its limit, a row is dropped again."""
 BUSY_FROM: Final = 0.75
 """Share of its limit from which a row without price is watched while ties are shared."""
+JOIN_COUNT_MAX: Final = 500
+"""Most rows that join at one look, the most loaded first: early points are near far too many."""
 JOIN_RATIOS: Final = (
     20.0, 6.0, 3.0, 1.5, 0.8, 0.4, 0.2, 0.1, 0.05, 0.02, 0.01, 3e-3, 1e-3, 1e-4,
 )  # fmt: skip
@@ -53,12 +55,15 @@ RETURN_RATIO: Final = 5e-3
 LIMIT_LEAST_RATIO: Final = 1e-3
 
 
+TextArray = np.ndarray[tuple[int], np.dtype[np.str_]]
+
+
 @dataclass
 class Camp:
     """A point, and the linking rows it knows."""
 
     at: Point
-    family: np.ndarray[tuple[int], np.dtype[np.str_]]
+    family: TextArray
     key: IntArray
     slack: FloatArray
 
@@ -173,14 +178,32 @@ class _Road:
     def _shared(self, found: Settled) -> Settled:
         """Return the optimum that shares ties; rows it would break join, at no price."""
         found = self._relaid(found, self._busy(found))
+        known: Shared | None = None
         for _ in range(ROUND_COUNT_MAX):
-            x = Sharing(self.interior, found, self.weight).least()
+            sharing = Sharing(self.interior, found, self.weight)
+            x = sharing.least(known)
             broken = self._loaded(self._whole(x), 1.0, BROKEN_MW)
             rows = {name: _union(keys, broken.get(name)) for name, keys in self.rows.items()}
             if not self._differs(rows):
                 return replace(found, x=x)
+            family, key, known = self.family, self.key, sharing.shared
             found = self._relaid(found, rows)
+            if known is not None:
+                new = Sharing(self.interior, found, self.weight)
+                known = known.relaid(*self._in_both(family, key), new)
         raise RoadClosed("sharing ties kept breaking rows")
+
+    def _in_both(self, family: TextArray, key: IntArray) -> tuple[IntArray, IntArray]:
+        """Return the numbers of the rows that are there now and were before: here, and there."""
+        here, there = [], []
+        for name in self.rows:
+            mine, theirs = np.flatnonzero(self.family == name), np.flatnonzero(family == name)
+            _, at, was = np.intersect1d(
+                self.key[mine], key[theirs], assume_unique=True, return_indices=True
+            )
+            here.append(mine[at])
+            there.append(theirs[was])
+        return np.concatenate(here), np.concatenate(there)
 
     def _busy(self, found: Settled) -> dict[str, IntArray]:
         """Return the rows with a price, and those near their limit."""
@@ -200,13 +223,8 @@ class _Road:
         self.rows = rows
         self._lay_out()
         y, moves = np.zeros(self.linking.m), np.zeros(self.linking.m, dtype=bool)
-        for name in rows:
-            mine, theirs = np.flatnonzero(self.family == name), np.flatnonzero(family == name)
-            _, here, there = np.intersect1d(
-                self.key[mine], key[theirs], assume_unique=True, return_indices=True
-            )
-            y[mine[here]] = found.y_link[theirs[there]]
-            moves[mine[here]] = found.link_moves[theirs[there]]
+        here, there = self._in_both(family, key)
+        y[here], moves[here] = found.y_link[there], found.link_moves[there]
         return replace(found, y_link=y, link_moves=moves)
 
     def _ratio(self, at: Point) -> float:
@@ -244,18 +262,35 @@ class _Road:
 
     def _looked(self, at: Point, ratio: float) -> Point:
         """Let near rows join and idle ones go."""
-        near = self._loaded(self._whole(at.x), JOIN_FROM, 0.0)
-        camp = self._camp(at)
+        camp, near = self._camp(at), self._near(at)
+        kept = self._kept(camp, ratio)
+        rows = {name: _union(kept[name], near.get(name)) for name in kept}
+        return self._joined(camp, rows) if self._differs(rows) else at
+
+    def _near(self, at: Point) -> dict[str, IntArray]:
+        """Return the rows near their limit; of too many new ones the most loaded."""
+        loads = {
+            name: 1.0 - left / self._limit_mw(name)
+            for name, left in self._left_mw(self._whole(at.x)).items()
+        }
+        new = np.concatenate([np.delete(load, self.rows[name]) for name, load in loads.items()])
+        least = JOIN_FROM
+        if int((new > least).sum()) > JOIN_COUNT_MAX:
+            least = float(np.partition(new, -JOIN_COUNT_MAX)[-JOIN_COUNT_MAX])
+        return {name: np.flatnonzero(load > least) for name, load in loads.items()}
+
+    def _kept(self, camp: Camp, ratio: float) -> dict[str, IntArray]:
+        """Return the rows that are not idle."""
+        if ratio >= IDLE_RATIO:
+            return self.rows
         idle_until = next(share for least, share in IDLE_UNTIL if ratio >= least)
-        rows = {}
+        kept = {}
         for name, keys in self.rows.items():
             mine = self.family == name
-            kept = keys
-            if ratio < IDLE_RATIO and name != "balance":
-                limit = self._limit_mw(name)[self.key[mine]]
-                kept = np.sort(self.key[mine][camp.slack[mine] < (1.0 - idle_until) * limit])
-            rows[name] = _union(kept, near.get(name))
-        return self._joined(camp, rows) if self._differs(rows) else at
+            limit = self._limit_mw(name)[self.key[mine]]
+            is_busy = camp.slack[mine] < (1.0 - idle_until) * limit
+            kept[name] = keys if name == "balance" else np.sort(self.key[mine][is_busy])
+        return kept
 
     def _differs(self, rows: dict[str, IntArray]) -> bool:
         return any(not np.array_equal(rows[name], keys) for name, keys in self.rows.items())
@@ -278,14 +313,8 @@ class _Road:
         room = self.linking.rhs - self.linking.times(at.x)
         slack = np.maximum(room, max(np.sqrt(mu), 1e-4))
         y = -mu / slack
-        for name in self.rows:
-            mine = np.flatnonzero(self.family == name)
-            theirs = np.flatnonzero(camp.family == name)
-            _, here, there = np.intersect1d(
-                self.key[mine], camp.key[theirs], assume_unique=True, return_indices=True
-            )
-            y[mine[here]] = at.y_link[theirs[there]]
-            slack[mine[here]] = camp.slack[theirs[there]]
+        here, there = self._in_both(camp.family, camp.key)
+        y[here], slack[here] = at.y_link[there], camp.slack[there]
         interior = self.interior
         kept = interior.link.start
         p = np.concatenate([at.p[:kept], slack[interior.link_slack]])
@@ -320,6 +349,13 @@ class _Road:
 
     def _loaded(self, x_mw: FloatArray, load_ratio: float, spare_mw: float) -> dict[str, IntArray]:
         """Return the rows loaded beyond that share of their limit."""
+        return {
+            name: np.flatnonzero(left < (1.0 - load_ratio) * self._limit_mw(name) - spare_mw)
+            for name, left in self._left_mw(x_mw).items()
+        }
+
+    def _left_mw(self, x_mw: FloatArray) -> dict[str, FloatArray]:
+        """Return what is left of the limit of each row that may join, by family."""
         base, x_kw = self.base, x_mw * KW_PER_MW
         flow_kw = base.flow_kw(x_kw)
         left_kw = {
@@ -330,12 +366,7 @@ class _Road:
             rows = base.rows[name]
             left_kw[name] = rows.rhs - rows.matrix @ x_kw
             left_kw[name][self.local_rows.get(name, [])] = np.inf
-        return {
-            name: np.flatnonzero(
-                left / KW_PER_MW < (1.0 - load_ratio) * self._limit_mw(name) - spare_mw
-            )
-            for name, left in left_kw.items()
-        }
+        return {name: left / KW_PER_MW for name, left in left_kw.items()}
 
     def _published(self, found: Settled) -> FastOptimum:
         base, problem = self.base, self.problem

@@ -8,7 +8,8 @@ what the bounds contribute.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -16,7 +17,7 @@ import numpy as np
 from market.core.fast.errors import RoadClosed
 from market.core.fast.finish import AWAY, NOTHING, SPARE, Settled
 from market.core.fast.interior import Interior
-from market.core.offers.terms import BoolArray, FloatArray
+from market.core.offers.terms import BoolArray, FloatArray, IntArray
 
 STEP_COUNT_MAX: Final = 60
 SETTLE_COUNT_MAX: Final = 15
@@ -48,6 +49,40 @@ class _At:
     z: FloatArray
 
 
+@dataclass
+class Shared:
+    """A point near the least squares, and which of all that must stay positive is held at zero."""
+
+    at: _At
+    held: BoolArray
+    own_index: IntArray
+    link_index: IntArray
+
+    def relaid(self, here: IntArray, there: IntArray, sharing: Sharing) -> Shared:
+        """Return the same for other linking rows; those that are new and loose are held.
+
+        Parameters
+        ----------
+        here, there
+            Numbers of the rows that both have, among the new and among the old.
+        sharing
+            The least squares with the new rows.
+        """
+        m = sharing.interior.linking.m
+        y, is_held = np.zeros(m), np.ones(m, dtype=bool)
+        y[here] = self.at.y_link[there]
+        of_link = np.zeros(len(self.at.y_link), dtype=bool)
+        kept = len(self.held) - len(self.link_index)
+        of_link[self.link_index] = self.held[kept:]
+        is_held[here] = of_link[there]
+        return Shared(
+            replace(self.at, y_link=y),
+            np.concatenate([self.held[:kept], is_held[sharing.link_index]]),
+            sharing.own_index,
+            sharing.link_index,
+        )
+
+
 class Sharing:
     """Least squares on one optimal face."""
 
@@ -70,13 +105,24 @@ class Sharing:
         self.count = int(moves.sum())
         self.own_index = np.flatnonzero(self.face.own_loose)
         self.link_index = np.flatnonzero(self.face.link_loose)
+        self.shared: Shared | None = None
 
-    def least(self) -> FloatArray:
-        """Return the columns that share ties, (n,); where that fails, those it started from."""
+    def least(self, known: Shared | None = None) -> FloatArray:
+        """Return the columns that share ties, (n,); where that fails, those it started from.
+
+        Parameters
+        ----------
+        known
+            What was found with other linking rows; it mostly differs in few sides.
+        """
         if self.is_idle or self.count == 0:
             return self.start
+        if known is not None:
+            with suppress(RoadClosed):
+                return self._settled(known.at, known.held)
         try:
-            return self._settled(self._climbed())
+            at = self._climbed()
+            return self._settled(at, at.z > at.p)
         except RoadClosed:
             return self.start
 
@@ -160,10 +206,9 @@ class Sharing:
         dz[a:] = dz_slack
         return _At(dx, dy_own, dy_link, dp, dz)
 
-    def _settled(self, at: _At) -> FloatArray:
+    def _settled(self, at: _At, held: BoolArray) -> FloatArray:
         """Hold what ends at a bound and solve the rest exactly; mend the choice where it errs."""
         moves = self.face.moves
-        held = at.z > at.p
         for _ in range(SETTLE_COUNT_MAX):
             x, price = self._held_least(at, held)
             p = self._positive(x)
@@ -173,6 +218,7 @@ class Sharing:
                 problem = self.interior.problem
                 result = self.start.copy()
                 result[moves] = np.clip(x, problem.lower, problem.upper)[moves]
+                self.shared = Shared(at, held, self.own_index, self.link_index)
                 return result
             held = (held | broken) & ~wrong
         raise RoadClosed("ties do not settle")

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
+from urllib.parse import quote
 
 from django.core.exceptions import PermissionDenied
-from django.db import OperationalError
+from django.db import InterfaceError, OperationalError
 from django.http import Http404
 from rest_framework import exceptions, status
 from rest_framework.response import Response
@@ -26,14 +27,21 @@ CONTENT_TYPE: Final = "application/problem+json"
 
 # code: (status, Japanese, English)
 TITLES: Final[Mapping[str, tuple[int, str, str]]] = {
-    "malformed": (400, "本文を読み取れません。", "The body cannot be read."),
+    "malformed": (400, "要求を読み取れません。", "The request cannot be read."),
+    "key-required": (400, "Idempotency-Key が必要です。", "An Idempotency-Key is required."),
     "not-authenticated": (401, "認証が必要です。", "Sign in or send a token."),
     "not-permitted": (403, "この操作の権限がありません。", "Your role does not allow this."),
     "not-found": (404, "見つかりません。", "There is no such thing that you can see."),
     "method-not-allowed": (405, "この方法では使えません。", "Not with this method."),
     "not-acceptable": (406, "この形式では返せません。", "Not in that format."),
     "conflict": (409, "他の変更と競合しました。", "Somebody else was first."),
+    "dispute-closed": (409, "異議の状態では行えません。", "The dispute's state does not allow it."),
     "gate-closed": (409, "締切後です。", "The gate is closed."),
+    "instruction-closed": (
+        409,
+        "指令の状態では行えません。",
+        "The instruction's state does not allow it.",
+    ),
     "key-in-flight": (
         409,
         "同じ Idempotency-Key の要求を処理中です。",
@@ -68,16 +76,40 @@ _STATUS_CODES: Final = {
 
 
 class Stopped(Exception):
-    """A refusal of the doors themselves, by a code of :data:`TITLES`."""
+    """A refusal of the doors themselves, by a code of :data:`TITLES`.
 
-    def __init__(self, code: str, detail: str, *, field: str = "", retry_after_s: int = 0) -> None:
+    Parameters
+    ----------
+    code, detail, field, detail_ja
+        As in :func:`problem`.
+    retry_after_s
+        When to ask again; 0 if that would not help.
+    errors
+        One entry per row that is refused, each with ``code``, ``field`` and ``detail``.
+    """
+
+    def __init__(
+        self,
+        code: str,
+        detail: str,
+        *,
+        field: str = "",
+        detail_ja: str = "",
+        retry_after_s: int = 0,
+        errors: Sequence[Mapping[str, Any]] = (),
+    ) -> None:
         self.code, self.detail, self.field = code, detail, field
-        self.retry_after_s = retry_after_s
+        self.detail_ja, self.retry_after_s, self.errors = detail_ja, retry_after_s, errors
         super().__init__(detail)
 
 
 def problem(
-    code: str, detail: str, *, field: str = "", more: Mapping[str, Any] | None = None
+    code: str,
+    detail: str,
+    *,
+    field: str = "",
+    detail_ja: str = "",
+    more: Mapping[str, Any] | None = None,
 ) -> Response:
     """Return a problem body.
 
@@ -89,8 +121,10 @@ def problem(
         What happened, for this request.
     field
         Path of what is wrong: ``bids[3].curves[0].steps[1].ask_jpy_per_kwh``.
+    detail_ja
+        The same in Japanese, for rules of the doors.
     more
-        Further members, such as the errors of single rows.
+        Further members, such as the ``errors`` of single rows.
     """
     number, japanese, english = TITLES.get(code, REFUSED)
     instance = f"urn:uuid:{uuid.uuid4()}"
@@ -103,33 +137,55 @@ def problem(
         "detail": detail,
         "instance": instance,
     }
+    if detail_ja:
+        body["detail_ja"] = detail_ja
     if field:
         body["field"] = field
-    logger.info("problem %s %s %s: %s", number, code, instance, detail)
     return Response({**body, **(more or {})}, status=number, content_type=CONTENT_TYPE)
 
 
-def problem_of(error: Exception, context: Mapping[str, Any]) -> Response:
+def problem_of(error: Exception, _context: Mapping[str, Any]) -> Response:
     """Turn what a view raised into a problem; nothing of an unknown error is shown."""
     set_rollback()
     if isinstance(error, Stopped):
-        response = problem(error.code, error.detail, field=error.field)
+        response = problem(
+            error.code,
+            error.detail,
+            field=error.field,
+            detail_ja=error.detail_ja,
+            more={"errors": list(error.errors)} if error.errors else None,
+        )
         if error.retry_after_s:
             response["Retry-After"] = str(error.retry_after_s)
         return response
     if isinstance(error, exceptions.APIException):
-        return _of_framework(error, context)
+        return _of_framework(error)
     if isinstance(error, Refused):
         return problem(code_of(error), str(error), field=error.field)
     if isinstance(error, Http404 | PermissionDenied):
         return problem("not-found" if isinstance(error, Http404) else "not-permitted", str(error))
-    if isinstance(error, OperationalError):
+    if isinstance(error, OperationalError | InterfaceError):
         response = problem("unavailable", "the database does not answer; try again")
         response["Retry-After"] = "1"
         return response
     response = problem("our-error", "an error of ours; it is in our log")
     logger.error("unexpected error %s", response.data["instance"], exc_info=error)
     return response
+
+
+def problem_log(response: Response, *, method: str, path: str, caller: str) -> None:
+    """Write the line by which a caller's reference is found.
+
+    It holds neither the detail nor the query: both may quote a bid, which nobody who reads logs
+    may know before the gate.
+    """
+    body = response.data
+    if isinstance(body, Mapping) and "instance" in body:
+        field = quote(str(body.get("field", "")), safe="[].")
+        logger.info(
+            "problem %s %s %s %s %s %s %s",
+            body["status"], body["code"], body["instance"], method, quote(path), caller, field,
+        )  # fmt: skip
 
 
 def code_of(error: Refused) -> str:
@@ -144,7 +200,7 @@ def code_of(error: Refused) -> str:
     return error.code
 
 
-def _of_framework(error: exceptions.APIException, context: Mapping[str, Any]) -> Response:
+def _of_framework(error: exceptions.APIException) -> Response:
     code = _STATUS_CODES.get(error.status_code, "malformed")
     response = problem(code, str(error.detail))
     if error.status_code == status.HTTP_401_UNAUTHORIZED:
@@ -152,7 +208,4 @@ def _of_framework(error: exceptions.APIException, context: Mapping[str, Any]) ->
     wait_s = getattr(error, "wait", None)
     if wait_s is not None:
         response["Retry-After"] = str(max(1, round(wait_s)))
-    if isinstance(error, exceptions.MethodNotAllowed):
-        view = context.get("view")
-        response["Allow"] = ", ".join(sorted(getattr(view, "access", {})))
     return response

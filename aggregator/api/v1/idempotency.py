@@ -1,0 +1,216 @@
+"""The same request twice has one effect and one answer.
+
+The answer of a POST is stored under its ``Idempotency-Key`` in the transaction of its effects:
+a crash before the commit leaves neither. It costs one statement before the work (look for an
+answer, and try the key's lock without waiting) and one after it (store the answer).
+
+=================================  ==============================================
+what there is                      what the caller gets
+=================================  ==============================================
+nothing                            the work is done
+an answer to the same request      that answer, with ``Idempotency-Replayed: true``
+an answer to another request       422 ``key-reused``
+the twin, still at work            409 ``key-in-flight``, at once
+a refusal                          was not kept: the work is done
+=================================  ==============================================
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+from uuid import UUID
+
+from django.db import connection, transaction
+from django.http import HttpResponse
+from rest_framework import renderers, status
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from accounts.core.errors import ensure
+from aggregator.api.models import STATUS_MAX
+from aggregator.api.v1.problem import Stopped
+
+HEADER: Final = "Idempotency-Key"
+REPLAYED: Final = "Idempotency-Replayed"
+KEPT_HEADERS: Final = ("ETag", "Location")
+_KEY: Final = re.compile(r"[\x20-\x7e]{1,255}")
+_TABLE: Final = "api_idempotentanswer"
+_LOOK: Final = f"""
+WITH trial AS MATERIALIZED (SELECT pg_try_advisory_xact_lock(%s) AS is_mine)
+SELECT is_mine, request_sha256, status, content_type, headers, body
+FROM trial LEFT JOIN {_TABLE} ON id = %s
+"""  # noqa: S608 - a constant
+_KEEP: Final = f"""
+INSERT INTO {_TABLE}
+    (id, caller, key, request, request_sha256, status, content_type, headers, body)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s::jsonb, %s)
+ON CONFLICT (id) DO NOTHING
+"""  # noqa: S608 - a constant
+
+
+class Printed(Response):
+    """An answer whose body is written already."""
+
+    def __init__(
+        self,
+        body: bytes,
+        *,
+        status: int,
+        content_type: str,
+        headers: Mapping[str, str],
+        data: Any = None,
+    ) -> None:
+        super().__init__(data, status=status, headers=dict(headers), content_type=content_type)
+        self._printed = body
+
+    @property
+    def rendered_content(self) -> bytes:
+        """The body; it is not written a second time."""
+        if self._printed:
+            self["Content-Type"] = self.content_type
+        else:
+            del self["Content-Type"]
+        return self._printed
+
+
+def key_of(request: Request) -> str:
+    """Return the caller's name of this request.
+
+    Raises
+    ------
+    Stopped
+        ``key-required`` or ``malformed``.
+    """
+    key: str = request.headers.get(HEADER, "")
+    if not key:
+        raise Stopped(
+            "key-required",
+            "a POST needs an Idempotency-Key of its own",
+            detail_ja="POST には固有の Idempotency-Key が必要です",
+            field=HEADER,
+        )
+    if _KEY.fullmatch(key) is None:
+        raise Stopped(
+            "malformed",
+            "an Idempotency-Key is 1 to 255 printable ASCII characters",
+            detail_ja="Idempotency-Key は印字可能な ASCII 1〜255 文字です",
+            field=HEADER,
+        )
+    return key
+
+
+def answered(request: Request, caller: str, work: Callable[[], Any]) -> Any:
+    """Do `work` in one transaction unless it was done before, and return its answer.
+
+    Parameters
+    ----------
+    request
+        Its body was read already.
+    caller
+        Whose key it is, e.g. ``client:<id>``.
+    work
+        Makes the answer; one of 400 and above undoes what was done, as an exception does.
+
+    Raises
+    ------
+    Stopped
+        ``key-required``, ``malformed``, ``key-reused`` or ``key-in-flight``.
+    """
+    key = key_of(request)
+    name = f"{request.method} {request.path}"
+    content = hashlib.sha256(
+        f"{request.method} {request.get_full_path()}\n{request.content_type}\n".encode()
+    )
+    content.update(request._request.body)  # noqa: SLF001 - DRF offers its own no second time
+    digest = content.digest()
+    number = hashlib.sha256(f"{caller}\n{key}".encode()).digest()
+    answer_id = UUID(bytes=number[:16])
+    with transaction.atomic():
+        before = _before(answer_id, int.from_bytes(number[:8], signed=True), digest)
+        if before is not None:
+            return before
+        answer = work()
+        if answer.status_code > STATUS_MAX:
+            transaction.set_rollback(True)
+            return answer
+        printed = _printed(answer)
+        headers = {one: answer[one] for one in KEPT_HEADERS if one in answer}
+        with connection.cursor() as cursor:
+            cursor.execute(
+                _KEEP,
+                [
+                    answer_id,
+                    caller,
+                    key,
+                    name[:300],
+                    digest,
+                    printed.status_code,
+                    printed.content_type,
+                    json.dumps(headers),
+                    printed.rendered_content,
+                ],
+            )
+            if cursor.rowcount != 1:  # the twin ended between our look and our lock
+                raise _in_flight()
+    return printed
+
+
+def _before(answer_id: UUID, lock: int, digest: bytes) -> Printed | None:
+    """Return the first answer, if there is one; else the key is ours until the commit."""
+    with connection.cursor() as cursor:
+        cursor.execute(_LOOK, [lock, answer_id])
+        is_mine, content, number, content_type, headers, body = cursor.fetchone()
+    if content is None:
+        if not is_mine:
+            raise _in_flight()
+        return None
+    if bytes(content) != digest:
+        raise Stopped(
+            "key-reused",
+            "this key named another request; use a new one",
+            detail_ja="このキーは別の要求に使われています。新しいキーを使ってください",
+            field=HEADER,
+        )
+    kept = json.loads(headers) if isinstance(headers, str) else headers
+    return Printed(
+        bytes(body),
+        status=number,
+        content_type=content_type,
+        headers={**kept, REPLAYED: "true"},
+    )
+
+
+def _printed(answer: Any) -> Printed:
+    """Write the body now, so that what is stored is what is sent."""
+    headers = dict(answer.items())
+    headers.pop("Content-Type", None)
+    if not isinstance(answer, Response):
+        ensure(isinstance(answer, HttpResponse), "a keyed answer is no stream")
+        return Printed(
+            answer.content,
+            status=answer.status_code,
+            content_type=answer.get("Content-Type", ""),
+            headers=headers,
+        )
+    empty = answer.data is None or answer.status_code == status.HTTP_204_NO_CONTENT
+    return Printed(
+        b"" if empty else renderers.JSONRenderer().render(answer.data),
+        status=answer.status_code,
+        content_type=answer.content_type or "application/json",
+        headers=headers,
+        data=answer.data,
+    )
+
+
+def _in_flight() -> Stopped:
+    return Stopped(
+        "key-in-flight",
+        "the first request with this key is not answered yet; ask again",
+        detail_ja="同じキーの最初の要求にまだ応答していません。後でもう一度送ってください",
+        field=HEADER,
+        retry_after_s=1,
+    )

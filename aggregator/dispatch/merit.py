@@ -13,6 +13,7 @@ import numpy as np
 
 from accounts.fields import HALF_HOURS_COUNT
 from aggregator.core.replacement import Element, Loss, Offer, Step
+from aggregator.dispatch.availability import unavailable_within
 from aggregator.dispatch.models import DispatchInstruction, InstructionInterval, InstructionState
 from market.clearing.models import (
     AwardInterval,
@@ -209,7 +210,7 @@ def _offers(
     ordered: dict[UUID, Ordered],
     places: dict[str, dict[str, float]],
 ) -> tuple[tuple[Offer, ...], dict[str, Bid]]:
-    """Return what is left of the step curves, without resources that declined already."""
+    """Return what is left of the step curves, without resources that declined or cannot act."""
     declined = {row.resource_id for row in instructions if row.state in DECLINED_STATES}
     bids = list(
         Bid.objects.filter(
@@ -219,6 +220,11 @@ def _offers(
         .select_related("resource__site")
         .order_by("id")
     )
+    away = unavailable_within(
+        resource_ids={bid.resource_id for bid in bids if bid.resource_id is not None},
+        starts_at=lost.starts_at,
+        ends_at=lost.ends_at,
+    )
     contents = contents_open(bid.id for bid in bids)
     by_bid, by_resource = _taken(lost.award.auction_id, instructions, ordered)
     offers = []
@@ -227,7 +233,7 @@ def _offers(
         if content is None or content["direction"] != lost.direction:
             continue
         resource = bid.resource
-        if resource is None:  # the table lets no step bid be without one
+        if resource is None or resource.id in away:  # no step bid is without one in the table
             continue
         site = resource.site
         offers.append(

@@ -25,6 +25,7 @@ from aggregator.dispatch.models import (
     InstructionState,
 )
 from aggregator.dispatch.rules import DispatchRules, dispatch_rules
+from aggregator.dispatch.served import needs_served_note
 from market.clearing.models import Award, AwardInterval, Leg
 from market.core.timegrid import INTERVAL
 from market.trading.models import Auction, AuctionState
@@ -115,6 +116,9 @@ def _awards_plan(auction: Auction) -> list[DispatchInstruction]:
         ]
     DispatchInstruction.objects.bulk_create(new)
     InstructionInterval.objects.bulk_create(ordered, batch_size=5_000)
+    needs_served_note(
+        auction=auction, intervals={row.award_id: intervals[row.award_id] for row in new}
+    )
     return new
 
 

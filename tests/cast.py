@@ -238,10 +238,24 @@ def bids(where: Places, of: Auction) -> dict[str, Bid]:
             form=BidForm.STEPS,
             mechanism=mechanism,
             received_at=of.gate_closure_at - timedelta(minutes=30),
-            content_sha256=hashlib.sha256(text.encode()).hexdigest(),
+            leaf_sha256=hashlib.sha256(text.encode()).hexdigest(),
         )
-        BidContent.objects.create(bid=made[name], content=content)
+        if of.state not in (AuctionState.SCHEDULED, AuctionState.OPEN):
+            BidContent.objects.create(bid=made[name], content=content)
     return made
+
+
+def book_opened(of: Auction) -> Auction:
+    """Move the clock to the gate, close it and open the book, as the workers' jobs would."""
+    from accounts.clock.services import clock_set
+    from market.trading.gates import gate_shut
+    from market.trading.opening import book_open
+
+    clock_set(market_at=of.gate_closure_at)
+    gate_shut(of.id)
+    book_open(auction_id=of.id)
+    of.refresh_from_db()
+    return of
 
 
 def _sensitivities() -> list[dict[str, Any]]:

@@ -239,7 +239,7 @@ def _award_steps(line: SettlementLine, award_id: UUID) -> list[TraceStep]:
             detail={
                 "form": award.bid.form,
                 "received_at": award.bid.received_at.isoformat(),
-                "content_sha256": award.bid.content_sha256,
+                "leaf_sha256": award.bid.leaf_sha256,
             },
         )
     )

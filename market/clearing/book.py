@@ -59,18 +59,20 @@ def book_freeze(auction: Auction, *, without: Collection[UUID] = ()) -> FrozenBo
     InvalidSnapshot
         If the layout is broken otherwise, or by more bids than :data:`LEFT_OUT_MAX`.
     """
-    left_out: dict[UUID, str] = {}
+    sealed = book_of(auction).filter(content=None).values_list("id", flat=True)
+    left_out: dict[UUID, str] = dict.fromkeys(sealed, "content: not what was sealed")
+    sealed_count = len(left_out)
     while True:
         excluded = {*without, *left_out}
         try:
             content = snapshot_of_book(auction, without=excluded)
         except InvalidSnapshot as refusal:
             found = BID_NUMBER.match(refusal.field)
-            if found is None or len(left_out) >= LEFT_OUT_MAX:
+            if found is None or len(left_out) >= LEFT_OUT_MAX + sealed_count:
                 raise
             book = list(book_of(auction))
             if excluded:
-                book = _kept(book, contents_open(bid.id for bid in book), excluded)
+                book = _kept(book, excluded)
             broken = book[int(found[1])]
             left_out[broken.id] = f"{refusal.field}: {refusal.rule}"
         else:
@@ -93,10 +95,9 @@ def snapshot_of_book(auction: Auction, *, without: Collection[UUID] = ()) -> byt
         If the book breaks the layout; the doors should have refused it before.
     """
     bids = list(book_of(auction))
-    contents = contents_open([bid.id for bid in bids])
     if without:
-        bids = _kept(bids, contents, set(without))
-        contents = {bid.id: contents[bid.id] for bid in bids}
+        bids = _kept(bids, set(without))
+    contents = contents_open([bid.id for bid in bids])
     resources = _resources_of(bids, contents)
     envelopes = list(envelopes_of(auction))
     paths = _paths(bids, contents)
@@ -135,7 +136,7 @@ def snapshot_of_book(auction: Auction, *, without: Collection[UUID] = ()) -> byt
     return snapshot_bytes(snapshot_from_json(document))
 
 
-def _kept(bids: Sequence[Bid], contents: Mapping[UUID, Json], without: set[UUID]) -> list[Bid]:
+def _kept(bids: Sequence[Bid], without: set[UUID]) -> list[Bid]:
     """Return the bids that stay when some are left out: children go with their parents."""
     kept = [bid for bid in bids if bid.id not in without]
     while True:
@@ -143,8 +144,8 @@ def _kept(bids: Sequence[Bid], contents: Mapping[UUID, Json], without: set[UUID]
         whole = [
             bid
             for bid in kept
-            if (parent := contents[bid.id].get("parent")) is None
-            or (bid.organisation_id, parent) in names
+            if not bid.parent_client_bid_id
+            or (bid.organisation_id, bid.parent_client_bid_id) in names
         ]
         if len(whole) == len(kept):
             return kept

@@ -35,6 +35,7 @@ from market.core.errors import (
     SolverFailed,
 )
 from market.trading.models import Auction, AuctionState, Bid
+from market.trading.opening import book_open
 from market.trading.selectors import book_of
 from market.trading.services import auction_cancel
 
@@ -129,6 +130,7 @@ def _run_start(claim: Claim) -> ClearingRun | None:
             bids_left_out=[UUID(bid_id) for bid_id in claim.payload.get("without", ())],
         )
     if run.snapshot_id is None:
+        book_open(auction_id=auction.id)
         try:
             book = book_freeze(auction, without=run.bids_left_out)
         except InvalidSnapshot as failure:

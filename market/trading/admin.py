@@ -1,4 +1,4 @@
-"""Auctions, needs and bids. A bid's content stays sealed here as long as its auction is open."""
+"""Auctions, needs and bids. Of an open auction's bids staff see how many there are, no more."""
 
 from django.contrib import admin
 from django.db.models import QuerySet
@@ -13,9 +13,16 @@ from market.trading.models import (
     BaseFlow,
     Bid,
     BidContent,
+    BidState,
+    BookKey,
+    BookOpening,
+    BookRoot,
     Envelope,
     Need,
     NeedStep,
+    OwnerKey,
+    ReceiptKey,
+    SealedBasket,
     StandingBid,
     StandingBidContent,
     StandingRenewal,
@@ -31,6 +38,11 @@ class AuctionAdmin(FactAdmin):
     list_filter = ("state",)
     search_fields = ("code", "name")
     date_hierarchy = "delivery_on"
+    readonly_fields = ("bids_in_book",)
+
+    @admin.display(description="板の入札数")
+    def bids_in_book(self, row: Auction) -> int:
+        return Bid.objects.filter(auction=row, state=BidState.SUBMITTED).count()
 
     @admin.display(description="必要量")
     def needs(self, row: Auction) -> SafeString | str:
@@ -114,8 +126,12 @@ class BidAdmin(FactAdmin):
     )  # fmt: skip
     list_filter = ("state", "form", "mechanism", "auction")
     list_select_related = ("auction", "organisation", "resource", "portfolio", "site")
-    search_fields = ("client_bid_id", "content_sha256")
+    search_fields = ("client_bid_id", "leaf_sha256")
     readonly_fields = ("content_link", "awards_link", "outcomes_link")
+
+    def get_queryset(self, request: HttpRequest) -> "QuerySet[Bid]":
+        rows: QuerySet[Bid] = super().get_queryset(request)
+        return rows.exclude(auction__state__in=SEALED_STATES)
 
     @admin.display(description="対象")
     def subject(self, row: Bid) -> SafeString | str:
@@ -127,9 +143,8 @@ class BidAdmin(FactAdmin):
 
     @admin.display(description="内容")
     def content_link(self, row: Bid) -> SafeString | str:
-        if row.auction.state in SEALED_STATES:
-            return "封印中（締切まで開封できません）"
-        return admin_link(BidContent(bid=row), "内容を見る")
+        content = BidContent.objects.filter(bid=row).first()
+        return "未開封" if content is None else admin_link(content, "内容を見る")
 
     @admin.display(description="約定")
     def awards_link(self, row: Bid) -> SafeString | str:
@@ -157,12 +172,54 @@ class BidContentAdmin(FactAdmin):
         return admin_link(row.bid.auction)
 
 
+@admin.register(SealedBasket)
+class SealedBasketAdmin(FactAdmin):
+    """Envelopes of closed auctions; what is in them nobody sees here."""
+
+    list_display = ("id", "auction", "organisation", "leaf_count", "received_at", "book_key")
+    list_filter = ("auction",)
+    list_select_related = ("auction", "organisation", "book_key")
+    ordering = ("-received_at",)
+
+    def get_queryset(self, request: HttpRequest) -> "QuerySet[SealedBasket]":
+        rows: QuerySet[SealedBasket] = super().get_queryset(request)
+        return rows.exclude(auction__state__in=SEALED_STATES).defer("ciphertext")
+
+
+@admin.register(BookRoot)
+class BookRootAdmin(FactAdmin):
+    list_display = ("auction", "merkle_root", "leaf_count", "made_at")
+    list_select_related = ("auction",)
+
+
+@admin.register(BookOpening)
+class BookOpeningAdmin(FactAdmin):
+    list_display = ("auction", "opened_at", "opened_count", "quarantined_count")
+    list_select_related = ("auction",)
+
+
+@admin.register(BookKey)
+class BookKeyAdmin(FactAdmin):
+    list_display = ("id", "created_at", "retired_at")
+
+
+@admin.register(ReceiptKey)
+class ReceiptKeyAdmin(FactAdmin):
+    list_display = ("id", "created_at")
+
+
+@admin.register(OwnerKey)
+class OwnerKeyAdmin(FactAdmin):
+    list_display = ("id", "organisation", "created_at", "retired_at")
+    list_select_related = ("organisation",)
+
+
 @admin.register(StandingBid)
 class StandingBidAdmin(FactAdmin):
     list_display = ("code", "organisation", "valid_from_on", "valid_to_on", "weekdays", "state")
     list_filter = ("state",)
     list_select_related = ("organisation",)
-    search_fields = ("code", "content_sha256")
+    search_fields = ("code",)
 
 
 @admin.register(StandingBidContent)

@@ -73,10 +73,10 @@ class Draft:
     resource: Resource | None
     portfolio: Portfolio | None
     site: Site | None
+    workload_class: str | None
     workload_class_id: int | None
     content: Content
     canonical: bytes
-    sha256: str
 
 
 def refuse_unfit(resource: Resource, form: object, mechanism: object, field: str) -> None:

@@ -14,7 +14,7 @@ from market.trading.receipts import key_id_of
 
 
 class BookKeyMissing(Exception):
-    """This process has no key to open with, or there is none to seal to."""
+    """No key to open with in this process, or none to seal to."""
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)

@@ -8,9 +8,8 @@ the canonical contents (both JSON, sorted keys, no white space, ASCII). A leaf h
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from market.trading.merkle import leaf_hash
 
@@ -36,10 +35,34 @@ class Leaf:
         return leaf_hash(self.salt + self.header + self.content)
 
 
-def header_bytes(header: Mapping[str, Any]) -> bytes:
-    """Return the header's bytes; what is not there (None) is left out."""
-    kept = {name: value for name, value in header.items() if value is not None}
-    return _ENCODER.encode(kept).encode()
+def bid_header(
+    *,
+    auction: str,
+    organisation: str,
+    client_bid_id: str,
+    version: int,
+    form: str,
+    mechanism: str,
+    subject: str,
+    workload_class: str | None,
+) -> bytes:
+    """Return what binds an offer to its bid: codes and names, as the bidder knows them.
+
+    `subject` is the code of the resource, portfolio or place; a workload class is left out where
+    there is none.
+    """
+    header = {
+        "auction": auction,
+        "client_bid_id": client_bid_id,
+        "form": form,
+        "mechanism": mechanism,
+        "organisation": organisation,
+        "subject": subject,
+        "version": version,
+    }
+    if workload_class is not None:
+        header["workload_class"] = workload_class
+    return _ENCODER.encode(header).encode()
 
 
 def leaves_bytes(leaves: Sequence[Leaf]) -> bytes:

@@ -19,6 +19,14 @@ from market.registry.models import (
     WorkloadClass,
 )
 from market.trading.conditions import BaseFlow, Envelope, EnvelopeKind, TransferLimit
+from market.trading.sealed import (
+    BookKey,
+    BookOpening,
+    BookRoot,
+    OwnerKey,
+    ReceiptKey,
+    SealedBasket,
+)
 from market.trading.standing import (
     StandingBid,
     StandingBidContent,
@@ -35,6 +43,9 @@ __all__ = [
     "BidContent",
     "BidForm",
     "BidState",
+    "BookKey",
+    "BookOpening",
+    "BookRoot",
     "Direction",
     "Envelope",
     "EnvelopeKind",
@@ -44,6 +55,9 @@ __all__ = [
     "NeedPricing",
     "NeedState",
     "NeedStep",
+    "OwnerKey",
+    "ReceiptKey",
+    "SealedBasket",
     "StandingBid",
     "StandingBidContent",
     "StandingRenewal",
@@ -77,8 +91,8 @@ AUCTION_TRANSITIONS: dict[str, tuple[str, ...]] = {
         AuctionState.PUBLISHED_BY_FALLBACK,
         AuctionState.CANCELLED,
     ),
-    AuctionState.PUBLISHED: (AuctionState.SETTLED,),
-    AuctionState.PUBLISHED_BY_FALLBACK: (AuctionState.SETTLED,),
+    AuctionState.PUBLISHED: (AuctionState.SETTLED, AuctionState.CANCELLED),
+    AuctionState.PUBLISHED_BY_FALLBACK: (AuctionState.SETTLED, AuctionState.CANCELLED),
     AuctionState.CANCELLED: (),
     AuctionState.SETTLED: (),
 }
@@ -149,11 +163,22 @@ class Direction(models.TextChoices):
 
 
 class NeedState(models.TextChoices):
-    """A revision supersedes its predecessor."""
+    """A revision supersedes its predecessor; a proposal waits for a second person's word."""
 
+    PROPOSED = "PROPOSED", "承認待ち"
+    REFUSED = "REFUSED", "不成立"
     PUBLISHED = "PUBLISHED", "公表"
     SUPERSEDED = "SUPERSEDED", "改訂済"
     WITHDRAWN = "WITHDRAWN", "撤回"
+
+
+NEED_TRANSITIONS: dict[str, tuple[str, ...]] = {
+    NeedState.PROPOSED: (NeedState.PUBLISHED, NeedState.REFUSED),
+    NeedState.PUBLISHED: (NeedState.SUPERSEDED, NeedState.WITHDRAWN),
+    NeedState.REFUSED: (),
+    NeedState.SUPERSEDED: (),
+    NeedState.WITHDRAWN: (),
+}
 
 
 class Need(models.Model):
@@ -216,6 +241,14 @@ class Need(models.Model):
                 fields=["auction", "organisation", "code"],
                 condition=models.Q(state="PUBLISHED"),
                 name="need_one_current",
+            ),
+            models.UniqueConstraint(
+                fields=["auction", "organisation", "code"],
+                condition=models.Q(state="PROPOSED"),
+                name="need_one_proposal",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(state__in=NeedState.values), name="need_state"
             ),
             models.CheckConstraint(
                 condition=models.Q(
@@ -373,7 +406,24 @@ class Bid(models.Model):
         verbose_name="前の版",
     )
     received_at = models.DateTimeField("受付日時", help_text="市場時計。ゲートの判定と同じ時刻")
-    content_sha256 = models.CharField("内容のハッシュ", max_length=64)
+    # What rules need to know before the gate; shown to nobody but the bidder.
+    parent_client_bid_id = models.CharField("親の入札番号", max_length=64, blank=True)
+    exclusive_group = models.CharField("排他グループ", max_length=40, blank=True)
+    basket = models.ForeignKey(
+        SealedBasket,
+        models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="bids",
+        verbose_name="封印",
+        db_index=False,  # `bid_leaf` begins with it
+    )
+    leaf_index = models.PositiveIntegerField("葉の番号", null=True, blank=True)
+    leaf_sha256 = models.CharField(
+        "葉のハッシュ", max_length=64, help_text="塩を加えた内容のハッシュ。受付票に載る"
+    )
+    # Tells a repeated offer from a changed one; keyed, so that nobody finds the offer by trying.
+    content_mac = models.BinaryField("内容の認証符号", max_length=32, default=b"")
 
     class Meta:
         verbose_name = "入札"
@@ -410,6 +460,12 @@ class Bid(models.Model):
                 name="bid_subject",
             ),
             models.CheckConstraint(condition=models.Q(state__in=BidState.values), name="bid_state"),
+            models.UniqueConstraint(fields=["basket", "leaf_index"], name="bid_leaf"),
+            models.CheckConstraint(
+                condition=models.Q(basket__isnull=True, leaf_index__isnull=True)
+                | models.Q(basket__isnull=False, leaf_index__gte=0, leaf_index__lt=5_000),
+                name="bid_sealed",
+            ),
         ]
         indexes = [
             models.Index(
@@ -426,13 +482,15 @@ class Bid(models.Model):
 class BidContent(models.Model):
     """What the bid offers, in the layout of the snapshot's `bids` (docs/snapshot.md).
 
-    Written and read through `market.trading.sealing` only.
+    There is none before the gate: the worker that opens the book writes it. Written and read
+    through `market.trading.sealing` only.
     """
 
     bid = models.OneToOneField(
         Bid, models.CASCADE, primary_key=True, related_name="content", verbose_name="入札"
     )
     content = models.JSONField("内容")
+    salt = models.BinaryField("塩", max_length=16, default=b"")
 
     class Meta:
         verbose_name = "入札内容"

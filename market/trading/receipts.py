@@ -35,8 +35,17 @@ def receipt_bytes(receipt: Mapping[str, Any]) -> bytes:
 
 def receipt_sign(receipt: Mapping[str, Any], key: SigningKey) -> dict[str, Any]:
     """Return `receipt` with its signature (Ed25519, base64)."""
-    signature = key.sign(receipt_bytes(receipt)).signature
+    return receipt_with(receipt, key.sign(receipt_bytes(receipt)).signature)
+
+
+def receipt_with(receipt: Mapping[str, Any], signature: bytes) -> dict[str, Any]:
+    """Return `receipt` with a signature made before."""
     return {**receipt, "signature": base64.b64encode(signature).decode()}
+
+
+def signature_of(receipt: Mapping[str, Any]) -> bytes:
+    """Return the signature of a signed receipt."""
+    return base64.b64decode(receipt["signature"], validate=True)
 
 
 def receipt_verify(public_key: bytes, receipt: Mapping[str, Any]) -> bool:

@@ -92,6 +92,7 @@ def gate_close(*, claim: Claim) -> None:
             subject=f"trading.auction:{claim.key}",
             detail={"closed_at": moment.isoformat()},
         )
+        job_create(kind="market.trading.book_root", key=claim.key)
         job_create(kind="market.clearing.run_execute", key=claim.key, attempts_max=4)
         auction = Auction.objects.select_related("ruleset").get(id=auction_id)
         minutes = auction.ruleset.rules["publication"]["deadline_min"]

@@ -7,6 +7,7 @@ from django.db import models
 from django.db.models.functions import Now
 
 from accounts.parties.models import Organisation
+from market.trading.sealed import BookKey, OwnerKey
 
 
 class StandingState(models.TextChoices):
@@ -34,7 +35,8 @@ class StandingBid(models.Model):
     state = models.CharField(
         "状態", max_length=10, choices=StandingState, default=StandingState.ACTIVE
     )
-    content_sha256 = models.CharField("内容のハッシュ", max_length=64)
+    # As of bids: tells a repeated template from a changed one.
+    content_mac = models.BinaryField("内容の認証符号", max_length=32)
     created_at = models.DateTimeField("登録日時", db_default=Now())
 
     class Meta:
@@ -67,7 +69,10 @@ class StandingBid(models.Model):
 
 
 class StandingBidContent(models.Model):
-    """The bid that is renewed; written and read through `market.trading.sealing` only."""
+    """The bid that is renewed, in a box for the workers and, if it has a key, its owner.
+
+    Written and read through `market.trading.sealing` only.
+    """
 
     standing_bid = models.OneToOneField(
         StandingBid,
@@ -76,7 +81,21 @@ class StandingBidContent(models.Model):
         related_name="content",
         verbose_name="常設入札",
     )
-    content = models.JSONField("内容")
+    book_key = models.ForeignKey(
+        BookKey, models.PROTECT, related_name="+", verbose_name="板の鍵", db_index=False
+    )
+    sealed_key = models.BinaryField("板の鍵で封印した鍵")
+    owner_key = models.ForeignKey(
+        OwnerKey,
+        models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="+",
+        verbose_name="入札者の鍵",
+        db_index=False,
+    )
+    owner_sealed_key = models.BinaryField("入札者の鍵で封印した鍵", null=True, blank=True)
+    ciphertext = models.BinaryField("封印された内容")
 
     class Meta:
         verbose_name = "常設入札の内容"

@@ -1,5 +1,7 @@
 """Give a bid once; it is renewed when a gate opens. What goes wrong at a gate is said there."""
 
+import hmac
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -9,17 +11,20 @@ from uuid import UUID
 
 from django.db import transaction
 
-from accounts.audit.services import entry_append
+from accounts.audit.services import entry_append, subject_of
 from accounts.core.errors import NotFound, Refused
 from accounts.core.numbers import name_of
 from accounts.fields.checking import date_checked
 from accounts.jobs.services import Claim, job_create, job_finish
 from accounts.parties.models import Organisation
 from market.core.offers.standing import Standing, renewed_id, standing_book
+from market.trading.baskets import Receipt
 from market.trading.bid_checks import SUBJECTS
-from market.trading.bids import Receipt, bids_submit, drafts_of
-from market.trading.contents import content_bytes, content_sha256
+from market.trading.bids import bids_submit
+from market.trading.contents import content_bytes
+from market.trading.drafts import drafts_of
 from market.trading.gates import GateClosed, bidder_turn
+from market.trading.keys import sealing_keys
 from market.trading.models import (
     Auction,
     AuctionState,
@@ -27,7 +32,7 @@ from market.trading.models import (
     StandingRenewal,
     StandingState,
 )
-from market.trading.sealing import template_seal, templates_open
+from market.trading.sealing import content_mac, mac_key_of, template_seal, templates_open
 
 RENEW_KIND = "market.trading.standing_bids_renew"
 CODE_LENGTH_MAX = 20
@@ -69,6 +74,7 @@ def standing_bid_create(
     template = _template(organisation, code, bid)
     checked = _standing(code, template, days)
     canonical = content_bytes(template)
+    mac = content_mac(mac_key_of(organisation.id), f"standing/{code}", canonical)
     weekdays = sorted(checked.weekdays)
     before = (
         StandingBid.objects.select_for_update()
@@ -76,13 +82,9 @@ def standing_bid_create(
         .first()
     )
     if before is not None:
-        facts = (before.content_sha256, before.valid_from_on, before.valid_to_on, before.weekdays)
-        if facts == (
-            content_sha256(canonical),
-            days.valid_from_on,
-            days.valid_to_on,
-            weekdays,
-        ):
+        facts = (before.valid_from_on, before.valid_to_on, before.weekdays)
+        is_same = hmac.compare_digest(bytes(before.content_mac), mac)
+        if is_same and facts == (days.valid_from_on, days.valid_to_on, weekdays):
             return before
         StandingBid.objects.filter(id=before.id).update(state=StandingState.WITHDRAWN)
     standing = StandingBid.objects.create(
@@ -91,9 +93,9 @@ def standing_bid_create(
         valid_from_on=days.valid_from_on,
         valid_to_on=days.valid_to_on,
         weekdays=weekdays,
-        content_sha256=content_sha256(canonical),
+        content_mac=mac,
     )
-    template_seal(standing.id, canonical)
+    template_seal(standing.id, canonical, sealing_keys(organisation))
     for auction in Auction.objects.filter(state=AuctionState.OPEN).order_by("id"):
         if checked.stands_on(auction.delivery_on):
             job_create(
@@ -176,7 +178,8 @@ def _standing(code: str, template: Mapping[str, Any], days: StandingDays) -> Sta
 
 def _renew(auction: Auction, rows: Sequence[StandingBid]) -> int:
     """Renew one organisation's standing bids: all at once, or else one by one."""
-    templates = templates_open(row.id for row in rows)
+    opened = templates_open((row.id for row in rows), purpose=subject_of(auction))
+    templates = {row_id: json.loads(canonical) for row_id, canonical in opened.items()}
     by_name = {renewed_id(row.code, auction.code): row for row in rows}
     book = standing_book(
         [

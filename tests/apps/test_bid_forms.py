@@ -258,7 +258,7 @@ def test_the_database_refuses_a_bid_without_its_subject(day: cast.MarketDay, for
             form=form,
             mechanism="STOP",
             received_at=day.auction.opens_at,
-            content_sha256="0" * 64,
+            leaf_sha256="0" * 64,
         )
 
 

@@ -90,7 +90,9 @@ def test_a_bid_is_stamped_hashed_and_its_content_kept_apart(day: cast.MarketDay)
     bid = Bid.objects.get()
     assert (bid.id, bid.version, bid.state) == (receipt.bid_id, 1, BidState.SUBMITTED)
     assert bid.received_at == receipt.received_at < day.auction.gate_closure_at
-    assert bid.content_sha256 == receipt.content_sha256
+    assert bid.leaf_sha256 == receipt.leaf_sha256
+    assert not BidContent.objects.exists()
+    cast.book_opened(day.auction)
     assert BidContent.objects.get().content == {
         "direction": "UP",
         "curves": [

@@ -139,7 +139,7 @@ def test_two_replacements_at_once_do_not_sell_one_offer_twice() -> None:
         form=BidForm.STEPS,
         mechanism=Mechanism.BATTERY,
         received_at=day.auction.gate_closure_at,
-        content_sha256="0" * 64,
+        leaf_sha256="0" * 64,
     )
     step = {"quantity_kw": "6000", "ask_jpy_per_kwh": "30"}
     curve = {"first_t": 34, "last_t": 39, "steps": [step]}

@@ -28,7 +28,7 @@ def _bid(day: cast.MarketDay, unit: str, steps: list[tuple[str, str]], *, name: 
         form=BidForm.STEPS,
         mechanism=Mechanism.STOP,
         received_at=day.auction.gate_closure_at,
-        content_sha256="0" * 64,
+        leaf_sha256="0" * 64,
     )
     content = {
         "direction": "UP",

@@ -30,6 +30,7 @@ from aggregator.api.v1.asked import (
 )
 from aggregator.api.v1.base import Door
 from aggregator.api.v1.pagination import page
+from aggregator.api.v1.printed import exact, exact_or_none
 from aggregator.api.v1.schema import PAGED, problems
 from aggregator.dispatch.errors import InstructionClosed
 from aggregator.dispatch.models import DispatchInstruction, InstructionState
@@ -117,9 +118,9 @@ def instruction_written(row: DispatchInstruction, view: View) -> dict[str, Any]:
         "starts_at": row.starts_at,
         "ends_at": row.ends_at,
         "intervals": [
-            {"t": each.t, "start_at": each.start_at, "quantity_kw": each.quantity_kw}
+            {"t": each.t, "start_at": each.start_at, "quantity_kw": exact(each.quantity_kw)}
             | (
-                {"replacement_price_jpy_per_kwh": each.replacement_price_jpy_per_kwh}
+                {"replacement_price_jpy_per_kwh": exact_or_none(each.replacement_price_jpy_per_kwh)}
                 if is_own
                 else {}
             )

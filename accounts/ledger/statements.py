@@ -1,12 +1,11 @@
 """Statements: what a party gets, tied to the ledger line by line."""
 
-import csv
-import io
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+from accounts.core.csvtext import Cell, csv_bytes
 from accounts.core.errors import ensure
 from accounts.ledger.selectors import balances_at, transfers_of
 from accounts.parties.models import Organisation
@@ -23,9 +22,6 @@ HEADER = (
     "仕訳番号",
 )
 TOTAL = "合計"
-
-# A cell that begins like this is run as a formula by spreadsheet programs.
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 # One name per code that settlement posts; a code without a name is shown as it is.
 CODE_NAMES = {
@@ -143,27 +139,24 @@ def statement_of(*, organisation: Organisation, period: str | None = None) -> St
 
 def statement_csv(statement: Statement) -> bytes:
     """Write a statement as CSV: UTF-8 with BOM, CRLF, lines, then the total."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\r\n")
-    writer.writerow(HEADER)
-    for line in statement.lines:
-        writer.writerow(
-            (
-                line.posted_at.astimezone(JST).strftime("%Y-%m-%d %H:%M:%S%z"),
-                safe_cell(line.period),
-                safe_cell(line.name),
-                safe_cell(line.code),
-                line.received_jpy,
-                line.paid_jpy,
-                line.received_jpy - line.paid_jpy,
-                str(line.transfer_id),
-            )
+    rows: list[tuple[Cell, ...]] = [
+        (
+            line.posted_at.astimezone(JST).strftime("%Y-%m-%d %H:%M:%S%z"),
+            line.period,
+            line.name,
+            line.code,
+            line.received_jpy,
+            line.paid_jpy,
+            line.received_jpy - line.paid_jpy,
+            line.transfer_id,
         )
-    writer.writerow(
+        for line in statement.lines
+    ]
+    rows.append(
         (
             TOTAL,
-            safe_cell(statement.period or ""),
-            safe_cell(statement.organisation.name),
+            statement.period or "",
+            statement.organisation.name,
             "",
             statement.received_jpy,
             statement.paid_jpy,
@@ -171,9 +164,4 @@ def statement_csv(statement: Statement) -> bytes:
             "",
         )
     )
-    return b"\xef\xbb\xbf" + out.getvalue().encode("utf-8")
-
-
-def safe_cell(text: str) -> str:
-    """Return the text so that no spreadsheet takes it for a formula."""
-    return f"'{text}" if text.startswith(FORMULA_STARTS) else text
+    return csv_bytes(rows, header=HEADER)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,6 +15,7 @@ from django.utils.cache import get_conditional_response, patch_cache_control, pa
 from django.utils.translation import gettext
 from django.views.decorators.http import require_safe
 
+from accounts.core.csvtext import csv_bytes
 from accounts.parties.sight import Sight
 from aggregator.portal import facts, selectors, words
 from aggregator.portal.drawing import drawn
@@ -27,6 +26,10 @@ from market.trading.models import Auction
 
 PANELS = ("need", "price", "lines")
 LOADING_ROWS_MAX = 14
+NEEDS_HEADER = (
+    "auction", "need", "kind", "place", "direction", "delivery_on", "koma", "need_kw", "served_kw",
+    "unserved_kw", "price_jpy_per_kwh",
+)  # fmt: skip
 KOMA = re.compile(r"[0-9]{1,2}", re.ASCII)
 
 
@@ -330,19 +333,17 @@ def network_chart(request: HttpRequest, day: date) -> HttpResponse:
 def needs_csv(request: HttpRequest, day: date) -> HttpResponse:
     """Needs and what became of them, one line per need and half hour; public as the page is."""
     chosen = _chosen(request, day)
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\r\n")
-    writer.writerow(
-        ("auction", "need", "kind", "place", "direction", "delivery_on", "koma",
-         "need_kw", "served_kw", "unserved_kw", "price_jpy_per_kwh")
-    )  # fmt: skip
-    for result in _needs(chosen):
-        for row in facts.need_rows(result):
-            writer.writerow(
-                (chosen.auction.code, result.need.code, result.need.kind,
-                 facts.place_code(result.need), result.need.direction, chosen.day.isoformat(),
-                 row.t + 1, row.need_kw, row.served_kw, row.unserved_kw, row.price_jpy_per_kwh)
-            )  # fmt: skip
-    answer = HttpResponse("\ufeff" + text.getvalue(), content_type="text/csv; charset=utf-8")
+    rows = [
+        (
+            chosen.auction.code, result.need.code, result.need.kind, facts.place_code(result.need),
+            result.need.direction, chosen.day, row.t + 1, row.need_kw, row.served_kw,
+            row.unserved_kw, row.price_jpy_per_kwh,
+        )
+        for result in _needs(chosen)
+        for row in facts.need_rows(result)
+    ]  # fmt: skip
+    answer = HttpResponse(
+        csv_bytes(rows, header=NEEDS_HEADER), content_type="text/csv; charset=utf-8"
+    )
     answer["Content-Disposition"] = f'attachment; filename="needs-{chosen.auction.code}.csv"'
     return answer

@@ -148,6 +148,11 @@ def test_bombs_and_broken_packings_are_refused(packed: bytes, status: int, code:
     assert (answer.status_code, answer.data["code"]) == (status, code)
 
 
+def test_an_empty_table_is_refused() -> None:
+    answer = _rows(b"")
+    assert (answer.status_code, answer.data["detail"]) == (400, "the body is empty")
+
+
 @pytest.mark.parametrize("limit", ["INFLATED_BYTES_MAX", "RATIO_MAX"])
 def test_either_limit_stops_the_unpacking(limit: str, monkeypatch: pytest.MonkeyPatch) -> None:
     body = gzip.compress(b"".join(b"%06d,%06d\n" % (i, i * i % 999_983) for i in range(30_000)))

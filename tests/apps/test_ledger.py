@@ -9,6 +9,7 @@ import pytest
 from django.db import IntegrityError, connection, connections, transaction
 
 from accounts.clock.selectors import market_now
+from accounts.core.csvtext import safe_cell
 from accounts.core.errors import NotFound, Refused
 from accounts.ledger.models import LedgerAccount, Transfer
 from accounts.ledger.selectors import balances_at, transfers_of, trial_balance_at
@@ -21,7 +22,7 @@ from accounts.ledger.services import (
     transfer_settle,
     transfers_post,
 )
-from accounts.ledger.statements import safe_cell, statement_csv, statement_of
+from accounts.ledger.statements import statement_csv, statement_of
 from accounts.parties.models import Organisation, OrganisationKind
 
 pytestmark = pytest.mark.django_db

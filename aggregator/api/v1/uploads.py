@@ -63,6 +63,9 @@ def body_read(request: HttpRequest, *, takes_gzip: bool) -> None:
         raise _too_large(BODY_BYTES_MAX) from error
     if len(body) > BODY_BYTES_MAX:  # sent in chunks, without a length
         raise _too_large(BODY_BYTES_MAX)
+    if not body and (request.content_type or "").startswith(("text/", "multipart/")):
+        # without a length no parser is asked, and the door would get something else than it reads
+        raise Stopped("malformed", "the body is empty", detail_ja="本文が空です")
     if packing == "gzip":
         body = inflate(body)
         request._body = body  # type: ignore[attr-defined]  # noqa: SLF001 - Django's own place of it

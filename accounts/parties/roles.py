@@ -20,6 +20,7 @@ class Role(models.TextChoices):
 MAY: dict[str, frozenset[str]] = {
     Role.OPERATOR_TRADER: frozenset(
         {
+            "webhook.manage",
             "bid.read",
             "bid.submit",
             "award.read",
@@ -53,6 +54,7 @@ MAY: dict[str, frozenset[str]] = {
     ),
     Role.GRID_PLANNER: frozenset(
         {
+            "webhook.manage",
             "need.read",
             "need.publish",
             "network.read",
@@ -85,6 +87,8 @@ MAY: dict[str, frozenset[str]] = {
     ),
     Role.MARKET_DESK: frozenset(
         {
+            "result.cancel",
+            "webhook.manage",
             "book.read",
             "auction.run",
             "need.read",
@@ -100,6 +104,8 @@ MAY: dict[str, frozenset[str]] = {
     ),
     Role.SETTLEMENT: frozenset(
         {
+            "payment.release",
+            "webhook.manage",
             "book.read",
             "statement.read",
             "settlement.run",
@@ -114,6 +120,7 @@ MAY: dict[str, frozenset[str]] = {
     ),
     Role.AUDITOR: frozenset(
         {
+            "audit.read",
             "book.read",
             "need.read",
             "award.read",
@@ -127,7 +134,9 @@ MAY: dict[str, frozenset[str]] = {
             "prequalification.read",
         }
     ),
-    Role.ADMINISTRATOR: frozenset({"member.invite", "client.manage"}),
+    Role.ADMINISTRATOR: frozenset(
+        {"member.invite", "client.manage", "audit.read", "webhook.manage"}
+    ),
 }
 
 

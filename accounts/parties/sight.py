@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from uuid import UUID
 
+from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
 
 from accounts.core.errors import NotPermitted
@@ -40,6 +41,8 @@ class Sight:
         everybody's rows.
     user_id, client_id
         The person or the machine; both None for who is not signed in.
+    lacks_second_factor
+        Whether roles were left out that count only with a second factor.
     """
 
     organisations: tuple[Organisation, ...]
@@ -47,6 +50,7 @@ class Sight:
     market_id: UUID | None
     user_id: int | None = None
     client_id: UUID | None = None
+    lacks_second_factor: bool = False
 
     @property
     def is_known(self) -> bool:
@@ -144,12 +148,23 @@ def sight_of(viewer: Viewer) -> Sight:
     for membership in memberships:
         organisations.setdefault(membership.organisation_id, membership.organisation)
         roles.add((membership.organisation_id, membership.role))
+    guarded = {(at, role) for at, role in roles if role in settings.SECOND_FACTOR_ROLES}
+    lacks = bool(guarded) and not has_second_factor(viewer)
     return Sight(
         organisations=tuple(organisations.values()),
-        roles=frozenset(roles),
+        roles=frozenset(roles - guarded if lacks else roles),
         market_id=_market_id(organisations.values()),
         user_id=viewer.pk,
+        lacks_second_factor=lacks,
     )
+
+
+def has_second_factor(user: User) -> bool:
+    """Whether the person has an app or a key; then nobody signs in as them without it."""
+    from allauth.mfa.models import Authenticator
+
+    kinds = (Authenticator.Type.TOTP, Authenticator.Type.WEBAUTHN)
+    return Authenticator.objects.filter(user_id=user.pk, type__in=kinds).exists()
 
 
 def sight_of_client(client: ApiClient) -> Sight:

@@ -115,6 +115,24 @@ VARIABLES = (
         meaning="true if a proxy ends TLS and sets X-Forwarded-Proto itself on every request.",
     ),
     Variable(
+        name="TRUSTED_PROXIES_COUNT",
+        default="0",
+        meaning="How many proxies of yours add to X-Forwarded-For; decides whose address is "
+        "locked out.",
+    ),
+    Variable(
+        name="EMAIL_URL",
+        default=None,
+        secret=True,
+        meaning="smtp://, smtp+tls:// (STARTTLS) or smtps:// address of the mail server, with "
+        "user and password. Required in production. Absent elsewhere: mail becomes files.",
+    ),
+    Variable(
+        name="EMAIL_FROM",
+        default="WattBit <wattbit@localhost>",
+        meaning="Sender of invitations and warnings.",
+    ),
+    Variable(
         name="HSTS_S",
         default="31536000",
         meaning="How long browsers insist on HTTPS, in seconds.",
@@ -345,3 +363,41 @@ def _database_number(word: str) -> int:
     if not (word.isascii() and word.isdigit()):
         raise WrongEnvironment("REDIS_URL does not end with a database number")
     return int(word)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmailAddress:
+    """A mail server in the parts Django asks for."""
+
+    host: str
+    port: int
+    user: str
+    password: str
+    starts_tls: bool
+    is_tls: bool
+
+
+def email_address(url: str) -> EmailAddress:
+    """Take a mail server's URL apart.
+
+    Raises
+    ------
+    WrongEnvironment
+        Without showing the URL, which may hold a password.
+    """
+    kinds = {"smtp": 25, "smtp+tls": 587, "smtps": 465}
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        raise WrongEnvironment("EMAIL_URL cannot be read as a URL") from error
+    if parts.scheme not in kinds or not parts.hostname:
+        raise WrongEnvironment("EMAIL_URL must start with smtp://, smtp+tls:// or smtps://")
+    return EmailAddress(
+        host=parts.hostname,
+        port=port or kinds[parts.scheme],
+        user=unquote(parts.username or ""),
+        password=unquote(parts.password or ""),
+        starts_tls=parts.scheme == "smtp+tls",
+        is_tls=parts.scheme == "smtps",
+    )

@@ -380,6 +380,11 @@ def checkpoint_file(instance: str) -> Path:
     return instance_home(instance) / "audit_checkpoints.jsonl"
 
 
+def mail_directory(instance: str) -> Path:
+    """Directory of the mail an instance would have sent."""
+    return instance_home(instance) / "mail"
+
+
 def _short_directory(home: Path) -> Path:
     name = f"wattbit-{os.geteuid()}-{hashlib.sha256(str(home).encode()).hexdigest()[:10]}"
     directory = Path(tempfile.gettempdir()) / name

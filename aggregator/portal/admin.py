@@ -1,7 +1,11 @@
-"""Django's own tables, which belong to no app of ours: to look at."""
+"""Tables of Django and of packages, which belong to no app of ours: to look at."""
 
 from typing import Any
 
+from allauth.account.models import EmailAddress, EmailConfirmation
+from allauth.mfa.models import Authenticator
+from allauth.usersessions.models import UserSession
+from axes.models import AccessAttempt, AccessAttemptExpiration, AccessFailureLog, AccessLog
 from django.contrib import admin
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission
@@ -44,3 +48,53 @@ class SessionAdmin(FactAdmin):
 
         del request
         raise PermissionDenied
+
+
+for model in (EmailAddress, EmailConfirmation, Authenticator, UserSession):
+    if admin.site.is_registered(model):
+        admin.site.unregister(model)
+
+
+@admin.register(EmailAddress)
+class EmailAddressAdmin(FactAdmin):
+    list_display = ("email", "user", "verified", "primary")
+    list_select_related = ("user",)
+    search_fields = ("email", "user__username")
+
+
+@admin.register(Authenticator)
+class AuthenticatorAdmin(FactAdmin):
+    """Who has which second factor; its secret is shown nowhere."""
+
+    list_display = ("user", "type", "created_at", "last_used_at")
+    list_select_related = ("user",)
+    list_filter = ("type",)
+    search_fields = ("user__username",)
+    fields = ("user", "type", "created_at", "last_used_at")
+
+
+@admin.register(UserSession)
+class UserSessionAdmin(FactAdmin):
+    """Where people are signed in; the key would be a way in and is shown nowhere."""
+
+    list_display = ("user", "ip", "last_seen_at", "user_agent")
+    list_select_related = ("user",)
+    search_fields = ("user__username",)
+    fields = ("user", "ip", "created_at", "last_seen_at", "user_agent")
+
+
+@admin.register(AccessAttempt)
+class AccessAttemptAdmin(FactAdmin):
+    """Failed sign-ins and what is locked out by them."""
+
+    list_display = ("username", "ip_address", "attempt_time", "failures_since_start")
+    search_fields = ("username", "ip_address")
+    fields = ("username", "ip_address", "attempt_time", "failures_since_start", "user_agent")
+
+
+@admin.register(AccessAttemptExpiration, AccessFailureLog, AccessLog, EmailConfirmation)
+class UnusedAdmin(FactAdmin):
+    """Tables of ways we do not go: empty."""
+
+    list_display = ("pk",)
+    fields = ()

@@ -4,7 +4,7 @@ from datetime import date
 
 from django.urls import path, register_converter
 
-from aggregator.portal import days, entrance, statements
+from aggregator.portal import days, statements
 
 
 class IsoDay:
@@ -34,6 +34,4 @@ urlpatterns = [
     path("day/<iso_day:day>/needs.csv", days.needs_csv, name="pub_needs_csv"),
     path("statements/", statements.statement_list, name="statements"),
     path("statements/<slug:code>.csv", statements.statement_file, name="statement_csv"),
-    path("login/", entrance.Login.as_view(), name="login"),
-    path("logout/", entrance.Logout.as_view(), name="logout"),
 ]

@@ -6,6 +6,7 @@ from typing import Any
 from django.utils.translation import gettext_lazy as _
 
 from aggregator.config import env, openapi, schedule
+from aggregator.config.settings.identity import *  # noqa: F403 - settings are composed so
 from aggregator.ops import branding
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -25,11 +26,18 @@ INSTALLED_APPS = [
     "rest_framework",
     "drf_spectacular",
     "drf_spectacular_sidecar",  # Swagger UI and ReDoc as static files: no page needs the internet
-    "oauth2_provider",  # before accounts.parties, which shows its tables in the admin
+    # before our own apps, which show their tables in the admin
+    "oauth2_provider",
+    "allauth",
+    "allauth.account",
+    "allauth.mfa",
+    "allauth.usersessions",
+    "axes",
     "accounts.clock",
     "accounts.audit",
     "accounts.jobs",
     "accounts.parties",
+    "accounts.approvals",
     "accounts.ledger",
     "market.registry",
     "market.trading",
@@ -56,9 +64,12 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "aggregator.config.acting.ActingMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+    "aggregator.portal.sessions.SessionMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "aggregator.config.csp.ContentPolicyMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "axes.middleware.AxesMiddleware",
 ]
 ROOT_URLCONF = "aggregator.config.urls"
 ASGI_APPLICATION = "aggregator.config.asgi.application"
@@ -66,6 +77,8 @@ WSGI_APPLICATION = "aggregator.config.wsgi.application"
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
+        # before those of packages, whose pages get our look
+        "DIRS": [ROOT / "aggregator" / "portal" / "templates"],
         "APP_DIRS": True,
         "OPTIONS": {
             "context_processors": [
@@ -73,6 +86,7 @@ TEMPLATES = [
                 "django.template.context_processors.i18n",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "aggregator.portal.entrance.around",
             ],
         },
     },
@@ -216,30 +230,6 @@ API_RATES = {
 _places = env.integer("API_IN_WORK_MAX", low=2, high=1_000)
 # a quarter of the places is for organisations that have no request in work
 API_ADMISSION = {"places": _places, "kept": max(1, _places // 4)}
-
-# machines get tokens by client credentials and nothing else; see accounts/parties/machines.py
-OAUTH2_PROVIDER_APPLICATION_MODEL = "parties.ApiClient"
-OAUTH2_PROVIDER: dict[str, Any] = {
-    "OAUTH2_SERVER_CLASS": "oauthlib.oauth2.BackendApplicationServer",
-    "OAUTH2_VALIDATOR_CLASS": "aggregator.api.oauth.MachineValidator",
-    "ACCESS_TOKEN_GENERATOR": "aggregator.api.oauth.token_text",
-    "ACCESS_TOKEN_EXPIRE_SECONDS": 3600,
-    "SCOPES": {"api": "What the client's role allows in the API"},
-    "DEFAULT_SCOPES": ["api"],
-    "OAUTH2_GRANT_TYPES_SUPPORTED": ["client_credentials"],
-    "ALLOWED_REDIRECT_URI_SCHEMES": ["https"],
-    "REFRESH_TOKEN_REUSE_PROTECTION": True,
-    "COMPLIANT_BCP_RFC9700_IMPLICIT_GRANT": True,
-    "COMPLIANT_BCP_RFC9700_PASSWORD_GRANT": True,
-    "COMPLIANT_BCP_RFC9700_PKCE_METHOD": True,
-    "COMPLIANT_BCP_RFC9700_ACCESS_TOKEN_TRANSPORT": True,
-    "COMPLIANT_BCP_RFC9700_AUTHZ_RESPONSE_ISS": True,
-    "COMPLIANT_BCP_RFC9700_TOKEN_STORAGE": True,  # a checksum is kept, never the token
-    "COMPLIANT_BCP_RFC9700_REFRESH_TOKEN": True,
-    "COMPLIANT_BCP_RFC9700_REDIRECT_URI_SCHEME": True,
-    "COMPLIANT_BCP_RFC9700_REDIRECT_URI_MATCHING": True,
-    "COMPLIANT_BCP_RFC9700_PKCE_REQUIRED": True,
-}
 
 UNFOLD = branding.UNFOLD
 

@@ -3,7 +3,8 @@
 from aggregator.config import env
 from aggregator.config.settings.base import *  # noqa: F403 - settings are composed so
 from aggregator.config.settings.base import INSTANCE, cache, database
-from aggregator.ops.embedded import Servers, checkpoint_file
+from aggregator.config.settings.identity import mail_server
+from aggregator.ops.embedded import Servers, checkpoint_file, mail_directory
 from aggregator.ops.secret import receipt_key_kept, secret_key_kept, signing_key_kept
 
 _embedded = Servers(instance=INSTANCE).addresses
@@ -20,6 +21,13 @@ DATABASES = {"default": database(env.text("DATABASE_URL") or _embedded.database_
 CACHES = {"default": cache(REDIS_URL)}
 CELERY_BROKER_URL = env.redis_address(REDIS_URL).broker_url
 MARKET_CLOCK_MAY_SHIFT = True
+
+# the demo prints its passwords to sign in with, and its mail is there to be read
+SECOND_FACTOR_ROLES: frozenset[str] = frozenset()
+EMAIL_BACKEND = "django.core.mail.backends.filebased.EmailBackend"
+EMAIL_FILE_PATH = str(mail_directory(INSTANCE))
+if env.text("EMAIL_URL") is not None:
+    globals().update(mail_server(env.required("EMAIL_URL")))
 
 # straight from the packages: nothing to collect before the first page
 STORAGES = {

@@ -3,6 +3,7 @@
 from aggregator.config import env
 from aggregator.config.settings.base import *  # noqa: F403 - settings are composed so
 from aggregator.config.settings.base import cache, database
+from aggregator.config.settings.identity import mail_server
 
 if env.boolean("DEBUG"):
     raise env.WrongEnvironment("DEBUG shows secrets on error pages: it is refused in production")
@@ -18,6 +19,9 @@ CSRF_TRUSTED_ORIGINS = env.words("CSRF_TRUSTED_ORIGINS")
 DATABASES = {"default": database(env.required("DATABASE_URL"))}
 CACHES = {"default": cache(_redis_url)}
 CELERY_BROKER_URL = env.redis_address(_redis_url).broker_url
+
+ACCOUNT_DEFAULT_HTTP_PROTOCOL = "https"
+globals().update(mail_server(env.required("EMAIL_URL")))
 
 SECURE_SSL_REDIRECT = True
 SECURE_HSTS_SECONDS = env.integer("HSTS_S", low=3600, high=63_072_000)

@@ -21,8 +21,8 @@ from accounts.fields.copying import rows_copy
 
 logger = logging.getLogger(__name__)
 
-# Registry of advisory locks, first keys: 2601 the gates (market.trading.gates), 2602 the sealer.
-LOCK: Final = (2602, 1)
+# First key of advisory locks; those of the market stand in market.trading.gates.
+LOCK: Final = (2701, 1)
 BATCH_COUNT: Final = 20_000
 CHECKPOINT_EVERY: Final = timedelta(seconds=30)
 # The columns of an entry in the order of accounts.core.chain.entry_bytes; detail as text, so that

@@ -90,7 +90,7 @@ class Checkpoint:
         return {**json.loads(self.statement()), "signature": self.signature}
 
 
-def checkpoint_from_json(document: Mapping[str, Any]) -> Checkpoint:
+def checkpoint_from_json(document: Any) -> Checkpoint:
     """Read a published checkpoint.
 
     Raises

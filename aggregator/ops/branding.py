@@ -67,6 +67,8 @@ SIDEBAR: tuple[tuple[str, tuple[Entry, ...]], ...] = (
         (
             ("ジョブ", "pending_actions", "jobs_job"),
             ("監査記録", "history", "audit_auditentry"),
+            ("監査チェックポイント", "verified", "audit_auditcheckpoint"),
+            ("承認", "approval", "approvals_approval"),
             ("OpenADR イベント", "wifi_tethering", "openadr3_event"),
             ("送信メッセージ", "outbox", "outbox_outboxmessage"),
         ),

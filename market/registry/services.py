@@ -360,8 +360,8 @@ def ruleset_enact(*, version: str, valid_from_on: date, rules: Row) -> Ruleset:
         ``products``, the capacity products traded (id, direction, sustained_h);
         ``prequalification``, for what resources must be prequalified before they are bid:
         ``capacity_products`` (ids among ``products``) and ``energy_product``, a registered
-        product that stands for all energy; and sections that parts above the market read
-        themselves.
+        product that stands for all energy; ``need_approval_limit_jpy`` [JPY], above which a need
+        takes a second person; and sections that parts above the market read themselves.
 
     Raises
     ------
@@ -384,8 +384,10 @@ def _rules_check(rules: Row, version: str) -> None:
     """Refuse rules that the market could not run a day under."""
     section = Reader(rules, "rules", InvalidRules).fields(
         required=("clearing", "publication"),
-        optional=("products", "prequalification", *RULES_ABOVE),
+        optional=("products", "prequalification", "need_approval_limit_jpy", *RULES_ABOVE),
     )
+    if "need_approval_limit_jpy" in section:
+        section["need_approval_limit_jpy"].number(low=0)
     try:
         content = canonical_bytes(rules)
     except (TypeError, ValueError, RecursionError) as error:

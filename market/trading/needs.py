@@ -17,6 +17,7 @@ from accounts.core.numbers import decimals_of
 from accounts.fields import HALF_HOURS_COUNT, KW_MAX, PRICE_MAX_JPY_PER_KWH
 from accounts.parties.models import Organisation, OrganisationKind
 from market.registry.models import Area, Bus, CongestionPoint, MarketProduct
+from market.trading import proposals
 from market.trading.gates import Expects, conditions_enter
 from market.trading.models import (
     STEPS_MAX,
@@ -73,6 +74,10 @@ def need_publish(
 ) -> Need:
     """Publish a need, or its next revision if the code is known; until the gate only.
 
+    One worth more than the ruleset's ``need_approval_limit_jpy`` comes back PROPOSED: it is in no
+    book and nobody else sees it until a second person of the operator approves it
+    (:func:`market.trading.proposals.need_approve`). The revision in force stays so meanwhile.
+
     Parameters
     ----------
     expects
@@ -108,7 +113,14 @@ def need_publish(
     )
     if expects is not None:
         expects(before)
-    if before is not None:
+    proposals.proposal_drop(
+        auction=auction, organisation=organisation, code=details.code, reason="a later revision"
+    )
+    value_jpy = proposals.value_jpy(
+        (of.quantity_kw, next(iter(of.cap.values())), details.kind) for of in steps
+    )
+    is_proposed = proposals.takes_two_people(auction.ruleset.rules, value_jpy)
+    if before is not None and not is_proposed:
         Need.objects.filter(id=before.id).update(state=NeedState.SUPERSEDED)
     need = Need.objects.create(
         auction=auction,
@@ -120,8 +132,9 @@ def need_publish(
         quantity_kw=[sum(of_t, Decimal(0)) for of_t in zip(*curve, strict=True)],
         **steps[0].cap,
         revision=_next_revision(auction, organisation, details.code),
-        supersedes=before,
+        supersedes=None if is_proposed else before,
         available_at=moment,
+        state=NeedState.PROPOSED if is_proposed else NeedState.PUBLISHED,
         **place,
     )
     if len(steps) > 1:
@@ -129,12 +142,10 @@ def need_publish(
             NeedStep(need=need, number=number, quantity_kw=step.quantity_kw, **step.cap)
             for number, step in enumerate(steps, start=1)
         )
-    entry_append(
-        action="market.need.published",
-        subject=need,
-        organisation_id=organisation.id,
-        detail={"code": need.code, "revision": need.revision},
-    )
+    if is_proposed:
+        proposals.proposal_request(need, value_jpy=value_jpy)
+    else:
+        proposals.published_tell(need)
     return need
 
 
@@ -302,14 +313,22 @@ def need_withdraw(
     code: str,
     expects: Expects | None = None,
 ) -> None:
-    """Take a published need back before the gate; `expects` as of :func:`need_publish`."""
+    """Take a need back before the gate, published or proposed or both.
+
+    `expects` as of :func:`need_publish`.
+    """
     auction, _ = conditions_enter(auction_id)
+    is_dropped = proposals.proposal_drop(
+        auction=auction, organisation=organisation, code=code, reason="taken back"
+    )
     need = Need.objects.filter(
         auction=auction, organisation=organisation, code=code, state=NeedState.PUBLISHED
     ).first()
-    if need is None:
-        raise NotFound(field="code", value=code, rule="a published need of this operator")
+    if need is None and not is_dropped:
+        raise NotFound(field="code", value=code, rule="a need of this operator")
     if expects is not None:
         expects(need)
+    if need is None:
+        return
     Need.objects.filter(id=need.id).update(state=NeedState.WITHDRAWN)
     entry_append(action="market.need.withdrawn", subject=need, organisation_id=organisation.id)

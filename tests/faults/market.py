@@ -70,7 +70,8 @@ def closed_market() -> Auction:
     Auction.objects.filter(id=auction.id).update(
         state=AuctionState.CLOSED, closed_at=auction.gate_closure_at
     )
-    Job.objects.filter(kind="market.trading.gate_close").update(state="DONE")
+    for state in ("RUNNING", "DONE"):
+        Job.objects.filter(kind="market.trading.gate_close").update(state=state)
     job_create(kind=CLEAR_KIND, key=str(auction.id), attempts_max=4)
     return auction
 

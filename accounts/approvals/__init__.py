@@ -1,0 +1,1 @@
+"""Two people for what must not be done by one: asked by a maker, decided by a checker."""

@@ -6,6 +6,7 @@ over an area. Rows of one thing come as one series, t = 0 … 47.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
@@ -184,3 +185,11 @@ def _distinct(rows: Iterable[Json]) -> list[Json]:
         key = (row["bid__resource__site__bus_code"], tuple(row["price"]))
         found.setdefault(key, row)
     return list(found.values())
+
+
+def label_costs(run: ClearingRun) -> list[Json]:
+    """Return what each label costs, as the result says; empty unless the rules ask for it."""
+    packed = ClearingRun.objects.filter(id=run.id).values_list("result", flat=True).first()
+    result = json.loads(bytes(packed)) if packed else {}
+    found: list[Json] = result.get("label_costs", [])
+    return found

@@ -225,3 +225,15 @@ def result_of(auction: Auction, *, seen_by: Sight) -> ClearingRun:
     if run is None:
         raise NotFound(field="auction", value=auction.code, rule="with a result that you see")
     return run
+
+
+def runs_seen(auction: Auction, *, seen_by: Sight) -> QuerySet[ClearingRun]:
+    """Return attempts to clear an auction, for those who may read its book."""
+    if not seen_by.may_everywhere("book.read"):
+        return ClearingRun.objects.none()
+    return (
+        ClearingRun.objects.filter(auction=auction)
+        .select_related("snapshot")
+        .defer("result", "certificate", "snapshot__content")
+        .order_by("number")
+    )

@@ -16,10 +16,12 @@ from market.trading.models import (
     BaseFlow,
     Bid,
     BidState,
+    BookRoot,
     Envelope,
     Need,
     NeedState,
     NeedStep,
+    SealedBasket,
     StandingBid,
     TransferLimit,
 )
@@ -31,6 +33,7 @@ OPEN_BOOK_STATES = (
     AuctionState.SETTLED,
 )
 BEFORE_GATE_STATES = (AuctionState.SCHEDULED, AuctionState.OPEN)
+NEED_STATES_OVER = (NeedState.REFUSED, NeedState.SUPERSEDED, NeedState.WITHDRAWN)
 NO_ID = UUID(int=0)
 # A need in any other state was never public.
 PUBLIC_NEED_STATES = (NeedState.PUBLISHED, NeedState.SUPERSEDED, NeedState.WITHDRAWN)
@@ -95,14 +98,28 @@ def auction_named(code: str) -> Auction:
     return auction
 
 
-def book_counts(auction: Auction) -> dict[str, int]:
-    """Return how many bids of each form stand in a closed book; nothing before the gate."""
-    if auction.state in BEFORE_GATE_STATES:
-        return {}
+def book_counts(auction: Auction) -> dict[str, int] | None:
+    """Return how many bids of each form stand in a closed book; None before the gate."""
+    if auction.state in BEFORE_GATE_STATES or auction.closed_at is None:
+        return None
     rows = Bid.objects.filter(
         auction=auction, state=BidState.SUBMITTED, received_at__lt=auction.gate_closure_at
     )
     return dict(rows.values_list("form").annotate(count=Count("id")).order_by("form"))
+
+
+def book_root_named(auction: Auction) -> BookRoot:
+    """Return the root of a closed book, which is for everybody.
+
+    Raises
+    ------
+    NotFound
+        Before the gate.
+    """
+    root = BookRoot.objects.filter(auction=auction).first()
+    if root is None:
+        raise NotFound(field="auction", value=auction.code, rule="with a closed book")
+    return root
 
 
 def needs_seen(*, seen_by: Sight) -> QuerySet[Need]:
@@ -116,6 +133,30 @@ def needs_seen(*, seen_by: Sight) -> QuerySet[Need]:
         Q(state__in=PUBLIC_NEED_STATES)
         | Q(organisation_id__in=seen_by.organisations_for("need.read"))
     )
+
+
+def need_in_force(auction: Auction, organisation: Organisation, code: str) -> Need | None:
+    """Return the published revision of an operator's need, or the one that waits for approval."""
+    return (
+        Need.objects.filter(auction=auction, organisation=organisation, code=code)
+        .exclude(state__in=NEED_STATES_OVER)
+        .order_by("-revision")
+        .first()
+    )
+
+
+def need_seen(need_id: UUID, *, seen_by: Sight) -> Need:
+    """Return one need of those that :func:`needs_seen` gives.
+
+    Raises
+    ------
+    NotFound
+        If the caller sees no such need.
+    """
+    need = needs_seen(seen_by=seen_by).filter(id=need_id).first()
+    if need is None:
+        raise NotFound(field="need", value=str(need_id), rule="a need that you see")
+    return need
 
 
 def need_steps_of(needs: Iterable[Need]) -> dict[UUID, list[NeedStep]]:
@@ -179,6 +220,24 @@ def bid_seen(bid_id: UUID, *, seen_by: Sight) -> Bid:
         if bid is not None:
             return bid
     raise NotFound(field="bid", value=str(bid_id), rule="a bid that you see")
+
+
+def basket_of(bid: Bid) -> SealedBasket:
+    """Return the sealed basket of a bid that the caller sees.
+
+    Raises
+    ------
+    NotFound
+        Of a bid that was never sealed.
+    """
+    basket = (
+        SealedBasket.objects.filter(id=bid.basket_id)
+        .select_related("auction", "organisation")
+        .first()
+    )
+    if basket is None:
+        raise NotFound(field="bid", value=str(bid.id), rule="a bid that came in a sealed basket")
+    return basket
 
 
 def content_of(bid: Bid) -> dict[str, Any] | None:

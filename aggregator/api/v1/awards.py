@@ -14,6 +14,7 @@ from rest_framework.response import Response
 
 from aggregator.api.v1 import told
 from aggregator.api.v1.access import Access
+from aggregator.api.v1.asked import choice_of, query_of
 from aggregator.api.v1.base import Door
 from aggregator.api.v1.etag import tag
 from aggregator.api.v1.pagination import page
@@ -150,15 +151,14 @@ class Awards(Door):
     )
     def get(self, request: Request) -> Response:
         """Own awards; all to the market's desk, settlement and auditors."""
-        named = request.query_params.get("auction")
-        auction = None if named is None else selectors.auction_named(named)
-        filters = {
-            "resource": selectors.resource_id_named(request.query_params.get("resource")),
-            "direction": told.chosen(request, "direction", Direction.values),
-            "leg": told.chosen(request, "leg", Leg.values),
-        }
+        query = query_of(request, "auction", "resource", "direction", "leg")
+        auction = selectors.auction_named(query["auction"]) if "auction" in query else None
         rows = results.with_intervals(results.awards_seen(seen_by=self.sight, auction=auction))
-        rows = rows.filter(**{name: value for name, value in filters.items() if value is not None})
+        for name, choices in (("direction", Direction.values), ("leg", Leg.values)):
+            if name in query:
+                rows = rows.filter(**{name: choice_of(query[name], choices, field=name)})
+        if "resource" in query:
+            rows = rows.filter(resource=selectors.resource_id_named(query["resource"]))
         return Response(page(request, rows, award_told))
 
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Final
 from uuid import UUID
 
 from django.urls import URLPattern, path
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from drf_spectacular.utils import (
+    OpenApiParameter,
+    OpenApiResponse,
+    PolymorphicProxySerializer,
+    extend_schema,
+)
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -16,6 +21,7 @@ from rest_framework.response import Response
 from accounts.core.errors import Conflict, Refused
 from aggregator.api.v1 import told
 from aggregator.api.v1.access import Access
+from aggregator.api.v1.asked import body_of, choice_of, query_of
 from aggregator.api.v1.awards import AwardSeen, award_told
 from aggregator.api.v1.base import Door
 from aggregator.api.v1.bid_forms import BID, BID_OR_LIST
@@ -24,26 +30,23 @@ from aggregator.api.v1.etag import expect, tag
 from aggregator.api.v1.explanations import ExplanationSeen, outcome_told
 from aggregator.api.v1.pagination import page
 from aggregator.api.v1.reading import StrictJsonParser
+from aggregator.api.v1.receipts import ManySubmitted, OneSubmitted, receipt_told
 from aggregator.api.v1.schema import PAGED, problems
 from aggregator.api.v1.uploads import CsvParser, Table
 from market.clearing import selectors as results
 from market.trading import selectors
-from market.trading.bids import Receipt, bid_withdraw, bids_submit
+from market.trading.bids import Submission, basket_submit, bid_withdraw
 from market.trading.models import Bid, BidForm, BidState
 from market.trading.refusals import RowsRefused
 
 ONE: Final = "bids[0]"
 
 
-class ReceiptSeen(serializers.Serializer[Any]):
-    """A bid is in the book."""
-
-    bid_id = serializers.UUIDField()
-    client_bid_id = serializers.CharField()
-    version = serializers.IntegerField(min_value=1)
-    received_at = serializers.DateTimeField(help_text="Market time; decided the gate.")
-    leaf_sha256 = serializers.CharField(help_text="Salted commitment to the offer: its leaf.")
-    is_new = serializers.BooleanField(help_text="False if it repeats the current version.")
+SUBMITTED: Final = PolymorphicProxySerializer(
+    component_name="Submitted",
+    serializers=[OneSubmitted, ManySubmitted],
+    resource_type_field_name=None,
+)
 
 
 class BidEnvelope(serializers.Serializer[Any]):
@@ -106,18 +109,6 @@ def envelope_told(bid: Bid) -> dict[str, Any]:
     }
 
 
-def receipt_told(receipt: Receipt) -> dict[str, Any]:
-    """Print a receipt."""
-    return {
-        "bid_id": receipt.bid_id,
-        "client_bid_id": receipt.client_bid_id,
-        "version": receipt.version,
-        "received_at": receipt.received_at,
-        "leaf_sha256": receipt.leaf_sha256,
-        "is_new": receipt.is_new,
-    }
-
-
 class BidsOfAuction(Door):
     """Submit bids to an auction."""
 
@@ -136,27 +127,27 @@ class BidsOfAuction(Door):
         ),
         parameters=[told.ORGANISATION],
         request={"application/json": BID_OR_LIST, "text/csv": OpenApiTypes.STR},
-        responses={201: ReceiptSeen, 200: ReceiptSeen, **problems("gate-closed", "rows-refused")},
+        responses={201: SUBMITTED, 200: SUBMITTED, **problems("gate-closed", "rows-refused")},
     )
     def post(self, request: Request, code: str) -> Response:
         """Read, check and store; nothing of it is kept unless all of it is."""
-        organisation = self.sight.acting_for("bid.submit", request.query_params.get("organisation"))
+        query = query_of(request, "organisation", is_list=False)
+        organisation = self.sight.acting_for("bid.submit", query.get("organisation"))
 
-        def submit(bids: Any) -> Sequence[Receipt]:
-            return bids_submit(auction_id=code, organisation=organisation, bids=bids)
+        def submit(bids: Any) -> Submission:
+            return basket_submit(auction_id=code, organisation=organisation, bids=bids)
 
         body = request.data
         if isinstance(body, Table):
             return _many(_of_sheet(sheet_of(body), submit))
         if isinstance(body, Mapping) and "bids" in body:
-            told.an_object(body, needed=("bids",))
+            body_of(request, required=("bids",))
             try:
                 return _many(submit(body["bids"]))
             except RowsRefused as refused:
                 raise told.rows_stopped(refused) from refused
-        (receipt,) = _of_one(body, submit)
-        status = 201 if receipt.is_new else 200
-        return Response(receipt_told(receipt), status=status, headers=_headers(receipt))
+        done = _of_one(body, submit)
+        return _one(done, status=201 if done.signed else 200)
 
 
 class Bids(Door):
@@ -179,16 +170,16 @@ class Bids(Door):
     )
     def get(self, request: Request) -> Response:
         """Own bids; of an auction with a result all, to those who may read its book."""
-        named = request.query_params.get("auction")
-        auction = None if named is None else selectors.auction_named(named)
+        query = query_of(request, "auction", "resource", "state", "form", "client_bid_id")
+        auction = selectors.auction_named(query["auction"]) if "auction" in query else None
         rows = selectors.bids_seen(seen_by=self.sight, auction=auction)
-        filters = {
-            "state": told.chosen(request, "state", BidState.values),
-            "form": told.chosen(request, "form", BidForm.values),
-            "resource": selectors.resource_id_named(request.query_params.get("resource")),
-            "client_bid_id": request.query_params.get("client_bid_id"),
-        }
-        rows = rows.filter(**{name: value for name, value in filters.items() if value is not None})
+        for name, choices in (("state", BidState.values), ("form", BidForm.values)):
+            if name in query:
+                rows = rows.filter(**{name: choice_of(query[name], choices, field=name)})
+        if "resource" in query:
+            rows = rows.filter(resource=selectors.resource_id_named(query["resource"]))
+        if "client_bid_id" in query:
+            rows = rows.filter(client_bid_id=query["client_bid_id"])
         return Response(page(request, rows, envelope_told, key=("-received_at", "-id")))
 
 
@@ -219,27 +210,27 @@ class OneBid(Door):
         operation_id="bid_replace",
         summary="Replace a bid by its next version",
         request={"application/json": BID},
-        responses={200: ReceiptSeen, **problems("gate-closed")},
+        responses={200: OneSubmitted, **problems("gate-closed")},
     )
     def put(self, request: Request, bid_id: UUID) -> Response:
         """Submit the next version, if the caller read the current one."""
         bid = self._own(bid_id)
-        body = told.an_object(request.data, needed=("form",), allowed=request.data)
+        query_of(request, is_list=False)
+        body = request.data if isinstance(request.data, Mapping) else {}
         if body.get("client_bid_id", bid.client_bid_id) != bid.client_bid_id:
             raise Refused(
                 field="client_bid_id", value=body["client_bid_id"], rule="that of this bid"
             )
 
-        def submit(bids: Any) -> Sequence[Receipt]:
-            return bids_submit(
+        def submit(bids: Any) -> Submission:
+            return basket_submit(
                 auction_id=bid.auction_id,
                 organisation=bid.organisation,
                 bids=bids,
                 expects=_expecting(request),
             )
 
-        (receipt,) = _of_one({**body, "client_bid_id": bid.client_bid_id}, submit)
-        return Response(receipt_told(receipt), headers=_headers(receipt))
+        return _one(_of_one({**body, "client_bid_id": bid.client_bid_id}, submit), status=200)
 
     @extend_schema(
         operation_id="bid_withdraw",
@@ -272,7 +263,7 @@ def _expecting(request: Request) -> Callable[[Bid | None], None]:
     return expects
 
 
-def _of_one(body: object, submit: Callable[[Any], Sequence[Receipt]]) -> Sequence[Receipt]:
+def _of_one(body: object, submit: Callable[[Any], Submission]) -> Submission:
     """Submit a single bid; what is refused is named from the bid itself on."""
     try:
         return submit([body])
@@ -283,7 +274,7 @@ def _of_one(body: object, submit: Callable[[Any], Sequence[Receipt]]) -> Sequenc
         raise told.relabelled(refused, lambda _: path) from refused
 
 
-def _of_sheet(sheet: Sheet, submit: Callable[[Any], Sequence[Receipt]]) -> Sequence[Receipt]:
+def _of_sheet(sheet: Sheet, submit: Callable[[Any], Submission]) -> Submission:
     """Submit the bids of a file; what is refused is named by line and column."""
     try:
         return submit(sheet.bids)
@@ -293,14 +284,16 @@ def _of_sheet(sheet: Sheet, submit: Callable[[Any], Sequence[Receipt]]) -> Seque
         raise told.rows_stopped(refused, sheet.where) from refused
 
 
-def _many(receipts: Sequence[Receipt]) -> Response:
-    is_new = any(receipt.is_new for receipt in receipts)
-    body = {"receipts": [receipt_told(receipt) for receipt in receipts]}
-    return Response(body, status=201 if is_new else 200)
+def _many(done: Submission) -> Response:
+    body = {"receipts": list(map(receipt_told, done.receipts)), "signed": done.signed}
+    return Response(body, status=201 if done.signed else 200)
 
 
-def _headers(receipt: Receipt) -> dict[str, str]:
-    return {"Location": f"/api/v1/bids/{receipt.bid_id}", "ETag": tag(receipt.version)}
+def _one(done: Submission, *, status: int) -> Response:
+    (receipt,) = done.receipts
+    headers = {"Location": f"/api/v1/bids/{receipt.bid_id}", "ETag": tag(receipt.version)}
+    body = {**receipt_told(receipt), "signed": done.signed}
+    return Response(body, status=status, headers=headers)
 
 
 urlpatterns: list[URLPattern] = [

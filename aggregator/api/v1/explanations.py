@@ -11,8 +11,8 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from aggregator.api.v1 import told
 from aggregator.api.v1.access import Access
+from aggregator.api.v1.asked import choice_of, query_of
 from aggregator.api.v1.base import Door
 from aggregator.api.v1.pagination import page
 from aggregator.api.v1.schema import PAGED
@@ -74,10 +74,10 @@ class Explanations(Door):
     )
     def get(self, request: Request, code: str) -> Response:
         """Own bids; all to those who may read an opened book."""
+        query = query_of(request, "outcome")
         rows = results.outcomes_seen(selectors.auction_named(code), seen_by=self.sight)
-        outcome = told.chosen(request, "outcome", Outcome.values)
-        if outcome is not None:
-            rows = rows.filter(outcome=outcome)
+        if "outcome" in query:
+            rows = rows.filter(outcome=choice_of(query["outcome"], Outcome.values, field="outcome"))
         return Response(page(request, rows, outcome_told))
 
 

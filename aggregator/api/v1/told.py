@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from datetime import date
-from decimal import Decimal
+from collections.abc import Callable
 from typing import Any, Final
 
 from drf_spectacular.types import OpenApiTypes
@@ -20,8 +18,8 @@ from aggregator.api.v1.uploads import row_error
 from market.trading.refusals import RowsRefused
 
 HALF_HOURS: Final = 48
-IMMUTABLE: Final = "public, max-age=31536000, immutable"
-CODE_LENGTH_MAX: Final = 64
+# Of a published result: it never changes, and anybody may keep it.
+IMMUTABLE: Final = "public, max-age=86400, immutable"
 ROWS_REFUSED: Final = "rows-refused"
 
 AUCTION: Final = OpenApiParameter(
@@ -52,40 +50,6 @@ def price_series(help_text: str = "JPY/kWh, per half hour t = 0…47") -> serial
         max_length=HALF_HOURS,
         help_text=help_text,
     )
-
-
-def chosen(request: Request, name: str, of: Collection[str]) -> str | None:
-    """Return a filter that must be one of known words, or None if it is not given."""
-    value = request.query_params.get(name)
-    if value is None or value in of:
-        return value
-    raise Refused(field=name, value=value, rule=f"one of {', '.join(of)}")
-
-
-def day_given(value: object, *, field: str) -> date:
-    """Return a calendar day from its text, 2026-11-25 and in no other way."""
-    if isinstance(value, str) and len(value) == len("2026-11-25") and value.isascii():
-        try:
-            return date.fromisoformat(value)
-        except ValueError:
-            pass
-    raise Refused(field=field, value=value, rule="a day such as 2026-11-25")
-
-
-def an_object(
-    body: object, *, needed: Collection[str], allowed: Collection[str] = (), field: str = ""
-) -> Mapping[str, Any]:
-    """Return a body that has all needed names and no unknown one."""
-    if not isinstance(body, Mapping):
-        raise Refused(field=field or "body", value=body, rule="an object")
-    path = f"{field}." if field else ""
-    for name in needed:
-        if name not in body:
-            raise Refused(field=f"{path}{name}", value=None, rule="required")
-    for name in body:
-        if name not in needed and name not in allowed:
-            raise Refused(field=f"{path}{name}"[:80], value=body[name], rule="not a field here")
-    return body
 
 
 def relabelled(refused: Refused, place: Callable[[str], str]) -> Refused:
@@ -121,11 +85,11 @@ def rows_stopped(
     )
 
 
-def immutable(body: Any, *, version: str) -> Response:
-    """Answer with what never changes, for any cache to keep."""
-    return Response(body, headers={"ETag": tag(version), "Cache-Control": IMMUTABLE})
-
-
-def text_of(values: Sequence[Decimal | None]) -> list[str | None]:
-    """Print exact numbers as they are stored."""
-    return [None if value is None else str(value) for value in values]
+def immutable(
+    request: Request, version: str, body: Callable[[], Any], *, cached: str = IMMUTABLE
+) -> Response:
+    """Answer with what never changes, or that the caller has it already (304)."""
+    headers = {"ETag": tag(version), "Cache-Control": cached}
+    if tag(version) in request.headers.get("If-None-Match", ""):
+        return Response(status=304, headers=headers)
+    return Response(body(), headers=headers)

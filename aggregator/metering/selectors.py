@@ -245,6 +245,14 @@ def verification_latest(
     return rows.order_by("-revision").first()
 
 
+def verification_of(*, auction: str, stage: str | None = None) -> DeliveryVerification | None:
+    """Return the latest verification of the auction with a code, of one stage if named."""
+    rows = DeliveryVerification.objects.filter(auction__code=auction)
+    if stage is not None:
+        rows = rows.filter(stage=VerificationStage(stage))
+    return rows.order_by("-revision").first()
+
+
 def deliveries_of(
     *, auction_id: UUID, seen_by: Organisation, verification: DeliveryVerification | None = None
 ) -> QuerySet[Delivery]:
@@ -261,3 +269,8 @@ def deliveries_of(
     if seen_by.kind != OrganisationKind.AGGREGATOR:
         rows = rows.filter(award__organisation=seen_by)
     return rows.order_by("award_id", "t")
+
+
+def has_meter(resource: Resource) -> bool:
+    """Whether a resource has a meter of its own."""
+    return Meter.objects.filter(resource=resource).exists()

@@ -26,6 +26,7 @@ _LINE_COMMENT = re.compile(r"^((?:[^%'\n]|'[^'\n]*')*)%.*$", re.MULTILINE)
 _MATRIX = re.compile(
     r"(mpc\.(?:bus|gen|branch|gencost|dcline|dclinecost)\s*=\s*\[)(.*?)\]", re.DOTALL
 )
+_MATRIX_HEAD = re.compile(r"mpc\.(bus|gen|branch|gencost|dcline|dclinecost)\s*=\s*\[")
 _COMPUTES = re.compile(r"mpc\.\w+\s*\([^\n]*", re.ASCII)
 _VERSION = re.compile(r"mpc\.version\s*=\s*['\"]?(\w+)['\"]?\s*;")
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d{1,3})?", re.ASCII)
@@ -138,6 +139,10 @@ def _plain_text(path: Path) -> str:
             value=computes[0],
             rule="a case file is read, not executed: apply its conversions and save it first",
         )
+    heads = _MATRIX_HEAD.findall(text)
+    for table in heads:
+        if heads.count(table) > 1:
+            raise InvalidGridFile(field=f"{name} mpc.{table}", value="", rule="a matrix given once")
     return _MATRIX.sub(
         lambda match: f"{match[1]}\n" + re.sub(r";", ";\n", match[2].replace(",", " ")) + "\n]",
         text,

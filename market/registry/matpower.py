@@ -10,11 +10,13 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from accounts.fields import KW_MAX
+from accounts.parties.models import Organisation
 from market.registry.casefile import InvalidGridFile, case_frames, finite
 from market.registry.models import GridModel, SusceptanceConvention
 from market.registry.services import grid_model_create
@@ -86,6 +88,8 @@ def grid_model_import(
     name: str = "",
     convention: str = SusceptanceConvention.REACTANCE.value,
     area_code: str | None = None,
+    owner: Organisation | None = None,
+    valid_from_on: date | None = None,
 ) -> GridModel:
     """Store a MATPOWER case as the next version of a grid model.
 
@@ -95,6 +99,8 @@ def grid_model_import(
         See :func:`grid_case_read`.
     name
         Name of the model; the file's name without ending when empty.
+    owner, valid_from_on
+        See :func:`market.registry.services.grid_model_create`.
 
     Raises
     ------
@@ -112,6 +118,8 @@ def grid_model_import(
         buses=case.buses,
         branches=case.branches,
         links=case.links,
+        owner=owner,
+        valid_from_on=valid_from_on,
     )
 
 

@@ -46,7 +46,7 @@ COMMENTS_MAX = 500
 FILES_MAX = 50
 _S = PrequalificationState
 # Before these, rules are looked at once more: much may have changed since the request.
-_DECISIONS = (_S.TEMPORARY, _S.QUALIFIED, _S.SUSPENDED, _S.REJECTED)
+DECISIONS = (_S.TEMPORARY, _S.QUALIFIED, _S.SUSPENDED, _S.REJECTED)
 _CHECKABLE = (_S.REQUESTED, _S.CHECKED)
 
 
@@ -190,8 +190,8 @@ def prequalification_decide(
         raise NotPermitted(
             field="organisation", value=by.organisation.code, rule="the area's grid operator"
         )
-    if to_state not in _DECISIONS:
-        raise Refused(field="state", value=to_state, rule=f"one of {', '.join(_DECISIONS)}")
+    if to_state not in DECISIONS:
+        raise Refused(field="state", value=to_state, rule=f"one of {', '.join(DECISIONS)}")
     _refuse_step(row, to_state)
     if to_state not in FIT_STATES:
         _text(reason, "reason", REASON_LENGTH_MAX)
@@ -295,7 +295,7 @@ def _facts(row: Prequalification, *, is_metered: bool) -> Facts:
     resource = Resource.objects.select_related("site", "storage").get(id=row.resource_id)
     site, store = resource.site, getattr(resource, "storage", None)
     on = market_now().astimezone(JST).date()
-    direction, sustained_h = product_terms_on(row.product_id, on)
+    direction, sustained_h = product_terms_on(on).capacity.get(row.product_id, (None, None))
     return Facts(
         on=on,
         quantity_kw=row.quantity_kw,

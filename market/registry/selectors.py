@@ -1,6 +1,7 @@
 """Read the registry; rows that have owners only as far as the caller may see them."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from uuid import UUID
@@ -46,16 +47,48 @@ def ruleset_on(delivery_on: date) -> Ruleset:
     return ruleset
 
 
-def product_terms_on(product: str, on: date) -> tuple[str | None, Decimal | None]:
-    """Return direction and duration [h] of a capacity product under the rules of a JST date.
+@dataclass(frozen=True, kw_only=True)
+class ProductTerms:
+    """What the rules of a day say of products.
 
-    Both are None for a product that is no capacity, or while no rules are in force.
+    Parameters
+    ----------
+    capacity
+        Direction and duration [h] of each capacity product.
+    energy_product
+        Product that stands for all energy when resources are prequalified for it; None where
+        the rules do not ask that.
+    prequalified
+        Codes of the products for which resources must be prequalified.
     """
-    ruleset = Ruleset.objects.filter(valid_from_on__lte=on).order_by("-valid_from_on").first()
-    for row in () if ruleset is None else ruleset.rules.get("products", ()):
-        if row["id"] == product:
-            return str(row["direction"]), Decimal(str(row["sustained_h"]))
-    return None, None
+
+    capacity: Mapping[str, tuple[str, Decimal]]
+    energy_product: str | None
+    prequalified: frozenset[str]
+
+
+def product_terms_of(ruleset: Ruleset | None) -> ProductTerms:
+    """Return what rules say of products; nothing while none are in force."""
+    rules = {} if ruleset is None else ruleset.rules
+    asked = rules.get("prequalification", {})
+    energy = asked.get("energy_product")
+    return ProductTerms(
+        capacity={
+            row["id"]: (row["direction"], Decimal(str(row["sustained_h"])))
+            for row in rules.get("products", ())
+        },
+        energy_product=energy,
+        prequalified=frozenset(
+            [*asked.get("capacity_products", ()), *([] if energy is None else [energy])]
+        ),
+    )
+
+
+def product_terms_on(on: date) -> ProductTerms:
+    """Return what the rules of a JST date say of products."""
+    return product_terms_of(
+        Ruleset.objects.filter(valid_from_on__lte=on).order_by("-valid_from_on").first()
+    )
 
 
 def buses_latest() -> QuerySet[Bus]:

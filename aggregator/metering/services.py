@@ -274,7 +274,7 @@ def _validated(rows: Sequence[ReadingRow], source: str, now: datetime) -> list[L
     """Check every row in plain Python; return COPY text in append order.
 
     This loop runs once per reading of the whole market. The common case is a few cheap tests
-    and one line of text; what they don't recognise is looked at again by :func:`_line_of`,
+    and one line of text; what they don't recognise is looked at again by :func:`reading_line`,
     which knows every rule.
     """
     # No other text may reach the database: it would answer with an error of its own.
@@ -310,7 +310,7 @@ def _validated(rows: Sequence[ReadingRow], source: str, now: datetime) -> list[L
                 )
             )
         else:
-            add(_line_of(n, row, known, source, now))
+            add(reading_line(n, row, known, source, now))
             halves[start_at] = (int(start_at.timestamp()) // HALF_HOUR_S, start_at.isoformat())
     lines.sort()
     for (key, _), (following, _) in pairwise(lines):
@@ -323,7 +323,9 @@ def _validated(rows: Sequence[ReadingRow], source: str, now: datetime) -> list[L
     return lines
 
 
-def _line_of(n: int, row: ReadingRow, known: MeterKnown | None, source: str, now: datetime) -> Line:
+def reading_line(
+    n: int, row: ReadingRow, known: MeterKnown | None, source: str, now: datetime
+) -> Line:
     """Check one row against every rule, one by one.
 
     Raises

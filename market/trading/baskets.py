@@ -184,12 +184,28 @@ class Basket:
         """Write what is new, and say so in the audit trail; return its signed receipt."""
         if not self.rows:
             return None
-        keys = sealing_keys(self.organisation)
+        row, signed = self.sealed(sealing_keys(self.organisation))
+        if self.superseded:
+            Bid.objects.filter(id__in=self.superseded).update(state=BidState.SUPERSEDED)
+        rows_copy(SealedBasket, BASKET_COLUMNS, [row])
+        rows_copy(Bid, BID_COLUMNS, self.rows)
+        entry_append(
+            action="market.bid.submitted",
+            subject=self.auction,
+            organisation_id=self.organisation.id,
+            detail={
+                "basket": str(self.id),
+                "bids": len(self.rows),
+                "superseded": len(self.superseded),
+            },
+        )
+        return signed
+
+    def sealed(self, keys: SealingKeys) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Return the envelope's row and the signed receipt."""
         root = root_of(self.hashes).hex()
         signed = receipt_sign(self._receipt_body(keys, root), keys.receipt_key)
         sealed = leaves_seal(self.id, self.leaves, keys)
-        if self.superseded:
-            Bid.objects.filter(id__in=self.superseded).update(state=BidState.SUPERSEDED)
         row = (
             self.id,
             self.auction.id,
@@ -205,19 +221,7 @@ class Basket:
             keys.receipt_key_id,
             signature_of(signed),
         )
-        rows_copy(SealedBasket, BASKET_COLUMNS, [row])
-        rows_copy(Bid, BID_COLUMNS, self.rows)
-        entry_append(
-            action="market.bid.submitted",
-            subject=self.auction,
-            organisation_id=self.organisation.id,
-            detail={
-                "basket": str(self.id),
-                "bids": len(self.rows),
-                "superseded": len(self.superseded),
-            },
-        )
-        return signed
+        return row, signed
 
     def _receipt_body(self, keys: SealingKeys, root: str) -> Mapping[str, Any]:
         return receipt_body(

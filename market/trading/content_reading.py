@@ -85,6 +85,13 @@ def known_kw(value: str) -> str | None:
 
 
 @lru_cache(maxsize=65_536)
+def known_step(quantity_kw: str, ask_jpy_per_kwh: str) -> tuple[str, str, Decimal] | None:
+    """Canonical texts of a step and the value of its ask; see :func:`known_kw`."""
+    quantity_text, known = known_kw(quantity_kw), known_price(ask_jpy_per_kwh)
+    return None if quantity_text is None or known is None else (quantity_text, *known)
+
+
+@lru_cache(maxsize=65_536)
 def known_price(value: str) -> tuple[str, Decimal] | None:
     """Canonical text and value of a price in plain text; see :func:`known_kw`."""
     try:
@@ -178,16 +185,7 @@ def _steps(steps: object, place: str) -> list[dict[str, str]]:
     read = []
     ask_before = -PRICE_HIGH
     for j, raw in enumerate(items(steps, f"{place}.steps", STEPS_MAX)):
-        step = only(raw, f"{place}.steps[{j}]", STEP_FIELDS)
-        quantity, ask = step["quantity_kw"], step["ask_jpy_per_kwh"]
-        quantity_text = known_kw(quantity) if type(quantity) is str else None
-        if quantity_text is None:
-            quantity_text = kw(quantity, f"{place}.steps[{j}].quantity_kw")
-        known = known_price(ask) if type(ask) is str else None
-        if known is None:
-            asked = price(ask, f"{place}.steps[{j}].ask_jpy_per_kwh")
-            known = (asked, Decimal(asked))
-        ask_text, ask_now = known
+        quantity_text, ask_text, ask_now = _step(raw, place, j)
         if ask_now < ask_before:
             raise InvalidBid(
                 field=f"{place}.steps[{j}].ask_jpy_per_kwh", value=ask_text, rule="asks do not fall"
@@ -195,6 +193,18 @@ def _steps(steps: object, place: str) -> list[dict[str, str]]:
         ask_before = ask_now
         read.append({"quantity_kw": quantity_text, "ask_jpy_per_kwh": ask_text})
     return read
+
+
+def _step(raw: object, place: str, j: int) -> tuple[str, str, Decimal]:
+    if type(raw) is dict and raw.keys() == STEP_FIELDS:
+        quantity, ask = raw["quantity_kw"], raw["ask_jpy_per_kwh"]
+        known = known_step(quantity, ask) if type(quantity) is type(ask) is str else None
+        if known is not None:
+            return known
+    step = only(raw, f"{place}.steps[{j}]", STEP_FIELDS)
+    quantity_text = kw(step["quantity_kw"], f"{place}.steps[{j}].quantity_kw")
+    ask_text = price(step["ask_jpy_per_kwh"], f"{place}.steps[{j}].ask_jpy_per_kwh")
+    return quantity_text, ask_text, Decimal(ask_text)
 
 
 def eligibility(row: Mapping[str, Any], field: str) -> Content:

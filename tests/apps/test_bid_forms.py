@@ -17,7 +17,7 @@ from market.core.snapshot import snapshot_from_bytes
 from market.trading.bid_checks import FITS
 from market.trading.bids import bid_withdraw, bids_submit
 from market.trading.contents import InvalidBid, content_canonical
-from market.trading.models import Auction, AuctionState, Bid, BidContent, BidForm, BidState
+from market.trading.models import Auction, Bid, BidContent, BidForm, BidState
 from tests import cast, forms
 
 pytestmark = pytest.mark.django_db
@@ -44,7 +44,7 @@ def _ask(day: cast.MarketDay, **changes: Any) -> Any:
 
 
 def _snapshot(day: cast.MarketDay) -> dict[str, Any]:
-    Auction.objects.filter(id=day.auction.id).update(state=AuctionState.CLOSED)
+    cast.book_opened(day.auction)
     auction = Auction.objects.select_related("ruleset", "grid_model").get(id=day.auction.id)
     return dict(json.loads(snapshot_of_book(auction)))
 
@@ -233,7 +233,7 @@ def test_what_the_desk_leaves_out_takes_its_children_along(day: cast.MarketDay) 
         forms.block(client_bid_id="child", parent="block"),
         forms.deferral(),
     )
-    Auction.objects.filter(id=day.auction.id).update(state=AuctionState.CLOSED)
+    cast.book_opened(day.auction)
     auction = Auction.objects.select_related("ruleset", "grid_model").get(id=day.auction.id)
     left = json.loads(snapshot_of_book(auction, without=[parent.bid_id]))["bids"]
     assert [bid["id"] for bid in left] == [str(other.bid_id)]
@@ -265,7 +265,7 @@ def test_the_database_refuses_a_bid_without_its_subject(day: cast.MarketDay, for
 def test_a_snapshot_of_the_book_is_read_back_without_loss(day: cast.MarketDay) -> None:
     _submit(day, *(form() for form in forms.SELLERS))
     _ask(day)
-    Auction.objects.filter(id=day.auction.id).update(state=AuctionState.CLOSED)
+    cast.book_opened(day.auction)
     auction = Auction.objects.select_related("ruleset", "grid_model").get(id=day.auction.id)
     content = snapshot_of_book(auction)
     assert snapshot_from_bytes(content).canonical == content

@@ -412,11 +412,16 @@ def test_the_database_refuses_what_no_service_does(day: cast.MarketDay) -> None:
     from django.db import IntegrityError, connection, transaction
 
     _submit(day, STEPS)
+    cast.book_opened(day.auction)
     for statement in (
         "UPDATE trading_bid SET received_at = received_at - interval '1 hour'",
         "UPDATE trading_bidcontent SET content = '{}'",
         "DELETE FROM trading_bidcontent",
         "DELETE FROM trading_bid",
+        "UPDATE trading_sealedbasket SET ciphertext = ''",
+        "DELETE FROM trading_sealedbasket",
+        "UPDATE trading_bookroot SET leaf_count = 2",
+        "UPDATE trading_bookkey SET public_key = ''",
         "UPDATE trading_auction SET state = 'PUBLISHED'",
         "UPDATE trading_auction SET gate_closure_at = gate_closure_at + interval '1 hour'",
     ):

@@ -133,8 +133,11 @@ def test_a_child_is_renewed_with_its_parent(day: cast.MarketDay) -> None:
     _stand(day, code="child", parent="zz-parent")
     _stand(day, code="zz-parent")
     assert _renew(day.auction) == 2
+    parent = f"zz-parent@{day.auction.code}"
+    assert Bid.objects.get(client_bid_id__startswith="child@").parent_client_bid_id == parent
+    cast.book_opened(day.auction)
     child = Bid.objects.select_related("content").get(client_bid_id__startswith="child@")
-    assert child.content.content["parent"] == f"zz-parent@{day.auction.code}"
+    assert child.content.content["parent"] == parent
 
 
 def test_one_refused_bid_is_named_and_holds_up_no_other(day: cast.MarketDay) -> None:
@@ -206,6 +209,6 @@ def test_a_standing_bid_is_its_owners_and_its_offer_sealed(day: cast.MarketDay) 
     assert not standing_bids_of(seen_by=people.shiroi_dc).exists()
     assert not standing_bids_of(seen_by=people.platform).exists()
     with pytest.raises(IntegrityError, match="refused"), transaction.atomic():
-        StandingBidContent.objects.update(content={})
+        StandingBidContent.objects.update(ciphertext=b"")
     with pytest.raises(IntegrityError, match="refused"), transaction.atomic():
         StandingBid.objects.update(weekdays=[1])

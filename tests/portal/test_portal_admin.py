@@ -105,9 +105,14 @@ def test_a_bid_stays_sealed_while_its_auction_is_open(open_day: cast.MarketDay) 
     assert (
         "21.00" not in client.get(reverse("admin:trading_bidcontent_changelist")).content.decode()
     )
-    shown = client.get(reverse("admin:trading_bid_change", args=[bid.pk])).content.decode()
-    assert "封印中" in shown
-    assert "21.00" not in shown
+    # of the bids themselves, only how many there are
+    assert client.get(reverse("admin:trading_bid_change", args=[bid.pk])).status_code == 302
+    listed_bids = client.get(reverse("admin:trading_bid_changelist")).content.decode()
+    assert bid.client_bid_id not in listed_bids
+    auction = reverse("admin:trading_auction_change", args=[open_day.auction.pk])
+    shown = client.get(auction).content.decode()
+    assert "板の入札数" in shown
+    assert bid.client_bid_id not in shown
 
 
 def test_after_the_gate_the_content_can_be_read(day: cast.MarketDay) -> None:

@@ -5,6 +5,7 @@ Each module has ``run(*, size) -> dict``; `NAMES` says which and what they compa
 
 from __future__ import annotations
 
+import gc
 import statistics
 import time
 from collections.abc import Callable
@@ -32,6 +33,9 @@ def alternately(
     ours, floor
         Called with the number of the round.
     """
+    # as the web does after its start
+    gc.collect()
+    gc.freeze()
     ours_s: list[float] = []
     floor_s: list[float] = []
     for number in range(rounds_count + 1):

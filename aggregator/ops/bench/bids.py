@@ -1,13 +1,12 @@
 """1,000 bids in one service call against COPY of the same rows, already made.
 
-Both commit; both write the same two tables with their keys, checks and triggers.
+Both commit; both write the same two tables, sealed, with their keys, checks and triggers.
 """
 
 from __future__ import annotations
 
 from decimal import Decimal
 from typing import Any
-from uuid import UUID, uuid4
 
 from django.db import transaction
 
@@ -16,9 +15,11 @@ from accounts.parties.models import Organisation
 from aggregator.ops.bench import alternately, summary
 from aggregator.ops.bench.book import opened_auction
 from market.registry.models import Resource
-from market.trading.bids import BID_COLUMNS, bids_submit
-from market.trading.contents import content_bytes, content_canonical, content_sha256
-from market.trading.models import Auction, Bid, BidContent
+from market.trading.baskets import BASKET_COLUMNS, BID_COLUMNS, Basket
+from market.trading.bids import bids_submit
+from market.trading.drafts import drafts_of
+from market.trading.keys import sealing_keys
+from market.trading.models import Auction, Bid, SealedBasket
 
 ROUNDS_COUNT = 5
 STEPS_COUNT = 5
@@ -55,7 +56,7 @@ def _offer(number: int) -> dict[str, Any]:
     return {"direction": "UP", "curves": curves}
 
 
-def _basket(resources: list[Resource], size: int, number: int) -> list[dict[str, Any]]:
+def _basket(resources: list[Resource], size: int, number: object) -> list[dict[str, Any]]:
     return [
         {
             "client_bid_id": f"bench-{number}-{i}",
@@ -85,41 +86,21 @@ def copier(
     ]
 
     def copy_rows(number: int) -> None:
-        bids, contents = ready[number]
+        basket, bids = ready[number]
         with transaction.atomic():
+            rows_copy(SealedBasket, BASKET_COLUMNS, [basket])
             rows_copy(Bid, BID_COLUMNS, bids)
-            rows_copy(BidContent, ("bid_id", "content"), contents)
 
     return copy_rows
 
 
 def _rows(
     auction: Auction, organisation: Organisation, resources: list[Resource], size: int, number: int
-) -> tuple[list[tuple[Any, ...]], list[tuple[UUID, str]]]:
-    bids: list[tuple[Any, ...]] = []
-    contents = []
-    for i in range(size):
-        content = content_canonical("STEPS", _offer(i), field="bid")
-        canonical = content_bytes(content)
-        bid_id = uuid4()
-        bids.append(
-            (
-                bid_id,
-                f"floor-{number}-{i}",
-                1,
-                auction.id,
-                organisation.id,
-                resources[i % len(resources)].id,
-                None,
-                None,
-                None,
-                "STEPS",
-                "DEFERRAL",
-                "SUBMITTED",
-                None,
-                auction.opens_at,
-                content_sha256(canonical),
-            )
-        )
-        contents.append((bid_id, canonical.decode()))
-    return bids, contents
+) -> tuple[tuple[Any, ...], list[tuple[Any, ...]]]:
+    """Make what the service would store, down to the sealed bytes."""
+    basket = Basket(auction=auction, organisation=organisation, moment=auction.opens_at)
+    drafts = drafts_of(organisation, _basket(resources, size, f"floor-{number}"))
+    for draft in drafts:
+        basket.put(draft, None, "bid")
+    row, _ = basket.sealed(sealing_keys(organisation))
+    return row, basket.rows

@@ -13,6 +13,7 @@ from aggregator.ops.demo import steps
 from market.clearing.book import snapshot_of_book
 from market.trading import services
 from market.trading.models import Auction
+from market.trading.opening import book_open
 
 DELIVERY_ON = date(2026, 8, 5)
 
@@ -34,6 +35,7 @@ def closed_book() -> bytes:
     _step("bid", steps.bid_step)
     clock_set(market_at=auction.gate_closure_at)
     _claimed("market.trading.gate_close", services.gate_close)
+    book_open(auction_id=auction.id)
     return snapshot_of_book(auction)
 
 

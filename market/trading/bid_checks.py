@@ -32,6 +32,7 @@ from market.trading.contents import (
     resources_named,
 )
 from market.trading.models import Auction, BidForm, Mechanism
+from market.trading.prequalified import refuse_unqualified
 from market.trading.refusals import Refusals
 from market.trading.snapshot_rows import bid_row, resource_row
 
@@ -285,6 +286,7 @@ def refuse_unsellable(
                 InvalidBid(field=field, value=organisation.code, rule="asked by a compute customer")
             )
     refusals.end()
+    refuse_unqualified(auction, drafts)
     refuse_unreadable(auction, drafts)
 
 
@@ -296,6 +298,8 @@ def _sellable(
         draft.resource.code: draft.resource.site.bus_code
         for draft in drafts
         if draft.resource is not None
+        and draft.resource.retired_at is None
+        and draft.resource.site.retired_at is None
         and draft.resource.site.organisation_id
         == draft.resource.site.facility_owner_id
         == organisation.id

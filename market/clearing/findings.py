@@ -214,6 +214,7 @@ class ComputePlacement(models.Model):
             bounded("t", 0, 47, name="placement"),
             bounded("quantity_kw", 0, KW_MAX, name="placement"),
         ]
+        indexes = [models.Index(fields=["run", "id"], name="placement_run")]
 
     def __str__(self) -> str:
         return f"{self.bid} → {self.offer} コマ{self.t + 1}"

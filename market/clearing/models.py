@@ -184,6 +184,11 @@ class Award(models.Model):
                 name="award_product",
             ),
         ]
+        indexes = [
+            models.Index(fields=["organisation", "id"], name="award_own"),
+            models.Index(fields=["organisation", "auction", "id"], name="award_own_auction"),
+            models.Index(fields=["auction", "id"], name="award_auction"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.bid} {self.get_direction_display()}"

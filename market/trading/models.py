@@ -123,6 +123,7 @@ class Auction(models.Model):
         verbose_name = "オークション"
         verbose_name_plural = "オークション"
         ordering = ["-delivery_on", "code"]
+        indexes = [models.Index(fields=["delivery_on", "code"], name="auction_day")]
         constraints = [
             models.CheckConstraint(
                 condition=models.Q(state__in=AuctionState.values), name="auction_state"
@@ -291,6 +292,10 @@ class Need(models.Model):
                 condition=models.Q(pricing__in=NeedPricing.values), name="need_pricing"
             ),
         ]
+        indexes = [
+            models.Index(fields=["available_at", "id"], name="need_latest"),
+            models.Index(fields=["auction", "available_at", "id"], name="need_auction"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.code} 版{self.revision}"
@@ -371,10 +376,18 @@ class Bid(models.Model):
     )
     version = models.PositiveIntegerField("版", default=1)
     auction = models.ForeignKey(
-        Auction, models.PROTECT, related_name="bids", verbose_name="オークション"
+        Auction,
+        models.PROTECT,
+        related_name="bids",
+        verbose_name="オークション",
+        db_index=False,  # `bid_auction` begins with it
     )
     organisation = models.ForeignKey(
-        Organisation, models.PROTECT, related_name="bids", verbose_name="組織"
+        Organisation,
+        models.PROTECT,
+        related_name="bids",
+        verbose_name="組織",
+        db_index=False,  # `bid_own` begins with it
     )
     resource = models.ForeignKey(
         Resource, models.PROTECT, null=True, blank=True, verbose_name="リソース"
@@ -473,6 +486,21 @@ class Bid(models.Model):
                 name="bid_book",
                 condition=models.Q(state="SUBMITTED"),
             ),
+            # Lists, each in its order of reading; they also serve the keys they begin with.
+            models.Index(fields=["organisation", "received_at", "id"], name="bid_own"),
+            models.Index(
+                fields=["organisation", "auction", "received_at", "id"], name="bid_own_auction"
+            ),
+            models.Index(
+                fields=["organisation", "resource", "received_at", "id"], name="bid_own_resource"
+            ),
+            models.Index(fields=["organisation", "form", "received_at", "id"], name="bid_own_form"),
+            models.Index(
+                fields=["organisation", "received_at", "id"],
+                name="bid_own_over",
+                condition=models.Q(state__in=["SUPERSEDED", "WITHDRAWN"]),
+            ),
+            models.Index(fields=["auction", "received_at", "id"], name="bid_auction"),
         ]
 
     def __str__(self) -> str:

@@ -11,9 +11,10 @@ from market.trading.sealed import BookKey, OwnerKey
 
 
 class StandingState(models.TextChoices):
-    """A standing bid is renewed until it is withdrawn."""
+    """A standing bid is renewed while it is active, until it is withdrawn."""
 
     ACTIVE = "ACTIVE", "有効"
+    PAUSED = "PAUSED", "休止"
     WITHDRAWN = "WITHDRAWN", "取下げ"
 
 
@@ -45,8 +46,8 @@ class StandingBid(models.Model):
         constraints = [
             models.UniqueConstraint(
                 fields=["organisation", "code"],
-                condition=models.Q(state="ACTIVE"),
-                name="standingbid_one_active",
+                condition=models.Q(state__in=["ACTIVE", "PAUSED"]),
+                name="standingbid_one_alive",
             ),
             models.CheckConstraint(
                 condition=models.Q(state__in=StandingState.values), name="standingbid_state"
@@ -62,6 +63,9 @@ class StandingBid(models.Model):
                 ),
                 name="standingbid_weekdays",
             ),
+        ]
+        indexes = [
+            models.Index(fields=["organisation", "created_at", "id"], name="standingbid_own"),
         ]
 
     def __str__(self) -> str:

@@ -13,7 +13,7 @@ from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationFo
 
 from accounts.audit.admin import AuditedAdmin
 from accounts.fields.admin import FactAdmin
-from accounts.parties.models import ApiClient, Membership, Organisation, User
+from accounts.parties.models import ApiClient, Invitation, Membership, Organisation, User
 
 
 class MembershipInline(TabularInline):
@@ -60,6 +60,16 @@ class MembershipAdmin(AuditedAdmin):
     list_select_related = ("user", "organisation")
     search_fields = ("user__username", "user__display_name", "organisation__name")
     autocomplete_fields = ("user", "organisation")
+
+
+@admin.register(Invitation)
+class InvitationAdmin(FactAdmin):
+    """Who was invited to what; the link is in the mail only."""
+
+    list_display = ("email", "organisation", "role", "expires_at", "accepted_at", "revoked_at")
+    list_select_related = ("organisation",)
+    search_fields = ("email", "organisation__name")
+    exclude = ("nonce",)
 
 
 for model in (ApiClient, AccessToken, Grant, IDToken, RefreshToken):

@@ -18,8 +18,8 @@ from accounts.audit.services import entry_append
 from accounts.core.errors import NotFound, Refused
 from accounts.core.text import is_plain
 from accounts.fields.checking import instance_checked, text_checked
+from accounts.parties.members import role_checked
 from accounts.parties.models import ApiClient, Organisation
-from accounts.parties.roles import Role
 
 SECRET_BYTES_COUNT: Final = 32
 CLIENT_ID_LENGTH_MAX: Final = 128
@@ -54,7 +54,7 @@ def api_client_create(
         If the role is unknown, the client's id is taken, or a text is too long.
     """
     instance_checked(organisation, Organisation, field="organisation")
-    _role_checked(role)
+    _role_checked(role, organisation)
     text_checked(client_id, field="client_id", length_max=CLIENT_ID_LENGTH_MAX)
     if name:
         text_checked(name, field="name", length_max=NAME_LENGTH_MAX)
@@ -156,7 +156,7 @@ def api_client_change(
     if name is not None and name != client.name:
         changes["name"] = text_checked(name, field="name", length_max=NAME_LENGTH_MAX)
     if role is not None and role != client.role:
-        _role_checked(role)
+        _role_checked(role, client.organisation)
         changes["role"] = role
     if is_active is not None and is_active != client.is_active:
         changes["is_active"] = is_active
@@ -213,9 +213,9 @@ def _secret() -> str:
     return secrets.token_urlsafe(SECRET_BYTES_COUNT)
 
 
-def _role_checked(role: str) -> None:
-    if role not in ("", *Role.values):
-        raise Refused(field="role", value=role, rule=f"one of {', '.join(Role.values)}, or empty")
+def _role_checked(role: str, organisation: Organisation) -> None:
+    if role != "":
+        role_checked(role, organisation)
 
 
 def _locked(client_id: UUID) -> ApiClient:

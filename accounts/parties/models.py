@@ -4,9 +4,10 @@ import uuid
 from datetime import datetime
 
 from django.contrib.auth.models import AbstractUser
+from django.contrib.postgres.functions import RandomUUID
 from django.core.validators import RegexValidator
 from django.db import models
-from django.db.models.functions import Now
+from django.db.models.functions import Lower, Now
 from oauth2_provider.models import AbstractApplication
 
 from accounts.parties.roles import Role
@@ -39,6 +40,7 @@ class Organisation(models.Model):
         validators=[RegexValidator(r"^T[1-9]\d{12}$", "T と13桁の数字で入力してください。")],
         help_text="適格請求書発行事業者の登録番号（T＋13桁）",
     )
+    version = models.PositiveIntegerField("版", default=1)
     created_at = models.DateTimeField("登録日時", db_default=Now())
 
     class Meta:
@@ -68,6 +70,12 @@ class User(AbstractUser):
     class Meta(AbstractUser.Meta):
         verbose_name = "利用者"
         verbose_name_plural = "利用者"
+        constraints = [
+            # an address is a name to sign in by
+            models.UniqueConstraint(
+                Lower("email"), condition=~models.Q(email=""), name="user_email_once"
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.display_name or self.username
@@ -83,6 +91,8 @@ class Membership(models.Model):
         Organisation, models.CASCADE, related_name="memberships", verbose_name="組織"
     )
     role = models.CharField("役割", max_length=24, choices=Role)
+    uid = models.UUIDField(unique=True, editable=False, db_default=RandomUUID())
+    version = models.PositiveIntegerField("版", default=1)
 
     class Meta:
         verbose_name = "所属"
@@ -98,6 +108,57 @@ class Membership(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user} · {self.organisation} · {self.get_role_display()}"
+
+
+class Invitation(models.Model):
+    """A role that waits for a person: by a link that is good once, for 72 hours.
+
+    The link names the invitation and its nonce under our signature; sending it again changes the
+    nonce, so that only the latest link is good.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    organisation = models.ForeignKey(
+        Organisation, models.CASCADE, related_name="invitations", verbose_name="組織"
+    )
+    email = models.EmailField("メールアドレス")
+    role = models.CharField("役割", max_length=24, choices=Role)
+    nonce = models.UUIDField(default=uuid.uuid4, editable=False)
+    invited_by = models.CharField("招待者", max_length=80)
+    created_at = models.DateTimeField("招待日時", db_default=Now())
+    expires_at = models.DateTimeField("期限")
+    sent_at = models.DateTimeField("送信日時", null=True, blank=True)
+    revoked_at = models.DateTimeField("取消日時", null=True, blank=True)
+    accepted_at = models.DateTimeField("承諾日時", null=True, blank=True)
+    accepted_by = models.ForeignKey(
+        User, models.PROTECT, null=True, blank=True, related_name="+", verbose_name="承諾者"
+    )
+    version = models.PositiveIntegerField("版", default=1)
+
+    class Meta:
+        verbose_name = "招待"
+        verbose_name_plural = "招待"
+        ordering = ["-created_at"]
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(role__in=Role.values), name="invitation_role"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(accepted_at=None, accepted_by=None)
+                | models.Q(accepted_at__isnull=False, accepted_by__isnull=False, revoked_at=None),
+                name="invitation_one_end",
+            ),
+            models.UniqueConstraint(
+                Lower("email"),
+                "organisation",
+                "role",
+                condition=models.Q(accepted_at=None, revoked_at=None),
+                name="invitation_open_once",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.email} · {self.organisation} · {self.get_role_display()}"
 
 
 class ApiClient(AbstractApplication):

@@ -16,6 +16,19 @@ class Role(models.TextChoices):
     ADMINISTRATOR = "administrator", "管理者"
 
 
+# Which roles people and machines of an organisation may have, by its kind.
+_ANYWHERE = frozenset({Role.AUDITOR, Role.ADMINISTRATOR})
+_OPERATOR = _ANYWHERE | {Role.OPERATOR_TRADER, Role.OPERATOR_VIEWER}
+ROLES_OF_KIND: dict[str, frozenset[Role]] = {
+    "TSO": _ANYWHERE | {Role.GRID_PLANNER, Role.GRID_APPROVER},
+    "DC_OPERATOR": _OPERATOR,
+    "FACILITY_OWNER": _OPERATOR,
+    "PATH_OWNER": _OPERATOR,
+    "RETAILER": _OPERATOR,
+    "COMPUTE_CUSTOMER": _OPERATOR,
+    "AGGREGATOR": _ANYWHERE | {Role.MARKET_DESK, Role.SETTLEMENT},
+}
+
 # What each role may do; an action absent from a role's line is denied.
 MAY: dict[str, frozenset[str]] = {
     Role.OPERATOR_TRADER: frozenset(
@@ -135,7 +148,15 @@ MAY: dict[str, frozenset[str]] = {
         }
     ),
     Role.ADMINISTRATOR: frozenset(
-        {"member.invite", "client.manage", "audit.read", "webhook.manage"}
+        {
+            "organisation.change",
+            "organisation.register",
+            "member.read",
+            "member.invite",
+            "client.manage",
+            "audit.read",
+            "webhook.manage",
+        }
     ),
 }
 

@@ -1,11 +1,23 @@
 """Who belongs where, and who may see what."""
 
 import hashlib
+from typing import TypeVar
 
+from django.db.models import Model, QuerySet
 from django.db.models.functions import Now
 
-from accounts.parties.models import ApiClient, Membership, Organisation, OrganisationKind, User
+from accounts.parties.models import (
+    ApiClient,
+    Invitation,
+    Membership,
+    Organisation,
+    OrganisationKind,
+    User,
+)
 from accounts.parties.roles import role_may
+from accounts.parties.sight import Sight
+
+Row = TypeVar("Row", bound=Model)
 
 
 def aggregator() -> Organisation:
@@ -40,3 +52,37 @@ def client_of_token(text: str) -> ApiClient | None:
         is_active=True, accesstoken__token_checksum=checksum, accesstoken__expires__gt=Now()
     )
     return next(iter(found.order_by()[:1]), None)
+
+
+def organisations_seen(*, seen_by: Sight) -> QuerySet[Organisation]:
+    """Return the caller's own organisations; to who belongs to the market, all of them."""
+    rows = Organisation.objects.all()
+    if seen_by.market_id is not None:
+        return rows
+    return rows.filter(pk__in=[row.pk for row in seen_by.organisations])
+
+
+def members_seen(*, seen_by: Sight) -> QuerySet[Membership]:
+    """Return roles of people where the caller may read them."""
+    rows = Membership.objects.select_related("user", "organisation")
+    return _where(rows, "member.read", seen_by)
+
+
+def invitations_seen(*, seen_by: Sight) -> QuerySet[Invitation]:
+    """Return invitations to organisations for which the caller invites."""
+    rows = Invitation.objects.select_related("organisation", "accepted_by")
+    return _where(rows, "member.invite", seen_by)
+
+
+def clients_seen(*, seen_by: Sight) -> QuerySet[ApiClient]:
+    """Return machines of organisations whose keys the caller manages; never their secrets."""
+    rows = ApiClient.objects.select_related("organisation").defer(
+        "client_secret", "previous_secret"
+    )
+    return _where(rows, "client.manage", seen_by)
+
+
+def _where(rows: QuerySet[Row], action: str, seen_by: Sight) -> QuerySet[Row]:
+    if seen_by.may_everywhere(action):
+        return rows
+    return rows.filter(organisation__in=seen_by.organisations_for(action))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 from allauth.account.forms import LoginForm as AllauthLoginForm
@@ -166,10 +167,8 @@ def _places(sight: Sight) -> list[dict[str, str]]:
 def session_sign_out(request: HttpRequest, session_id: int) -> HttpResponse:
     """End one of the person's sessions."""
     user: Any = request.user
-    try:
+    with contextlib.suppress(NotFound):  # it has ended already: that is what was asked for
         session_end(user=user, session_id=session_id)
-    except NotFound:
-        pass  # it has ended already: that is what was asked for
     return redirect("account_overview")
 
 

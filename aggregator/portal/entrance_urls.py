@@ -12,12 +12,13 @@ from allauth.mfa.totp import urls as app_urls
 from allauth.mfa.webauthn import urls as key_urls
 from django.urls import include, path, re_path
 
-from aggregator.portal import entrance
+from aggregator.portal import entrance, invitations
 
 urlpatterns = [
     path("login/", entrance.Login.as_view(), name="account_login"),
     path("logout/", entrance.Logout.as_view(), name="account_logout"),
     path("account/", entrance.account, name="account_overview"),
+    path("invitations/<str:link>/", invitations.invitation, name="account_invitation"),
     path("account/inactive/", views.account_inactive, name="account_inactive"),
     path("account/sessions/end/", entrance.sessions_sign_out, name="account_sessions_end"),
     path(

@@ -29,6 +29,7 @@ from market.trading.models import (
     NeedStep,
     TransferLimit,
 )
+from market.trading.prequalified import bids_unqualified
 from market.trading.sealing import contents_open
 from market.trading.selectors import book_of, envelopes_of, needs_of
 from market.trading.snapshot_rows import bid_row, resource_row
@@ -52,7 +53,8 @@ def book_freeze(auction: Auction, *, without: Collection[UUID] = ()) -> FrozenBo
     """Freeze the book; a bid that the engine refuses is left out by name and stops nobody.
 
     The doors let in only what the engine reads, but the registry may change between a bid and
-    its gate: hardware that is gone, a path that ends elsewhere.
+    its gate: hardware that is gone, a path that ends elsewhere. So may a prequalification that
+    the rules ask for at the gate.
 
     Raises
     ------
@@ -61,14 +63,15 @@ def book_freeze(auction: Auction, *, without: Collection[UUID] = ()) -> FrozenBo
     """
     sealed = book_of(auction).filter(content=None).values_list("id", flat=True)
     left_out: dict[UUID, str] = dict.fromkeys(sealed, "content: not what was sealed")
-    sealed_count = len(left_out)
+    left_out |= bids_unqualified(auction, (b for b in book_of(auction) if b.id not in left_out))
+    gate_count = len(left_out)
     while True:
         excluded = {*without, *left_out}
         try:
             content = snapshot_of_book(auction, without=excluded)
         except InvalidSnapshot as refusal:
             found = BID_NUMBER.match(refusal.field)
-            if found is None or len(left_out) >= LEFT_OUT_MAX + sealed_count:
+            if found is None or len(left_out) >= LEFT_OUT_MAX + gate_count:
                 raise
             book = list(book_of(auction))
             if excluded:

@@ -25,6 +25,7 @@ from market.registry.models import (
     Prequalification,
     PrequalificationComment,
     PrequalificationFile,
+    PrequalificationStep,
     Resource,
     RevenueAgreement,
     RevenueShare,
@@ -141,6 +142,31 @@ def prequalified(
         area=F("resource__site__area"),
     )
     return dict(rows.values_list("resource_id", "quantity_kw"))
+
+
+def prequalified_then(
+    *, resource_ids: Collection[UUID], product: str, at: datetime
+) -> frozenset[UUID]:
+    """Return those of the resources that were fit for a product at a past moment.
+
+    Read from the steps taken until then, so that it is the same whenever it is asked.
+    """
+    steps = (
+        PrequalificationStep.objects.filter(
+            at__lte=at,
+            prequalification__resource__in=resource_ids,
+            prequalification__product=product,
+            prequalification__area=F("prequalification__resource__site__area"),
+        )
+        .order_by("prequalification", "-id")
+        .distinct("prequalification")
+        .values_list("prequalification__resource", "to_state", "valid_until_at")
+    )
+    return frozenset(
+        resource_id
+        for resource_id, state, until in steps
+        if state in FIT_STATES and (until is None or until > at)
+    )
 
 
 def prequalification_open_of(

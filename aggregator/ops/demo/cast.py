@@ -75,6 +75,10 @@ PRODUCTS: Final = (
     ("dkw-up-3h", "調整力 上げ（3時間継続）", "Capacity up, sustained 3 h", 2700, 1, "0.1"),
 )
 CAPACITY_PRODUCT: Final = "dkw-up-3h"
+# stands for all energy: a bid of it serves congestion and balance at once
+ENERGY_PRODUCT: Final = "local-day-ahead"
+# resource -> kW for which it is fit to hold capacity ready
+QUALIFIED_KW: Final = {"tama-bess": 20_000, "toshin-dc-load": 10_000}
 COMPUTE_CUSTOMER: Final = "compute-c"
 
 RULESET_VERSION: Final = "2024-04"
@@ -91,6 +95,10 @@ RULES: Final[dict[str, Any]] = {
     },
     "publication": {"solver_deadline_s": 60, "deadline_min": 60},
     "products": [{"id": CAPACITY_PRODUCT, "direction": "UP", "sustained_h": 3.0}],
+    "prequalification": {
+        "capacity_products": [CAPACITY_PRODUCT],
+        "energy_product": ENERGY_PRODUCT,
+    },
     # the demo closes a period of one day, on the 20th day after it at 11:00, when the grid
     # operators' final values (確定) are in
     "settlement": {

@@ -40,6 +40,7 @@ from aggregator.ops.demo.inputs import (
     readings_before,
 )
 from aggregator.ops.demo.offers import bids_by_operator
+from aggregator.ops.demo.qualify import qualify
 from aggregator.ops.demo.register import register
 from aggregator.ops.demo.shapes import AreaDay, grid_load, grid_model_rows
 from market.core.timegrid import INTERVAL_H, JST, interval_starts_at
@@ -107,7 +108,7 @@ def _no_time_limits() -> None:
 
 @transaction.atomic
 def register_step(*, claim: Claim) -> None:
-    """Register the cast and its meters, announce the auction."""
+    """Register the cast and its meters, prequalify its plant, announce the auction."""
     _no_time_limits()
     delivery_on, _ = _delivery_of(claim)
     grid = grid_load()
@@ -118,6 +119,7 @@ def register_step(*, claim: Claim) -> None:
         Resource.objects.select_related("site").order_by("code"), start=METER_NUMBER_FIRST
     ):
         meter_register(point_number=f"{resource.site.area_id}1{number:019d}", resource=resource)
+    qualify(delivery_on=delivery_on)
     the_day_before = delivery_on - timedelta(days=1)
     auction_schedule(
         code=auction_code(delivery_on),

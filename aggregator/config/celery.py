@@ -1,5 +1,6 @@
 """The Celery application: carries rings, keeps no state (ADR on sweepers)."""
 
+import logging
 import os
 import threading
 from pathlib import Path
@@ -11,6 +12,8 @@ from celery.signals import beat_init, heartbeat_sent, worker_process_init, worke
 from aggregator.config import env
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "aggregator.config.settings.local")
+
+logger = logging.getLogger(__name__)
 
 app = Celery("aggregator")
 app.config_from_object("django.conf:settings", namespace="CELERY")
@@ -26,6 +29,22 @@ def solver_warm(**_kwargs: Any) -> None:
     from market.clearing.services import engine
 
     threading.Thread(target=engine().warm, name="solver-warm", daemon=True).start()
+
+
+@worker_ready.connect(weak=False)
+def book_key_tell(**_kwargs: Any) -> None:
+    """Say which key bids are sealed to: only who can open them may, and before any bid comes."""
+    from django.db import DatabaseError, connection
+
+    from market.trading.keys import BookKeyMissing, book_key_register
+
+    try:
+        book_key_register()
+    except (BookKeyMissing, DatabaseError) as error:
+        # this worker does all other work; opening a book says the same again, and is tried again
+        logger.error("the book key is not registered: %s", error)  # noqa: TRY400 - no traceback
+    finally:
+        connection.close()
 
 
 @worker_ready.connect(weak=False)

@@ -20,6 +20,7 @@ from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
 from accounts.core.errors import Conflict, NotFound, NotPermitted, Refused
+from market.trading.key_file import BookKeyMissing
 
 logger = logging.getLogger(__name__)
 
@@ -164,8 +165,10 @@ def problem_of(error: Exception, _context: Mapping[str, Any]) -> Response:
         return problem(code_of(error), str(error), field=error.field)
     if isinstance(error, Http404 | PermissionDenied):
         return problem("not-found" if isinstance(error, Http404) else "not-permitted", str(error))
-    if isinstance(error, OperationalError | InterfaceError):
-        response = problem("unavailable", "the database does not answer; try again")
+    if isinstance(error, OperationalError | InterfaceError | BookKeyMissing):
+        is_sealing = isinstance(error, BookKeyMissing)
+        what = "no worker has said yet what to seal to" if is_sealing else "the database is away"
+        response = problem("unavailable", f"{what}; try again")
         response["Retry-After"] = "1"
         return response
     response = problem("our-error", "an error of ours; it is in our log")

@@ -15,6 +15,11 @@ BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
         "schedule": 1.0,
         "options": {"expires": 10},
     },
+    "aggregator.outbox.causes_tell": {
+        "task": "aggregator.outbox.causes_tell",
+        "schedule": 1.0,
+        "options": {"expires": 10},
+    },
     # twice an hour: forget answers to keys that are older than two days
     "aggregator.api.answers_sweep": {
         "task": "aggregator.api.answers_sweep",

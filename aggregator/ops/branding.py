@@ -71,6 +71,7 @@ SIDEBAR: tuple[tuple[str, tuple[Entry, ...]], ...] = (
             ("承認", "approval", "approvals_approval"),
             ("OpenADR イベント", "wifi_tethering", "openadr3_event"),
             ("送信メッセージ", "outbox", "outbox_outboxmessage"),
+            ("Webhook", "webhook", "outbox_webhooksubscription"),
         ),
     ),
 )

@@ -1,14 +1,28 @@
-"""Messages to the outside, to look at."""
+"""Messages to the outside and who subscribed to them, to look at; secrets are never shown."""
 
 from django.contrib import admin
 
 from accounts.fields.admin import FactAdmin
-from aggregator.outbox.models import OutboxMessage
+from aggregator.outbox.models import OutboxMessage, WebhookSubscription
 
 
 @admin.register(OutboxMessage)
 class OutboxMessageAdmin(FactAdmin):
-    list_display = ("created_at", "destination", "cause", "state", "attempts_count", "status")
-    list_filter = ("state",)
+    list_display = (
+        "created_at", "topic", "destination", "cause", "state", "attempts_count", "status",
+    )  # fmt: skip
+    list_filter = ("state", "topic")
     search_fields = ("destination", "cause")
+    ordering = ("-created_at",)
+
+
+@admin.register(WebhookSubscription)
+class WebhookSubscriptionAdmin(FactAdmin):
+    list_display = (
+        "created_at", "organisation", "url", "topics", "is_active", "confirmed_at", "paused_until",
+    )  # fmt: skip
+    list_select_related = ("organisation",)
+    list_filter = ("is_active",)
+    search_fields = ("url",)
+    exclude = ("secret_sealed", "secret_before_sealed")
     ordering = ("-created_at",)

@@ -9,18 +9,28 @@ no more than 64 kB of the answer are read.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ipaddress
+import re
 import socket
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import httpx
+from django.conf import settings
 
 CONNECT_S = 2.0
 TOTAL_S = 5.0
+BODY_S = 1.0
 ANSWER_BYTES_MAX = 65_536
 PORTS = (443, 8443)
+URL_LENGTH_MAX = 2000
+# hosts of DNS: what a resolver might read in yet another way is not passed to it
+_HOST: Final = re.compile(r"[a-z0-9_](?:[a-z0-9._-]{0,251}[a-z0-9._])?")
+_UNICAST = ipaddress.ip_network("2000::/3")
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -54,14 +64,33 @@ class Destination:
     path: str
 
 
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """Status and the first 64 kB of an answer. The body is never shown to anybody."""
+
+    status: int
+    body: bytes
+
+
+def policy_now() -> Policy:
+    """Return what may be called here: test settings alone allow a server of this machine."""
+    loose = bool(getattr(settings, "OUTBOX_CALLS_THIS_MACHINE", False))
+    return Policy(plain_http=loose, private_addresses=loose)
+
+
 def destination_of(url: str, *, policy: Policy = STRICT) -> Destination:
-    """Take a URL apart, refusing what may never be called.
+    """Take a URL apart, refusing what may never be called, without asking anybody.
 
     Raises
     ------
     DestinationRefused
-        On another scheme or port than HTTPS's, credentials, or no host.
+        On another scheme or port than HTTPS's, credentials, no host, or an address that is not
+        public in whatever spelling: decimal, octal, hexadecimal, mapped.
     """
+    if not (0 < len(url) <= URL_LENGTH_MAX and url.isascii() and url.isprintable()):
+        raise DestinationRefused(f"a URL of at most {URL_LENGTH_MAX} ASCII characters")
+    if {" ", "\\"} & set(url):
+        raise DestinationRefused("a URL without spaces and backslashes")
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -71,9 +100,10 @@ def destination_of(url: str, *, policy: Policy = STRICT) -> Destination:
         raise DestinationRefused("only https is called")
     if not parts.hostname or parts.username is not None or parts.password is not None:
         raise DestinationRefused("a host is needed, and no credentials")
-    number = port or (443 if parts.scheme == "https" else 80)
+    number = port if port is not None else (443 if parts.scheme == "https" else 80)
     if number not in PORTS and not policy.private_addresses:
         raise DestinationRefused(f"only ports {PORTS[0]} and {PORTS[1]} are called")
+    _host_check(parts.hostname, policy)
     query = f"?{parts.query}" if parts.query else ""
     return Destination(
         scheme=parts.scheme, host=parts.hostname, port=number, path=(parts.path or "/") + query
@@ -88,26 +118,57 @@ def is_public(address: IpAddress) -> bool:
             inner = ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF)
         if inner is not None:
             return is_public(inner)
-    return address.is_global and not address.is_multicast
+        if address not in _UNICAST or address.teredo is not None:
+            return False
+    return address.is_global and not address.is_multicast and not address.is_reserved
 
 
-async def _address(destination: Destination, policy: Policy) -> IpAddress:
-    loop = asyncio.get_running_loop()
-    try:
-        found = await loop.getaddrinfo(
-            destination.host, destination.port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP
-        )
-    except (socket.gaierror, UnicodeError) as error:
-        raise DeliveryFailed("the name does not resolve") from error
+def _host_check(host: str, policy: Policy) -> None:
+    literal: IpAddress | None = None
+    if ":" in host:
+        try:
+            literal = ipaddress.IPv6Address(host)  # a zone (%eth0) makes it private anyway
+        except ValueError as error:
+            raise DestinationRefused("not an address") from error
+    else:
+        if _HOST.fullmatch(host) is None:
+            raise DestinationRefused("a host name of letters, digits, dots and dashes")
+        # every spelling that the C library takes for an IPv4 address: 0x7f000001, 017700000001, 1
+        with contextlib.suppress(OSError):
+            literal = ipaddress.IPv4Address(socket.inet_aton(host))
+    if literal is not None and not policy.private_addresses and not is_public(literal):
+        raise DestinationRefused("the address is not public")
+
+
+def _resolved(destination: Destination, policy: Policy) -> IpAddress:
+    """Ask for the name once, in a thread that is left behind if nobody answers."""
+    found: list[Any] = []
+
+    def ask() -> None:
+        with contextlib.suppress(OSError, UnicodeError):
+            found.extend(
+                socket.getaddrinfo(
+                    destination.host,
+                    destination.port,
+                    type=socket.SOCK_STREAM,
+                    proto=socket.IPPROTO_TCP,
+                )
+            )
+
+    thread = threading.Thread(target=ask, name="resolve", daemon=True)
+    thread.start()
+    thread.join(CONNECT_S)
+    if thread.is_alive() or not found:
+        raise DeliveryFailed("the name does not resolve")
     addresses = [ipaddress.ip_address(str(row[4][0]).partition("%")[0]) for row in found]
     if not policy.private_addresses and not all(is_public(address) for address in addresses):
         raise DestinationRefused("the name leads to an address that is not public")
     return addresses[0]
 
 
-async def _post(url: str, content: bytes, headers: Mapping[str, str], policy: Policy) -> int:
-    destination = destination_of(url, policy=policy)
-    address = await _address(destination, policy)
+async def _post(
+    destination: Destination, address: IpAddress, content: bytes, headers: Mapping[str, str]
+) -> Answer:
     host = f"[{address}]" if address.version == 6 else str(address)  # noqa: PLR2004 - IPv6
     named = destination.host if ":" not in destination.host else f"[{destination.host}]"
     limits = httpx.Timeout(TOTAL_S, connect=CONNECT_S)
@@ -123,19 +184,22 @@ async def _post(url: str, content: bytes, headers: Mapping[str, str], policy: Po
             extensions={"sni_hostname": destination.host},
         )
         response = await client.send(request, stream=True)
-        try:
-            read_count = 0
-            async for part in response.aiter_raw():
-                read_count += len(part)
-                if read_count > ANSWER_BYTES_MAX:
-                    break  # what it says beyond is of no interest; its status counts
-        finally:
-            await response.aclose()
-        return response.status_code
+        body = bytearray()
+        # the status has been said and counts, however long the rest would take
+        with contextlib.suppress(TimeoutError, httpx.HTTPError):
+            async with asyncio.timeout(BODY_S):
+                async for part in response.aiter_raw():
+                    body += part[: ANSWER_BYTES_MAX - len(body)]
+                    if len(body) >= ANSWER_BYTES_MAX:
+                        break  # what it says beyond is of no interest
+        await response.aclose()
+        return Answer(status=response.status_code, body=bytes(body))
 
 
-def post(url: str, *, content: bytes, headers: Mapping[str, str], policy: Policy = STRICT) -> int:
-    """Send one POST and return the status of the answer.
+def exchange(
+    url: str, *, content: bytes, headers: Mapping[str, str], policy: Policy = STRICT
+) -> Answer:
+    """Send one POST and return what was answered.
 
     Raises
     ------
@@ -144,10 +208,12 @@ def post(url: str, *, content: bytes, headers: Mapping[str, str], policy: Policy
     DeliveryFailed
         If there is no answer within five seconds, or none that is HTTP.
     """
+    destination = destination_of(url, policy=policy)
+    address = _resolved(destination, policy)
 
-    async def bounded() -> int:
+    async def bounded() -> Answer:
         async with asyncio.timeout(TOTAL_S):
-            return await _post(url, content, headers, policy)
+            return await _post(destination, address, content, headers)
 
     try:
         return asyncio.run(bounded())
@@ -155,3 +221,8 @@ def post(url: str, *, content: bytes, headers: Mapping[str, str], policy: Policy
         raise DeliveryFailed(f"no answer within {TOTAL_S:.0f} s") from error
     except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
         raise DeliveryFailed(f"{type(error).__name__}: {error}"[:200]) from error
+
+
+def post(url: str, *, content: bytes, headers: Mapping[str, str], policy: Policy = STRICT) -> int:
+    """Send one POST and return the status of the answer; raises as :func:`exchange`."""
+    return exchange(url, content=content, headers=headers, policy=policy).status

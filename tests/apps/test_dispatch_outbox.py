@@ -7,11 +7,13 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar
 
 import pytest
 from django.db import IntegrityError, connection, transaction
+from django.db.models.functions import Now
 
 from accounts.core.errors import ClaimLost, Refused
 from accounts.jobs.models import Job
@@ -39,6 +41,7 @@ class Receiver(BaseHTTPRequestHandler):
             "/endless": self._endless,
             "/hang": lambda: time.sleep(8),
             "/drip": self._drip,
+            "/open": self._open,
         }[self.path]()
 
     def _answer(self, status: int) -> None:
@@ -60,6 +63,12 @@ class Receiver(BaseHTTPRequestHandler):
                 self.parts_written.append(self.wfile.write(b"x" * 10_000))
         except OSError:
             return
+
+    def _open(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", "10")
+        self.end_headers()
+        time.sleep(8)
 
     def _drip(self) -> None:
         try:
@@ -127,13 +136,12 @@ def test_a_refusal_or_redirect_is_tried_again_later(receiver: str, path: str, er
 
 
 @pytest.mark.django_db
-def test_a_message_is_given_up_after_the_last_attempt(
-    receiver: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(services, "ATTEMPTS_MAX", 2)
+def test_a_message_is_given_up_after_a_day(receiver: str) -> None:
     message = _message(f"{receiver}/busy")
-    states = [services.message_deliver(claim=_claim(message), policy=OWN) for _ in range(2)]
-    assert states == [MessageState.WAITING, MessageState.DEAD]
+    assert message.retry_until - message.created_at == timedelta(hours=24)
+    assert services.message_deliver(claim=_claim(message), policy=OWN) == MessageState.WAITING
+    OutboxMessage.objects.update(retry_until=Now())
+    assert services.message_deliver(claim=_claim(message), policy=OWN) == MessageState.DEAD
     assert Job.objects.get(key=str(message.id)).state == "DONE"
 
 
@@ -180,6 +188,29 @@ def test_what_was_written_to_be_sent_cannot_be_changed() -> None:
         "https://user:secret@example.com/",
         "https:///path",
         "https://[::1",
+        "https://[::1%25lo]/",
+        "https://127.0.0.1/",
+        "https://2130706433/",
+        "https://0x7f000001/",
+        "https://0x7f.1/",
+        "https://017700000001/",
+        "https://0177.0.0.1/",
+        "https://127.1/",
+        "https://169.254.169.254/latest/meta-data/",
+        "https://[::ffff:10.0.0.1]/",
+        "https://[::127.0.0.1]/",
+        "https://[64:ff9b::a00:1]/",
+        "https://[64:ff9b:1::a00:1]/",
+        "https://[2001:0:7f00:1::]/",
+        "https://8.8.8.8@127.0.0.1/",
+        "https://example.com\\@127.0.0.1/",
+        "https://exa mple.com/",
+        "https://example.com\n.evil.test/",
+        "https://①②⑦.⓪.⓪.①/",
+        "https://example.com:0/",
+        "https://example.com:99999/",
+        "HTTPS://EXAMPLE.COM:80/",
+        "https://%31%32%37.0.0.1/",
         "file:///etc/passwd",
         "",
     ],
@@ -261,3 +292,51 @@ def test_nobody_listening_is_a_failed_delivery() -> None:
         port = free.getsockname()[1]
     with pytest.raises(client.DeliveryFailed):
         client.post(f"http://127.0.0.1:{port}/", content=b"", headers={}, policy=OWN)
+
+
+def test_a_name_that_answers_differently_the_second_time_is_not_asked_twice(
+    monkeypatch: pytest.MonkeyPatch, receiver: str
+) -> None:
+    """A public address while it is checked, this machine while it is connected to."""
+    asked: list[str] = []
+    real = socket.getaddrinfo
+
+    def rebinding(host: str, *rest: Any, **more: Any) -> list[Any]:
+        if host != "rebinding.example":
+            return real(host, *rest, **more)
+        asked.append(host)
+        address = "192.0.2.1" if len(asked) == 1 else "127.0.0.1"
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, 443))]
+
+    connected: list[Any] = []
+
+    class Listening(client.httpx.AsyncClient):
+        async def send(self, request: Any, **_more: Any) -> Any:
+            connected.append((request.url.host, request.headers["Host"]))
+            raise client.httpx.ConnectTimeout("as nobody answers there")
+
+    monkeypatch.setattr(socket, "getaddrinfo", rebinding)
+    monkeypatch.setattr(client.httpx, "AsyncClient", Listening)
+    monkeypatch.setattr(client, "is_public", lambda _: True)  # 192.0.2.1 is for documents only
+    with pytest.raises(client.DeliveryFailed):
+        client.post("https://rebinding.example/", content=b"", headers={})
+    assert asked == ["rebinding.example"]
+    assert connected == [("192.0.2.1", "rebinding.example:443")]
+    assert Receiver.seen == []
+
+
+def test_a_resolver_that_hangs_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [gone.wait(20)][:0])
+    monkeypatch.setattr(client, "CONNECT_S", 0.2)
+    started = time.monotonic()
+    with pytest.raises(client.DeliveryFailed, match="resolve"):
+        client.post("https://slow.example/", content=b"", headers={})
+    gone.set()
+    assert time.monotonic() - started < 2
+
+
+def test_a_status_counts_though_the_rest_never_ends(receiver: str) -> None:
+    started = time.monotonic()
+    assert client.post(f"{receiver}/open", content=b"{}", headers={}, policy=OWN) == 200
+    assert time.monotonic() - started < 4

@@ -245,6 +245,7 @@ LOGGING: dict[str, Any] = {
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     # one line a second about the sweep would hide the rest; failures of jobs have their own lines
     "loggers": {
+        "httpx": {"level": "WARNING"},  # it would print subscribers' addresses whole
         "celery.app.trace": {"level": "WARNING"},
         "celery.worker.strategy": {"level": "WARNING"},
         "celery.beat": {"level": "WARNING"},

@@ -32,6 +32,8 @@ if env.text("REDIS_URL") is None:
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 AUDIT_CHECKPOINT_FILE = None  # many databases of one instance: a test names its own file
 JOB_LEASE_S = 2  # tests of dead workers wait for it
+# tests alone call receivers of this machine, and those that start real workers say so
+OUTBOX_CALLS_THIS_MACHINE = os.environ.get("OUTBOX_CALLS_THIS_MACHINE") == "true"
 FAILPOINTS = dict(
     entry.split("=", 1) for entry in os.environ.get("FAILPOINTS", "").split(",") if entry
 )

@@ -7,6 +7,7 @@ by piece, so that a bomb costs no more memory than what is allowed.
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import zlib
@@ -26,11 +27,11 @@ INFLATED_BYTES_MAX: Final = 50 * 1024 * 1024
 RATIO_MAX: Final = 100
 RATIO_FREE_BYTES: Final = 64 * 1024  # of so little no ratio is asked
 PIECE_BYTES: Final = 64 * 1024
-ROWS_MAX: Final = 100_000
+ROWS_MAX: Final = 50_000
+CELLS_MAX: Final = 500_000
 CELL_LENGTH_MAX: Final = 1_000
 COLUMNS_MAX: Final = 100
 ERRORS_SHOWN_MAX: Final = 100
-BOM: Final = b"\xef\xbb\xbf"
 _GZIP: Final = 16 + zlib.MAX_WBITS
 
 
@@ -84,19 +85,19 @@ def inflate(packed: bytes) -> bytes:
     """
     limit = min(INFLATED_BYTES_MAX, max(RATIO_FREE_BYTES, RATIO_MAX * len(packed)))
     inflater = zlib.decompressobj(_GZIP)
-    found = bytearray()
+    found = io.BytesIO()  # gives its content away without a copy
     left = packed
     try:
         while left and not inflater.eof:
-            found += inflater.decompress(left, PIECE_BYTES)
+            found.write(inflater.decompress(left, PIECE_BYTES))
             left = inflater.unconsumed_tail
-            if len(found) > limit:
+            if found.tell() > limit:
                 raise _too_large(limit)
     except zlib.error as error:
         raise Stopped("malformed", "the body is not gzip") from error
     if not inflater.eof or inflater.unused_data:
         raise Stopped("malformed", "the body is not one whole gzip member")
-    return bytes(found)
+    return found.getvalue()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,7 +140,11 @@ def read_csv(body: bytes) -> Table:
     Stopped
         ``malformed`` with one entry per wrong line, so that all can be mended at once.
     """
-    reader = csv.reader(io.StringIO(_text(body), newline=""), strict=True)
+    # a line end inside a cell is refused anyway, so that lines bound rows before any is built
+    if body.count(b"\n") > ROWS_MAX + 1 or body.count(b"\r") > ROWS_MAX + 1:
+        raise _too_many(f"{ROWS_MAX} rows", f"{ROWS_MAX} 行")
+    text = io.TextIOWrapper(io.BytesIO(body), encoding=_encoding(body), newline="")
+    reader = csv.reader(text, strict=True)
     try:
         header = [name.strip() for name in next(reader, [])]
         _refuse_header(header)
@@ -154,8 +159,8 @@ def read_csv(body: bytes) -> Table:
             if fault := _fault(cells, len(header)):
                 wrong.append(row_error("malformed", "", fault, line=line))
                 continue
-            if len(rows) == ROWS_MAX:
-                raise Stopped("too-large", f"at most {ROWS_MAX} rows")
+            if len(rows) * len(header) >= CELLS_MAX:
+                raise _too_many(f"{CELLS_MAX} cells", f"{CELLS_MAX} セル")
             rows.append(dict(zip(header, map(str.strip, cells), strict=True)))
             lines.append(line)
     except csv.Error as error:
@@ -211,13 +216,18 @@ def refuse_rows(errors: Sequence[Mapping[str, Any]], *, code: str = "malformed")
         )
 
 
-def _text(body: bytes) -> str:
-    """Decode by what the bytes can only be: UTF-8 first, for Shift_JIS is rarely valid UTF-8."""
-    for encoding in ("utf-8", "cp932"):
+def _encoding(body: bytes) -> str:
+    """Tell what the bytes can only be: UTF-8 first, for Shift_JIS is rarely valid UTF-8."""
+    whole = memoryview(body)
+    for encoding in ("utf-8-sig", "cp932"):
+        decoder = codecs.getincrementaldecoder(encoding)()
         try:
-            return body.removeprefix(BOM).decode(encoding)
+            for start in range(0, len(body), PIECE_BYTES):
+                decoder.decode(whole[start : start + PIECE_BYTES])
+            decoder.decode(b"", final=True)
         except UnicodeDecodeError:
             continue
+        return encoding
     raise Stopped("malformed", "CSV in UTF-8 or Shift_JIS", detail_ja="文字コードが不明です")
 
 
@@ -246,3 +256,7 @@ def _too_large(limit: int) -> Stopped:
     return Stopped(
         "too-large", f"at most {limit} bytes", detail_ja=f"本文は {limit} バイトまでです"
     )
+
+
+def _too_many(most: str, most_ja: str) -> Stopped:
+    return Stopped("too-large", f"at most {most}", detail_ja=f"{most_ja}までです")

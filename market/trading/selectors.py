@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, Prefetch, Q, QuerySet
 
 from accounts.core.errors import NotFound
 from accounts.parties.models import Organisation, OrganisationKind
@@ -23,6 +23,7 @@ from market.trading.models import (
     NeedStep,
     SealedBasket,
     StandingBid,
+    StandingRenewal,
     TransferLimit,
 )
 from market.trading.sealing import contents_open
@@ -34,9 +35,17 @@ OPEN_BOOK_STATES = (
 )
 BEFORE_GATE_STATES = (AuctionState.SCHEDULED, AuctionState.OPEN)
 NEED_STATES_OVER = (NeedState.REFUSED, NeedState.SUPERSEDED, NeedState.WITHDRAWN)
+RENEWALS_SHOWN_MAX = 100
 NO_ID = UUID(int=0)
 # A need in any other state was never public.
 PUBLIC_NEED_STATES = (NeedState.PUBLISHED, NeedState.SUPERSEDED, NeedState.WITHDRAWN)
+
+
+# Each standing bid's renewals, the latest first; sliced in the database.
+_RENEWALS = Prefetch(
+    "renewals",
+    StandingRenewal.objects.select_related("auction").order_by("-id")[:RENEWALS_SHOWN_MAX],
+)
 
 
 def needs_of(auction: Auction) -> QuerySet[Need]:
@@ -169,7 +178,7 @@ def need_steps_of(needs: Iterable[Need]) -> dict[UUID, list[NeedStep]]:
 
 def base_flows_seen(auction: Auction, *, seen_by: Sight) -> QuerySet[BaseFlow]:
     """Forecast flows of elements: to their operators, and to the market desk."""
-    rows = BaseFlow.objects.filter(auction=auction).select_related("congestion_point")
+    rows = BaseFlow.objects.filter(auction=auction).select_related("auction", "congestion_point")
     if seen_by.may_everywhere("network.read"):
         return rows
     own = seen_by.organisations_for("network.read")
@@ -180,7 +189,9 @@ def base_flows_seen(auction: Auction, *, seen_by: Sight) -> QuerySet[BaseFlow]:
 
 def envelopes_seen(auction: Auction, *, seen_by: Sight) -> QuerySet[Envelope]:
     """Envelopes: to the operator who gave them, to the site's, and to the market desk."""
-    rows = Envelope.objects.filter(auction=auction).select_related("site", "organisation")
+    rows = Envelope.objects.filter(auction=auction).select_related(
+        "auction", "site", "organisation"
+    )
     if seen_by.may_everywhere("network.read"):
         return rows
     return rows.filter(
@@ -191,7 +202,7 @@ def envelopes_seen(auction: Auction, *, seen_by: Sight) -> QuerySet[Envelope]:
 
 def transfer_limits_of(auction: Auction) -> QuerySet[TransferLimit]:
     """Limits between areas, which are public once they are published."""
-    return TransferLimit.objects.filter(auction=auction).select_related("link")
+    return TransferLimit.objects.filter(auction=auction).select_related("auction", "link")
 
 
 def bids_seen(*, seen_by: Sight, auction: Auction | None = None) -> QuerySet[Bid]:
@@ -257,8 +268,24 @@ def standing_bids_seen(*, seen_by: Sight) -> QuerySet[StandingBid]:
     return (
         StandingBid.objects.filter(organisation_id__in=seen_by.organisations_for("bid.read"))
         .select_related("organisation")
-        .prefetch_related("renewals__auction")
+        .prefetch_related(_RENEWALS)
     )
+
+
+def standing_bid_seen(standing_bid_id: UUID, *, seen_by: Sight) -> StandingBid:
+    """Return one standing bid of those that :func:`standing_bids_seen` gives.
+
+    Raises
+    ------
+    NotFound
+        If the caller sees no such standing bid.
+    """
+    row = standing_bids_seen(seen_by=seen_by).filter(id=standing_bid_id).first()
+    if row is None:
+        raise NotFound(
+            field="standing_bid", value=str(standing_bid_id), rule="a standing bid that you see"
+        )
+    return row
 
 
 def standing_bids_of(*, seen_by: Organisation) -> QuerySet[StandingBid]:

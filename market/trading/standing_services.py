@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 from itertools import groupby
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from django.db import transaction
 
@@ -23,7 +23,7 @@ from market.trading.bid_checks import SUBJECTS
 from market.trading.bids import bids_submit
 from market.trading.contents import content_bytes
 from market.trading.drafts import drafts_of
-from market.trading.gates import GateClosed, bidder_turn
+from market.trading.gates import Expects, GateClosed, bidder_turn
 from market.trading.keys import sealing_keys
 from market.trading.models import (
     Auction,
@@ -36,6 +36,7 @@ from market.trading.sealing import content_mac, mac_key_of, template_seal, templ
 
 RENEW_KIND = "market.trading.standing_bids_renew"
 CODE_LENGTH_MAX = 20
+ALIVE = (StandingState.ACTIVE, StandingState.PAUSED)
 REFUSAL_LENGTH_MAX = 300
 
 
@@ -50,7 +51,12 @@ class StandingDays:
 
 @transaction.atomic
 def standing_bid_create(
-    *, organisation: Organisation, code: str, bid: Mapping[str, Any], days: StandingDays
+    *,
+    organisation: Organisation,
+    code: str,
+    bid: Mapping[str, Any],
+    days: StandingDays,
+    expects: Expects | None = None,
 ) -> StandingBid:
     """Give a bid that is renewed in every auction of the days named, those open now included.
 
@@ -62,6 +68,9 @@ def standing_bid_create(
     bid
         As for :func:`market.trading.bids.bids_submit`, without ``client_bid_id``. ``parent`` of a
         block is the code of another standing bid.
+    expects
+        Called with the standing bid that has the code, or None, which nobody changes meanwhile;
+        what it raises stops the call.
 
     Raises
     ------
@@ -78,9 +87,11 @@ def standing_bid_create(
     weekdays = sorted(checked.weekdays)
     before = (
         StandingBid.objects.select_for_update()
-        .filter(organisation=organisation, code=code, state=StandingState.ACTIVE)
+        .filter(organisation=organisation, code=code, state__in=ALIVE)
         .first()
     )
+    if expects is not None:
+        expects(before)
     if before is not None:
         facts = (before.valid_from_on, before.valid_to_on, before.weekdays)
         is_same = hmac.compare_digest(bytes(before.content_mac), mac)
@@ -96,37 +107,100 @@ def standing_bid_create(
         content_mac=mac,
     )
     template_seal(standing.id, canonical, sealing_keys(organisation))
-    for auction in Auction.objects.filter(state=AuctionState.OPEN).order_by("id"):
-        if checked.stands_on(auction.delivery_on):
-            job_create(
-                kind=RENEW_KIND,
-                key=f"{auction.id}/{standing.id}",
-                payload={"auction": str(auction.id)},
-            )
+    _renew_soon(standing)
     entry_append(
         action="market.standing_bid.created", subject=standing, organisation_id=organisation.id
     )
     return standing
 
 
+def _renew_soon(standing: StandingBid, *, again: str = "") -> None:
+    """Put renewals on the list in auctions that are open now; the rest come as they open.
+
+    `again` tells a later job from one that found the standing bid at rest.
+    """
+    days = StandingDays(
+        valid_from_on=standing.valid_from_on,
+        valid_to_on=standing.valid_to_on,
+        weekdays=standing.weekdays,
+    )
+    for auction in Auction.objects.filter(state=AuctionState.OPEN).order_by("id"):
+        # what the offer is does not matter for the days
+        if _standing(standing.code, {"form": "any"}, days).stands_on(auction.delivery_on):
+            job_create(
+                kind=RENEW_KIND,
+                key=f"{auction.id}/{standing.id}{again}",
+                payload={"auction": str(auction.id)},
+            )
+
+
 @transaction.atomic
-def standing_bid_withdraw(*, organisation: Organisation, code: str) -> None:
+def standing_bid_withdraw(
+    *, organisation: Organisation, code: str, expects: Expects | None = None
+) -> None:
     """Renew a standing bid no more; what it became in open auctions stays in their books.
+
+    `expects` as of :func:`standing_bid_create`.
 
     Raises
     ------
     NotFound
         If the organisation has no such standing bid.
     """
-    standing = StandingBid.objects.filter(
-        organisation=organisation, code=code, state=StandingState.ACTIVE
-    ).first()
-    if standing is None:
-        raise NotFound(field="code", value=code, rule="an active standing bid")
-    StandingBid.objects.filter(id=standing.id).update(state=StandingState.WITHDRAWN)
-    entry_append(
-        action="market.standing_bid.withdrawn", subject=standing, organisation_id=organisation.id
+    standing = _alive(organisation, code)
+    if expects is not None:
+        expects(standing)
+    _move(standing, StandingState.WITHDRAWN, "market.standing_bid.withdrawn")
+
+
+@transaction.atomic
+def standing_bid_pause(*, organisation: Organisation, code: str) -> StandingBid:
+    """Renew a standing bid no more until it is resumed; one that rests already goes on resting.
+
+    Raises
+    ------
+    NotFound
+        If the organisation has no such standing bid.
+    """
+    standing = _alive(organisation, code)
+    if standing.state == StandingState.ACTIVE:
+        _move(standing, StandingState.PAUSED, "market.standing_bid.paused")
+    return standing
+
+
+@transaction.atomic
+def standing_bid_resume(*, organisation: Organisation, code: str) -> StandingBid:
+    """Renew a standing bid again, in the auctions open now too unless it was renewed there.
+
+    Raises
+    ------
+    NotFound
+        If the organisation has no such standing bid.
+    """
+    standing = _alive(organisation, code)
+    if standing.state == StandingState.PAUSED:
+        _move(standing, StandingState.ACTIVE, "market.standing_bid.resumed")
+        _renew_soon(standing, again=f"/{uuid4().hex[:8]}")
+    return standing
+
+
+def _alive(organisation: Organisation, code: str) -> StandingBid:
+    """Return the standing bid of a code, in its owner's turn, so that nobody moves it meanwhile."""
+    bidder_turn(organisation.id)
+    standing = (
+        StandingBid.objects.select_related("organisation")
+        .filter(organisation=organisation, code=code, state__in=ALIVE)
+        .first()
     )
+    if standing is None:
+        raise NotFound(field="code", value=code, rule="a standing bid that is not withdrawn")
+    return standing
+
+
+def _move(standing: StandingBid, state: StandingState, action: str) -> None:
+    StandingBid.objects.filter(id=standing.id).update(state=state)
+    standing.state = state
+    entry_append(action=action, subject=standing, organisation_id=standing.organisation_id)
 
 
 @transaction.atomic

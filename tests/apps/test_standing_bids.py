@@ -32,6 +32,8 @@ from market.trading.standing_services import (
     RENEW_KIND,
     StandingDays,
     standing_bid_create,
+    standing_bid_pause,
+    standing_bid_resume,
     standing_bid_withdraw,
     standing_bids_renew,
 )
@@ -212,3 +214,25 @@ def test_a_standing_bid_is_its_owners_and_its_offer_sealed(day: cast.MarketDay) 
         StandingBidContent.objects.update(ciphertext=b"")
     with pytest.raises(IntegrityError, match="refused"), transaction.atomic():
         StandingBid.objects.update(weekdays=[1])
+
+
+def _latest_renewal() -> Claim:
+    """Claim the one renewal that nobody has claimed yet."""
+    (job,) = Job.objects.filter(kind=RENEW_KIND, token=0)
+    claim = job_claim(job_id=job.id)
+    assert claim is not None
+    return claim
+
+
+def test_a_paused_standing_bid_is_renewed_once_it_is_resumed(day: cast.MarketDay) -> None:
+    standing = _stand(day)
+    inzai = day.places.people.inzai_dc
+    standing_bid_pause(organisation=inzai, code=standing.code)
+    assert standing_bids_renew(claim=_latest_renewal()) == 0
+    standing_bid_resume(organisation=inzai, code=standing.code)
+    assert standing_bids_renew(claim=_latest_renewal()) == 1
+    # paused and resumed again, it is not renewed twice in one auction
+    standing_bid_pause(organisation=inzai, code=standing.code)
+    standing_bid_resume(organisation=inzai, code=standing.code)
+    assert standing_bids_renew(claim=_latest_renewal()) == 0
+    assert Bid.objects.count() == 1

@@ -14,6 +14,7 @@ from aggregator.api.v1 import (
     certificates,
     clients,
     compute,
+    conditions,
     consents,
     deliveries,
     elements,
@@ -37,6 +38,7 @@ from aggregator.api.v1 import (
     revenue_splits,
     schema,
     sites,
+    standing_bids,
     workload_classes,
 )
 from aggregator.api.v1.base import Nowhere
@@ -52,6 +54,7 @@ urlpatterns: list[URLPattern] = [
     *certificates.urlpatterns,
     *clients.urlpatterns,
     *compute.urlpatterns,
+    *conditions.urlpatterns,
     *consents.urlpatterns,
     *deliveries.urlpatterns,
     *elements.urlpatterns,
@@ -75,6 +78,7 @@ urlpatterns: list[URLPattern] = [
     *revenue_splits.urlpatterns,
     *schema.urlpatterns,
     *sites.urlpatterns,
+    *standing_bids.urlpatterns,
     *workload_classes.urlpatterns,
     # last: whatever is no door is refused as a door refuses
     re_path("", Nowhere.as_view(), name="nowhere"),

@@ -18,8 +18,8 @@ from accounts.clock.services import clock_set
 from accounts.jobs.models import Job
 from accounts.jobs.selectors import jobs_due
 from accounts.jobs.services import Claim, job_claim, job_create
-from accounts.parties.models import ApiClient, Organisation
 from accounts.parties.keys import api_client_create
+from accounts.parties.models import ApiClient, Organisation
 from aggregator.dispatch import replacements, services
 from aggregator.dispatch.models import DispatchInstruction
 from aggregator.metering.models import Meter

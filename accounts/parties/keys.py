@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import secrets
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -23,6 +24,7 @@ from accounts.parties.models import ApiClient, Organisation
 
 SECRET_BYTES_COUNT: Final = 32
 CLIENT_ID_LENGTH_MAX: Final = 128
+CLIENT_ID: Final = re.compile(r"[A-Za-z0-9._~-]+", re.ASCII)
 NAME_LENGTH_MAX: Final = 120
 GRACE_S: Final = 24 * 3600
 GRACE_MAX_S: Final = 7 * 24 * 3600
@@ -56,6 +58,8 @@ def api_client_create(
     instance_checked(organisation, Organisation, field="organisation")
     _role_checked(role, organisation)
     text_checked(client_id, field="client_id", length_max=CLIENT_ID_LENGTH_MAX)
+    if CLIENT_ID.fullmatch(client_id) is None:  # HTTP Basic ends a name at its first colon
+        raise Refused(field="client_id", value=client_id, rule="letters, digits and . _ ~ -")
     if name:
         text_checked(name, field="name", length_max=NAME_LENGTH_MAX)
     if ApiClient.objects.filter(client_id=client_id).exists():

@@ -31,12 +31,25 @@ ENTRY_COLUMNS: Final = """
     e.id, (extract(epoch FROM e.at) * 1000000)::bigint, e.action, e.organisation_id::text,
     e.user_id, e.actor, e.subject, e.txid, e.detail::text
 """
+# The first transaction of this database that may still commit: the oldest in progress, or the
+# snapshot's end. The snapshot stands before activity is read, and a transaction shows there from
+# the moment it has its number, so none below is missed. (The snapshot's own xmin counts the other
+# databases of the server too, where a long transaction would hold up the chain.) Activity shows
+# the lower 32 bits of a number; the distance to the snapshot's end makes it whole.
+_OPEN_FROM: Final = """
+    SELECT least(snap.ends, snap.ends + min(
+        mod(a.backend_xid::text::bigint - mod(snap.ends, 4294967296) + 6442450944, 4294967296)
+        - 2147483648))
+    FROM (SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS ends) snap
+    LEFT JOIN pg_stat_activity a ON a.datname = current_database() AND a.backend_xid IS NOT NULL
+    GROUP BY snap.ends
+"""
 # What is committed and can have no elder any more. A transaction number beyond the snapshot's
 # end is of a database that this one was restored from.
 _SEALABLE: Final = f"""
     SELECT {ENTRY_COLUMNS}
     FROM audit_auditentry e
-    WHERE (e.txid < pg_snapshot_xmin(pg_current_snapshot())::text::bigint
+    WHERE (e.txid < %s
            OR e.txid >= pg_snapshot_xmax(pg_current_snapshot())::text::bigint)
       AND e.txid >= %s
       AND NOT EXISTS (SELECT 1 FROM audit_auditlink l WHERE l.entry_id = e.id)
@@ -62,10 +75,11 @@ def entries_link() -> int:
     if last is not None:
         number, digest, since = last.number, bytes(last.sha256), last.entry.txid
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint")
-        if since >= cursor.fetchone()[0]:
+        cursor.execute(_OPEN_FROM)
+        open_from = cursor.fetchone()[0]
+        if since >= open_from:
             since = 0  # restored from elsewhere: transactions are counted anew, look everywhere
-        cursor.execute(_SEALABLE, [since, BATCH_COUNT])
+        cursor.execute(_SEALABLE, [open_from, since, BATCH_COUNT])
         rows = cursor.fetchall()
     links: list[tuple[Any, ...]] = []
     for row in rows:

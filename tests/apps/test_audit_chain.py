@@ -159,6 +159,30 @@ def test_an_entry_that_commits_late_is_neither_skipped_nor_waited_for() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
+def test_a_long_transaction_of_another_database_holds_nothing_up() -> None:
+    import psycopg
+
+    where = {"dbname": "postgres", "user": connection.settings_dict["USER"]}
+    where |= {"host": connection.settings_dict["HOST"], "port": connection.settings_dict["PORT"]}
+    with psycopg.connect(**{k: v for k, v in where.items() if v}) as elsewhere:
+        elsewhere.execute("SELECT pg_current_xact_id()")
+        append("one")
+        assert entries_link() == 1
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("ends", [5_000_000_000, 4_294_967_296, 100, 8_589_934_592 - 1])
+@pytest.mark.parametrize("distance", [-99, -1, 0, 7])
+def test_a_transaction_number_is_made_whole_from_its_lower_half(ends: int, distance: int) -> None:
+    lower = (ends + distance) % 2**32  # as pg_stat_activity shows it
+    part = sealing._OPEN_FROM[sealing._OPEN_FROM.index("mod(a.") : sealing._OPEN_FROM.index("))")]
+    expression = part.replace("a.backend_xid::text", str(lower)).replace("snap.ends", str(ends))
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT {expression}")
+        assert cursor.fetchone()[0] == distance
+
+
+@pytest.mark.django_db(transaction=True)
 def test_writers_go_on_while_the_sealer_stands_still() -> None:
     append("one")
     with transaction.atomic():

@@ -16,7 +16,12 @@ from accounts.core.errors import Conflict, NotPermitted, Refused
 from accounts.core.files import CheckedFile
 from accounts.core.numbers import decimal_of, zoned
 from accounts.fields import KW_MAX
-from accounts.fields.checking import date_checked, instance_checked, row_checked
+from accounts.fields.checking import (
+    date_checked,
+    instance_checked,
+    row_checked,
+    row_fields_checked,
+)
 from accounts.parties.models import Organisation
 from market.core.timegrid import JST
 from market.registry.changes import row_saved, row_taken
@@ -330,7 +335,7 @@ def _move(
 ) -> Prequalification:
     before = row.state
     row.state, row.state_reason = to_state, reason
-    row_checked(row)
+    row_fields_checked(row)
     row_saved(
         row,
         "state",

@@ -39,6 +39,7 @@ def _production(**changes: str) -> dict[str, str]:
         "ALLOWED_HOSTS": "market.example.jp",
         "DATABASE_URL": "postgresql://wattbit:secret@db.example.jp/wattbit",
         "REDIS_URL": "rediss://redis.example.jp/0",
+        "EMAIL_URL": "smtp+tls://wattbit:secret@mail.example.jp",
         "BEHIND_TLS_PROXY": "true",
         **changes,
     }
@@ -73,7 +74,8 @@ def test_production_settings_pass_djangos_own_review() -> None:
 
 
 @pytest.mark.parametrize(
-    "missing", ["SECRET_KEY", "RECEIPT_KEY", "ALLOWED_HOSTS", "DATABASE_URL", "REDIS_URL"]
+    "missing",
+    ["SECRET_KEY", "RECEIPT_KEY", "ALLOWED_HOSTS", "DATABASE_URL", "REDIS_URL", "EMAIL_URL"],
 )
 def test_production_does_not_start_without(missing: str) -> None:
     done = _django(_production(**{missing: ""}), "check")

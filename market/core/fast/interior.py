@@ -34,7 +34,7 @@ from market.core.offers.terms import FloatArray
 
 START_KJPY: Final = 50.0
 WEIGHTS: Final = (1.0, 0.8, 0.6, 0.4, 0.2, 0.1)
-CORRECTOR_COUNT_MAX: Final = 2
+CORRECTOR_COUNT_MAX: Final = 3
 FRACTION: Final = 0.995
 FAR_ENOUGH: Final = 0.9
 START_SLACK_WEIGHT: Final = 100.0

@@ -28,7 +28,7 @@ from market.core.programme import GRID, LAZY_ROWS, Programme, with_lazy_rows
 ITERATION_COUNT_MAX: Final = 90
 LINKING_ROW_COUNT_MAX: Final = 6_000
 ROUND_COUNT_MAX: Final = 8
-SETTLE_AT: Final = (1e-7, 1e-8, 1e-9, 1e-10)
+SETTLE_AT: Final = (1e-7, 1e-8, 1e-9, 1e-10, 1e-11, 1e-12)
 """Gaps over bid cost at which the point is asked to settle, in turn."""
 BROKEN_MW: Final = 1e-11
 SLACK_IDLE_MW: Final = 0.05
@@ -42,13 +42,15 @@ BUSY_FROM: Final = 0.75
 """Share of its limit from which a row without price is watched while ties are shared."""
 JOIN_COUNT_MAX: Final = 500
 """Most rows that join at one look, the most loaded first: early points are near far too many."""
-JOIN_RATIOS: Final = (
-    20.0, 6.0, 3.0, 1.5, 0.8, 0.4, 0.2, 0.1, 0.05, 0.02, 0.01, 3e-3, 1e-3, 1e-4,
-)  # fmt: skip
-"""Gaps over bid cost at which rows are looked at."""
+LOOK_RATIO: Final = 0.45
+"""Rows are looked at whenever the sum of products has fallen to this share of what it was."""
+LOOK_UNTIL: Final = 1e-4
+"""Gap over bid cost down to which rows are looked at."""
+DROP_RATIO: Final = 0.15
+"""Share of rows that must be idle for the system to be laid out anew for their sake alone."""
 REFINE_RATIO: Final = 1e-2
 """Gap from which on each solution is refined once."""
-IDLE_RATIO: Final = 2.0
+IDLE_RATIO: Final = 0.5
 """Gap from which on idle rows are dropped."""
 RETURN_RATIO: Final = 5e-3
 """Gap of the point to which the climb returns when a settled optimum breaks a row."""
@@ -234,6 +236,8 @@ class _Road:
     def _settled(self, at: Point) -> Settled:
         failure: RoadClosed | None = None
         for ratio in SETTLE_AT:
+            if failure is not None and self._ratio(at) <= ratio:
+                continue
             at = self._climbed(at, ratio)
             try:
                 return settled(self.interior, at)
@@ -243,7 +247,7 @@ class _Road:
 
     def _climbed(self, at: Point, until_ratio: float) -> Point:
         ratio = self._ratio(at)
-        looks = [look for look in JOIN_RATIOS if look <= ratio]
+        looked_at = at.gap
         while ratio > until_ratio:
             if self.steps >= ITERATION_COUNT_MAX:
                 raise RoadClosed("the interior point took too many steps")
@@ -253,8 +257,8 @@ class _Road:
             ratio = self._ratio(at)
             if not np.isfinite(ratio):
                 raise RoadClosed("the interior point lost its digits")
-            if looks and ratio < looks[0]:
-                looks = [look for look in looks if look <= ratio]
+            if at.gap < LOOK_RATIO * looked_at and ratio > LOOK_UNTIL:
+                looked_at = at.gap
                 at = self._looked(at, ratio)
             if ratio > RETURN_RATIO:
                 self.camp = self._camp(at)
@@ -265,7 +269,10 @@ class _Road:
         camp, near = self._camp(at), self._near(at)
         kept = self._kept(camp, ratio)
         rows = {name: _union(kept[name], near.get(name)) for name in kept}
-        return self._joined(camp, rows) if self._differs(rows) else at
+        new = sum(len(np.setdiff1d(keys, self.rows[name])) for name, keys in rows.items())
+        if new == 0 and sum(map(len, rows.values())) > (1.0 - DROP_RATIO) * len(self.key):
+            return at
+        return self._joined(camp, rows)
 
     def _near(self, at: Point) -> dict[str, IntArray]:
         """Return the rows near their limit; of too many new ones the most loaded."""

@@ -1,5 +1,6 @@
 """Read balances; what an account holds is always the sum of its posted transfers."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -17,6 +18,7 @@ class Balance:
 
     account_id: int
     organisation_id: UUID
+    organisation_code: str
     organisation_name: str
     code: str
     name: str
@@ -78,7 +80,7 @@ def balances_at(
                 UNION ALL
                 SELECT credit_id, 0, amount_jpy FROM posted
             )
-            SELECT a.id, o.id, o.name, a.code, a.name, a.kind,
+            SELECT a.id, o.id, o.code, o.name, a.code, a.name, a.kind,
                    COALESCE(sum(m.debit_jpy), 0)::bigint, COALESCE(sum(m.credit_jpy), 0)::bigint
             FROM ledger_ledgeraccount a
             JOIN parties_organisation o ON o.id = a.organisation_id
@@ -94,12 +96,13 @@ def balances_at(
         Balance(
             account_id=row[0],
             organisation_id=row[1],
-            organisation_name=row[2],
-            code=row[3],
-            name=row[4],
-            kind=row[5],
-            debit_jpy=row[6],
-            credit_jpy=row[7],
+            organisation_code=row[2],
+            organisation_name=row[3],
+            code=row[4],
+            name=row[5],
+            kind=row[6],
+            debit_jpy=row[7],
+            credit_jpy=row[8],
         )
         for row in rows
     ]
@@ -123,7 +126,60 @@ def transfers_of(*, seen_by: Organisation) -> QuerySet[Transfer]:
     )
     if seen_by.kind == OrganisationKind.AGGREGATOR:
         return transfers
-    return transfers.filter(Q(debit__organisation=seen_by) | Q(credit__organisation=seen_by))
+    # by the accounts themselves: each side has an index of its own
+    account_ids = ledger_account_ids_of(organisation_ids=[seen_by.id])
+    return transfers.filter(Q(debit_id__in=account_ids) | Q(credit_id__in=account_ids))
+
+
+def ledger_account_ids_of(*, organisation_ids: Collection[UUID]) -> list[int]:
+    """Return the ids of the accounts of some organisations."""
+    accounts = LedgerAccount.objects.filter(organisation_id__in=organisation_ids)
+    return list(accounts.order_by("id").values_list("id", flat=True))
+
+
+@dataclass(frozen=True, kw_only=True)
+class PeriodTotal:
+    """What an organisation received and paid under one period's label."""
+
+    received_jpy: int = 0
+    paid_jpy: int = 0
+
+    @property
+    def total_jpy(self) -> int:
+        """Return what it is owed (negative: owes)."""
+        return self.received_jpy - self.paid_jpy
+
+
+def period_totals(*, organisation_id: UUID, periods: Collection[str]) -> dict[str, PeriodTotal]:
+    """Sum an organisation's posted transfers of some periods, by the period's label.
+
+    Transfers between two accounts of its own are none of its business with others.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            WITH own AS (
+                SELECT id FROM ledger_ledgeraccount WHERE organisation_id = %(organisation)s
+            ), moved AS (
+                SELECT period, 0 AS received_jpy, amount_jpy AS paid_jpy FROM ledger_transfer
+                WHERE period = ANY(%(periods)s) AND state = 'POSTED'
+                  AND debit_id IN (SELECT id FROM own)
+                  AND credit_id NOT IN (SELECT id FROM own)
+                UNION ALL
+                SELECT period, amount_jpy, 0 FROM ledger_transfer
+                WHERE period = ANY(%(periods)s) AND state = 'POSTED'
+                  AND credit_id IN (SELECT id FROM own)
+                  AND debit_id NOT IN (SELECT id FROM own)
+            )
+            SELECT period, sum(received_jpy)::bigint, sum(paid_jpy)::bigint
+            FROM moved GROUP BY period
+            """,
+            {"organisation": organisation_id, "periods": list(periods)},
+        )
+        return {
+            period: PeriodTotal(received_jpy=received, paid_jpy=paid)
+            for period, received, paid in cursor.fetchall()
+        }
 
 
 def transfer_by_id(transfer_id: UUID) -> Transfer | None:

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from django.core.exceptions import SuspiciousOperation
 from django.http import HttpResponse
-from rest_framework import parsers, serializers
+from rest_framework import parsers, renderers, serializers
 from rest_framework.request import Request
 
 from accounts.core.errors import Refused
@@ -46,7 +46,14 @@ class FileParser(parsers.MultiPartParser):
             raise Stopped("malformed", "a form with one file and few fields") from error
 
 
+class AnyAcceptRenderer(renderers.JSONRenderer):
+    """Lets a door that answers with a file take any Accept; its refusals stay JSON."""
+
+    media_type = "*/*"
+
+
 FILE_PARSERS: Final = (FileParser,)
+FILE_RENDERERS: Final = (renderers.JSONRenderer, AnyAcceptRenderer)
 
 
 class FileBody(serializers.Serializer[Any]):

@@ -1,0 +1,145 @@
+"""What callers see of settlement: their own side of lines, charges and disputes."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from uuid import UUID
+
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
+
+from accounts.core.errors import NotFound
+from accounts.ledger.selectors import ledger_account_ids_of
+from accounts.parties.models import Organisation
+from accounts.parties.sight import Sight
+from aggregator.settlement.models import (
+    Dispute,
+    DisputedLine,
+    RunKind,
+    SettlementItem,
+    SettlementLine,
+    SettlementPeriod,
+    SettlementRun,
+)
+
+READ = "statement.read"
+OPEN = "dispute.open"
+DECIDE = "dispute.decide"
+READ_LEDGER = "ledger.read"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LineView:
+    """Which side of a settlement line a caller sees: its own, or both."""
+
+    sees_all: bool
+    account_ids: frozenset[int]
+    own_ids: frozenset[UUID]
+
+    def receives(self, row: SettlementLine) -> bool:
+        """Whether the caller's side is the one that is paid."""
+        return row.payee_id in self.account_ids
+
+    def sees_award(self, row: SettlementLine) -> bool:
+        """Whether the award is the caller's: a buyer is not told whose energy it paid for."""
+        return self.sees_all or (
+            row.award is not None and row.award.organisation_id in self.own_ids
+        )
+
+
+def line_view_of(seen_by: Sight) -> LineView:
+    """Return which side of lines a caller sees."""
+    own_ids = seen_by.organisations_for(READ)
+    sees_all = seen_by.may_everywhere(READ)
+    return LineView(
+        sees_all=sees_all,
+        account_ids=frozenset(() if sees_all else ledger_account_ids_of(organisation_ids=own_ids)),
+        own_ids=own_ids,
+    )
+
+
+def run_of(*, auction: str, kind: str | None = None) -> SettlementRun | None:
+    """Return the latest settlement of the auction with a code; a final one prevails."""
+    rows = SettlementRun.objects.filter(auction__code=auction)
+    if kind is not None:
+        rows = rows.filter(kind=RunKind(kind))
+    # FINAL sorts before PROVISIONAL
+    return rows.select_related("auction", "verification").order_by("kind", "-revision").first()
+
+
+def lines_seen(*, view: LineView, run: SettlementRun) -> QuerySet[SettlementLine]:
+    """Lines of one run that a caller pays or is paid, or all for the market.
+
+    `place` is the id, in a form that no index of the whole table is sorted by: the run's own
+    pages are read, never the lines of other runs before them.
+    """
+    rows = lines_with_hold().filter(run=run)
+    if not view.sees_all:
+        rows = rows.filter(Q(payer_id__in=view.account_ids) | Q(payee_id__in=view.account_ids))
+    return rows
+
+
+def lines_with_hold() -> QuerySet[SettlementLine]:
+    """Settlement lines with what is printed beside them, `is_held` included."""
+    held = DisputedLine.objects.filter(line_id=OuterRef("id"), dispute__is_held=True)
+    return SettlementLine.objects.select_related(
+        "run__auction", "payer__organisation", "payee__organisation", "award", "need"
+    ).annotate(is_held=Exists(held), place=F("id") + 0)
+
+
+def held_line_ids(*, line_ids: Collection[int]) -> set[int]:
+    """Return those of some lines whose amounts are held by a dispute."""
+    rows = DisputedLine.objects.filter(line_id__in=line_ids, dispute__is_held=True)
+    return set(rows.values_list("line_id", flat=True))
+
+
+def charges_seen(*, seen_by: Sight) -> QuerySet[SettlementItem]:
+    """Return what closes found for a caller's accounts, or for all."""
+    rows = SettlementItem.objects.select_related("period", "account__organisation")
+    if seen_by.may_everywhere(READ):
+        return rows
+    own = ledger_account_ids_of(organisation_ids=seen_by.organisations_for(READ))
+    return rows.filter(account_id__in=own)
+
+
+def organisation_read(*, seen_by: Sight, code: str | None) -> Organisation:
+    """Return an organisation whose statements a caller may read; its own if none is named.
+
+    Raises
+    ------
+    NotFound
+        If it is another's, or there is none of that code; in the same words.
+    NotPermitted
+        If none is named and the caller may read those of several.
+    """
+    if code is None:
+        return seen_by.acting_for(READ)
+    rows = Organisation.objects.filter(code=code)
+    if not seen_by.may_everywhere(READ):
+        rows = rows.filter(id__in=seen_by.organisations_for(READ))
+    found = rows.first()
+    if found is None:
+        raise NotFound(field="organisation", value=code, rule="one that you can see")
+    return found
+
+
+def periods_of(*, organisation: Organisation) -> QuerySet[SettlementPeriod]:
+    """Periods in which a close found anything for an organisation."""
+    account_ids = ledger_account_ids_of(organisation_ids=[organisation.id])
+    items = SettlementItem.objects.filter(period_id=OuterRef("id"), account_id__in=account_ids)
+    return SettlementPeriod.objects.filter(Exists(items))
+
+
+def disputes_seen(*, seen_by: Sight) -> QuerySet[Dispute]:
+    """Disputes of a caller's organisations, from either side, or all for the market."""
+    rows = Dispute.objects.select_related("organisation", "counterparty", "corrected_by__auction")
+    if seen_by.may_everywhere(READ):
+        return rows
+    own_ids = seen_by.organisations_for(READ)
+    return rows.filter(Q(organisation_id__in=own_ids) | Q(counterparty_id__in=own_ids))
+
+
+def disputed_lines_seen(*, dispute: Dispute) -> QuerySet[SettlementLine]:
+    """Return the lines of a dispute that the caller can see: both sides of it see each of them."""
+    ids = DisputedLine.objects.filter(dispute=dispute).values("line_id")
+    return lines_with_hold().filter(id__in=ids).order_by("id")

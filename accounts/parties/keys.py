@@ -180,7 +180,7 @@ def api_client_authenticate(*, client_id: str, secret: str) -> ApiClient | None:
     if not is_plain(client_id) or len(client_id) > CLIENT_ID_LENGTH_MAX:
         return None
     rows = ApiClient.objects.select_related("organisation").annotate(read_at=Now())
-    client = rows.filter(client_id=client_id).first()
+    client: ApiClient | None = rows.filter(client_id=client_id).first()
     presented = secret_hash(secret)
     is_present = secrets.compare_digest(presented, client.client_secret if client else "-")
     is_previous = secrets.compare_digest(presented, client.previous_secret if client else "-")
@@ -224,7 +224,7 @@ def _role_checked(role: str, organisation: Organisation) -> None:
 
 def _locked(client_id: UUID) -> ApiClient:
     rows = ApiClient.objects.select_for_update(of=("self",)).select_related("organisation")
-    client = rows.filter(pk=client_id).first()
+    client: ApiClient | None = rows.filter(pk=client_id).first()
     if client is None:
         raise NotFound(field="client", value=str(client_id), rule="a client you can see")
     return client

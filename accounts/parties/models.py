@@ -25,7 +25,7 @@ class OrganisationKind(models.TextChoices):
     AGGREGATOR = "AGGREGATOR", "アグリゲーター"
 
 
-class Organisation(models.Model):
+class Organisation(models.Model):  # type: ignore[django-manager-missing]  # of ApiClient
     """A legal party: buys, sells, owns or settles."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)

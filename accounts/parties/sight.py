@@ -164,7 +164,7 @@ def has_second_factor(user: User) -> bool:
     from allauth.mfa.models import Authenticator
 
     kinds = (Authenticator.Type.TOTP, Authenticator.Type.WEBAUTHN)
-    return Authenticator.objects.filter(user_id=user.pk, type__in=kinds).exists()
+    return bool(Authenticator.objects.filter(user_id=user.pk, type__in=kinds).exists())
 
 
 def sight_of_client(client: ApiClient) -> Sight:

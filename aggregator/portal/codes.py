@@ -66,11 +66,11 @@ class _OnceOnly:
         return code
 
 
-class CodeForm(_OnceOnly, AuthenticateForm):  # type: ignore[misc]
+class CodeForm(_OnceOnly, AuthenticateForm):
     """At sign-in."""
 
 
-class ReauthenticationCodeForm(_OnceOnly, ReauthenticateForm):  # type: ignore[misc]
+class ReauthenticationCodeForm(_OnceOnly, ReauthenticateForm):
     """Before something that asks again."""
 
 

@@ -31,8 +31,11 @@ LOCKED_STATUS = 429
 OURS_AROUND = ("account_", "mfa_")
 
 
-class LoginForm(AllauthLoginForm):  # type: ignore[misc]
+class LoginForm(AllauthLoginForm):
     """Name or address and password, with our labels."""
+
+    fields: dict[str, forms.Field]
+    cleaned_data: dict[str, Any]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -61,7 +64,7 @@ class LoginForm(AllauthLoginForm):  # type: ignore[misc]
         return super().clean()
 
 
-class Login(LoginView):  # type: ignore[misc]
+class Login(LoginView):
     """The door for people."""
 
     template_name = "portal/login.html"
@@ -81,7 +84,7 @@ class Login(LoginView):  # type: ignore[misc]
         }
 
 
-class Logout(LogoutView):  # type: ignore[misc]
+class Logout(LogoutView):
     """Leave; by POST only, so that no link or image can sign anyone out."""
 
     http_method_names = ("post", "options")

@@ -23,7 +23,7 @@ CELERY_BROKER_URL = env.redis_address(REDIS_URL).broker_url
 MARKET_CLOCK_MAY_SHIFT = True
 
 # the demo prints its passwords to sign in with, and its mail is there to be read
-SECOND_FACTOR_ROLES: frozenset[str] = frozenset()
+SECOND_FACTOR_ROLES = frozenset()
 EMAIL_BACKEND = "django.core.mail.backends.filebased.EmailBackend"
 EMAIL_FILE_PATH = str(mail_directory(INSTANCE))
 if env.text("EMAIL_URL") is not None:

@@ -8,11 +8,13 @@ import logging
 from typing import Any, ClassVar
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from rest_framework.response import Response
 from rest_framework.test import APIRequestFactory
 from rest_framework.views import APIView
 
-from aggregator.api.v1 import etag, uploads
+from aggregator.api.v1 import etag, limits, uploads
 from aggregator.api.v1.access import PUBLIC, Access
 from aggregator.api.v1.base import Door
 from aggregator.api.v1.problem import Stopped
@@ -56,6 +58,13 @@ class Echo(Door):
 
     def post(self, request: Any) -> Response:
         return Response(request.data)
+
+
+class Looked(Door):
+    access: ClassVar[Access] = {"GET": PUBLIC}
+
+    def get(self, _request: Any) -> Response:
+        return Response({})
 
 
 class Rows(Echo):
@@ -227,6 +236,18 @@ def test_a_refusal_is_in_the_log_without_what_it_quotes(caplog: pytest.LogCaptur
     assert answer.data["field"] == "ask\n"
     lines = [row.getMessage() for row in caplog.records]
     assert lines == [f"problem 400 malformed {answer.data['instance']} POST /echo nobody ask%0A"]
+
+
+def test_what_is_refused_before_the_caller_is_known_asks_for_nobody() -> None:
+    request = APIRequestFactory().get("/echo?a=%00", headers={"Authorization": "Bearer wrong"})
+    answer = Looked.as_view()(request)
+    assert (answer.status_code, answer.data["code"]) == (400, "malformed")
+    with limits.ADMISSION.place(), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(limits, "ADMISSION", limits.Admission(places=0, kept=0))
+        request = APIRequestFactory().get("/echo", headers={"Authorization": "Bearer wrong"})
+        with CaptureQueriesContext(connection) as asked:
+            assert Looked.as_view()(request).status_code == 503
+    assert len(asked) == 0
 
 
 def test_a_door_names_its_methods() -> None:

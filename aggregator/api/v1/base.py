@@ -103,7 +103,7 @@ class Door(APIView):
                 final,
                 method=str(request.method),
                 path=request.path,
-                caller=sight_in(self.request).actor,
+                caller=self._known_caller(),
             )
         return final
 
@@ -125,6 +125,11 @@ class Door(APIView):
             if answer.status_code >= REFUSALS:
                 transaction.set_rollback(True)
             return answer
+
+    def _known_caller(self) -> str:
+        """Name the caller as far as they are known: a refusal may come before that."""
+        sight = vars(self.request).get("_auth")
+        return sight.actor if isinstance(sight, Sight) else "nobody"
 
     def _caller(self) -> str:
         """Name whose tokens are spent: a known caller, or an address."""

@@ -114,6 +114,12 @@ def problems(*codes: str) -> dict[tuple[int, str], OpenApiResponse]:
 class DoorSchema(AutoSchema):  # type: ignore[no-any-unimported]
     """One operation of one door."""
 
+    def get_operation_id(self) -> str:
+        """Tell lists from single things, for a view says only that both are read."""
+        name: str = super().get_operation_id()
+        is_list = self.method == "GET" and not self.path.endswith("}")
+        return f"{name.removesuffix('retrieve')}list" if is_list else name
+
     def get_auth(self) -> list[dict[str, list[str]]]:
         """Say that public doors need nobody, and the others a token or a session."""
         if getattr(self.view, "access", {}).get(self.method) == PUBLIC:

@@ -25,7 +25,7 @@ from market.clearing.models import (
 from market.clearing.sensitivities import sensitivities_of
 from market.registry.models import Site
 from market.trading.models import Auction, Need, NeedKind, NeedState
-from market.trading.selectors import OPEN_BOOK_STATES
+from market.trading.selectors import NO_ID, OPEN_BOOK_STATES
 
 HALF_HOURS = 48
 ZERO = Decimal(0)
@@ -108,17 +108,23 @@ def award_seen(award_id: UUID, *, seen_by: Sight) -> Award:
 
 def outcomes_seen(auction: Auction, *, seen_by: Sight) -> QuerySet[BidOutcome]:
     """Why bids won or lost: one's own, or all for those who may read an opened book."""
-    rows = BidOutcome.objects.filter(run__auction=auction, run__state=RunState.PUBLISHED)
-    rows = rows.select_related("bid", "run")
+    rows = BidOutcome.objects.filter(run_id=_run_id(auction)).select_related("bid")
     if seen_by.may_everywhere("book.read"):
         return rows
     return rows.filter(bid__organisation_id__in=seen_by.organisations_for("bid.read"))
 
 
+def _run_id(auction: Auction) -> UUID:
+    """Return the id of the published run, or one that nothing has: lists read by run alone."""
+    rows = ClearingRun.objects.filter(auction=auction, state=RunState.PUBLISHED)
+    return rows.values_list("id", flat=True).first() or NO_ID
+
+
 def placements_seen(auction: Auction, *, seen_by: Sight) -> QuerySet[ComputePlacement]:
     """Where computing runs: to who asked for it, who runs it, and those who may read the book."""
-    rows = ComputePlacement.objects.filter(run__auction=auction, run__state=RunState.PUBLISHED)
-    rows = rows.select_related("bid__site", "offer__resource__site", "path")
+    rows = ComputePlacement.objects.filter(run_id=_run_id(auction)).select_related(
+        "bid__site", "offer__resource__site", "path"
+    )
     if seen_by.may_everywhere("book.read"):
         return rows
     own = seen_by.organisations_for("bid.read")

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 from accounts.core.errors import NotFound, Refused
 from accounts.fields import HALF_HOURS_COUNT
@@ -61,6 +62,8 @@ FITS: dict[str, _Fits] = {
 SUBJECTS: dict[str, str] = {"PORTFOLIO": "portfolio", "COMPUTE_REQUEST": "place"}
 # Forms whose checks below are all the engine asks; the others it reads once here, by itself.
 KNOWN_TO_FIT = frozenset({"STEPS", "STORAGE", "SHIFT"})
+BUSES_KNOWN_MAX = 100_000
+_buses_known: set[tuple[UUID, str]] = set()
 RULE_OF_BUS = "at a bus of the auction's grid model"
 
 
@@ -265,11 +268,8 @@ def refuse_unsellable(
     sites = [
         (draft.site, f"bids[{i}].place") for i, draft in enumerate(drafts) if draft.site is not None
     ]
-    buses = set(
-        Bus.objects.filter(
-            grid_model=auction.grid_model_id,
-            code__in={*sellable.values(), *(site.bus_code for site, _ in sites)},
-        ).values_list("code", flat=True)
+    buses = _buses_of(
+        auction.grid_model_id, {*sellable.values(), *(site.bus_code for site, _ in sites)}
     )
     refusals = Refusals()
     for code, field in named:
@@ -288,6 +288,23 @@ def refuse_unsellable(
     refusals.end()
     refuse_unqualified(auction, drafts)
     refuse_unreadable(auction, drafts)
+
+
+def _buses_of(grid_model_id: UUID, codes: set[str]) -> set[str]:
+    """Return those codes that a grid model has a bus of.
+
+    A bus that is there stays: grid models only ever get successors. So what was found once is
+    not asked for again.
+    """
+    found = {code for code in codes if (grid_model_id, code) in _buses_known}
+    if found == codes:
+        return found
+    rows = Bus.objects.filter(grid_model=grid_model_id, code__in=codes - found)
+    new = set(rows.values_list("code", flat=True))
+    if len(_buses_known) + len(new) > BUSES_KNOWN_MAX:
+        _buses_known.clear()
+    _buses_known.update((grid_model_id, code) for code in new)
+    return found | new
 
 
 def _sellable(

@@ -63,7 +63,11 @@ def gate_enter(
     _locks_take(auction_id, bidder_id)
     # One statement after the locks reads the moment and what it is compared with.
     key = "code" if isinstance(auction_id, str) else "id"
-    auction = Auction.objects.annotate(moment=RawSQL("market_now()", ())).get(**{key: auction_id})
+    auction = (
+        Auction.objects.select_related("ruleset")
+        .annotate(moment=RawSQL("market_now()", ()))
+        .get(**{key: auction_id})
+    )
     moment: datetime = auction.moment
     if auction.state != AuctionState.OPEN or moment < auction.opens_at:
         raise GateClosed(

@@ -20,7 +20,7 @@ from rest_framework.response import Response
 
 from accounts.core.errors import Conflict, Refused
 from aggregator.api.v1 import told
-from aggregator.api.v1.access import Access
+from aggregator.api.v1.access import SIGNED_IN, Access
 from aggregator.api.v1.asked import body_of, choice_of, query_of
 from aggregator.api.v1.awards import AwardSeen, award_told
 from aggregator.api.v1.base import Door
@@ -153,7 +153,7 @@ class BidsOfAuction(Door):
 class Bids(Door):
     """Bids of one's own."""
 
-    access: ClassVar[Access] = {"GET": "bid.read"}
+    access: ClassVar[Access] = {"GET": SIGNED_IN}
 
     @extend_schema(
         operation_id="bid_list",
@@ -186,7 +186,7 @@ class Bids(Door):
 class OneBid(Door):
     """One bid."""
 
-    access: ClassVar[Access] = {"GET": "bid.read", "PUT": "bid.submit", "DELETE": "bid.submit"}
+    access: ClassVar[Access] = {"GET": SIGNED_IN, "PUT": "bid.submit", "DELETE": "bid.submit"}
 
     @extend_schema(
         operation_id="bid",

@@ -16,7 +16,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from aggregator.api.v1 import told
-from aggregator.api.v1.access import Access
+from aggregator.api.v1.access import SIGNED_IN, Access
 from aggregator.api.v1.asked import choice_of, query_of
 from aggregator.api.v1.base import Door
 from aggregator.api.v1.bids import BidPage, envelope_told
@@ -93,7 +93,7 @@ def placement_told(row: ComputePlacement) -> dict[str, Any]:
 class ComputeBids(Door):
     """Bids of one of the two forms."""
 
-    access: ClassVar[Access] = {"GET": "bid.read"}
+    access: ClassVar[Access] = {"GET": SIGNED_IN}
     form: ClassVar[str]
 
     def listed(self, request: Request) -> Response:
@@ -148,7 +148,7 @@ class ComputeOffers(ComputeBids):
 class Placements(Door):
     """Where computing runs."""
 
-    access: ClassVar[Access] = {"GET": "bid.read"}
+    access: ClassVar[Access] = {"GET": SIGNED_IN}
 
     @extend_schema(
         operation_id="compute_placement_list",

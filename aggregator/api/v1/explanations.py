@@ -11,7 +11,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from aggregator.api.v1.access import Access
+from aggregator.api.v1.access import SIGNED_IN, Access
 from aggregator.api.v1.asked import choice_of, query_of
 from aggregator.api.v1.base import Door
 from aggregator.api.v1.pagination import page
@@ -61,7 +61,7 @@ def outcome_told(outcome: BidOutcome) -> dict[str, Any]:
 class Explanations(Door):
     """Explanations of one's own bids in one auction."""
 
-    access: ClassVar[Access] = {"GET": "bid.read"}
+    access: ClassVar[Access] = {"GET": SIGNED_IN}
 
     @extend_schema(
         operation_id="explanation_list",
@@ -78,7 +78,7 @@ class Explanations(Door):
         rows = results.outcomes_seen(selectors.auction_named(code), seen_by=self.sight)
         if "outcome" in query:
             rows = rows.filter(outcome=choice_of(query["outcome"], Outcome.values, field="outcome"))
-        return Response(page(request, rows, outcome_told))
+        return Response(page(request, rows, outcome_told, key=("bid_id",)))
 
 
 urlpatterns: list[URLPattern] = [

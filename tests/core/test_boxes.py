@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,9 @@ from market.trading.content_reading import InvalidBid
 from market.trading.contents import content_bytes, content_canonical
 from market.trading.key_file import BookKeyMissing, key_pair_append, key_pairs_read
 from market.trading.leaves import Leaf, LeafBroken, bid_header, leaves_bytes, leaves_read
-from market.trading.merkle import leaf_hash, root_of
+from market.trading.merkle import inclusion_verify, leaf_hash, node_hash, root_of
 from market.trading.receipts import SCHEMA, key_id_of, receipt_sign, receipt_verify
+from tests.architecture.repository import ROOT
 
 BOOK, OWNER, RIVAL = (PrivateKey(bytes([number]) * 32) for number in (1, 2, 3))
 SIGNER = SigningKey(bytes(range(32)))
@@ -203,3 +205,37 @@ def test_a_process_without_a_key_file_says_so(path: str | None) -> None:
         key_pairs_read(path)
     with pytest.raises(BookKeyMissing):
         key_pair_append(path or "nowhere/book_key")
+
+
+def test_the_worked_example_of_the_page_is_what_comes_out() -> None:
+    page = (ROOT / "docs" / "algorithms" / "sealing.md").read_text(encoding="utf-8")
+    example = page.split("## Worked example")[1]
+    header, content = re.findall(r"^\{.*\}$", example, flags=re.MULTILINE)
+    salt = bytes(range(16))
+    assert f"`{salt.hex()}`" in example
+    assert header.encode() == bid_header(
+        auction="DA-2026-11-25",
+        organisation="inzai",
+        client_bid_id="evening",
+        version=1,
+        form="STEPS",
+        mechanism="DEFERRAL",
+        subject="inzai-dc-1-load",
+        workload_class=None,
+    )
+    step = {"quantity_kw": "4000.0", "ask_jpy_per_kwh": "12.50"}
+    offer = {"direction": "UP", "curves": [{"first_t": 34, "last_t": 39, "steps": [step]}]}
+    assert content.encode() == content_bytes(content_canonical("STEPS", offer, field="bid"))
+    ours = Leaf(salt=salt, header=header.encode(), content=content.encode()).hash
+    shown = re.findall(r"^\| (.+?) \| `([0-9a-f]{64})` \|$", example, flags=re.MULTILINE)
+    hashes = {name: bytes.fromhex(text) for name, text in shown}
+    second, third = (leaf_hash(bytes([number])) for number in (1, 2))
+    assert hashes == {
+        "our leaf": ours,
+        "second leaf": second,
+        "third leaf": third,
+        "root": node_hash(node_hash(ours, second), third),
+    }
+    assert ours < second < third
+    root = hashes["root"]
+    assert inclusion_verify(ours, [second, third], root, index=0, leaf_count=3)

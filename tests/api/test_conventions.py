@@ -5,7 +5,10 @@ from __future__ import annotations
 import gzip
 import io
 import logging
+from datetime import date, datetime
+from decimal import Decimal
 from typing import Any, ClassVar
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.db import connection
@@ -236,6 +239,22 @@ def test_a_refusal_is_in_the_log_without_what_it_quotes(caplog: pytest.LogCaptur
     assert answer.data["field"] == "ask\n"
     lines = [row.getMessage() for row in caplog.records]
     assert lines == [f"problem 400 malformed {answer.data['instance']} POST /echo nobody ask%0A"]
+
+
+@pytest.mark.parametrize("method", ["get", "post"])
+def test_numbers_are_printed_exactly_and_moments_in_utc(method: str) -> None:
+    class Printing(Door):
+        access: ClassVar[Access] = {"GET": PUBLIC, "POST": PUBLIC}
+
+        def get(self, _request: Any) -> Response:
+            moment = datetime(2026, 11, 25, 9, tzinfo=ZoneInfo("Asia/Tokyo"))
+            return Response([Decimal("0.10"), Decimal("1E+3"), moment, date(2026, 11, 25)])
+
+        post = get
+
+    request = getattr(APIRequestFactory(), method)("/x", headers={"Idempotency-Key": "k"})
+    answer = Printing.as_view()(request).render()
+    assert answer.content == b'["0.10","1000","2026-11-25T00:00:00Z","2026-11-25"]'
 
 
 def test_what_is_refused_before_the_caller_is_known_asks_for_nobody() -> None:

@@ -9,7 +9,6 @@ from typing import Any, ClassVar, Final
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
-from rest_framework import renderers
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -23,6 +22,7 @@ from aggregator.api.v1.auth import MachineAuthentication, PersonAuthentication, 
 from aggregator.api.v1.idempotency import answered
 from aggregator.api.v1.problem import Stopped, problem_log, problem_of
 from aggregator.api.v1.reading import StrictJsonParser
+from aggregator.api.v1.rendering import ExactJsonRenderer
 
 READING: Final = ("GET", "HEAD", "OPTIONS")
 REFUSALS: Final = 400  # this status and those above tell of a refusal
@@ -44,7 +44,7 @@ class Door(APIView):
     authentication_classes = (MachineAuthentication, PersonAuthentication)
     permission_classes = (MayKnock,)
     parser_classes: tuple[Any, ...] = (StrictJsonParser,)
-    renderer_classes: tuple[Any, ...] = (renderers.JSONRenderer,)
+    renderer_classes: tuple[Any, ...] = (ExactJsonRenderer,)
 
     @property
     def sight(self) -> Sight:

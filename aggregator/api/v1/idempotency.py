@@ -28,13 +28,14 @@ from uuid import UUID
 from django.conf import settings
 from django.db import connection, transaction
 from django.http import HttpResponse
-from rest_framework import renderers, status
+from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.core.errors import ensure
 from aggregator.api.models import STATUS_MAX
 from aggregator.api.v1.problem import Stopped
+from aggregator.api.v1.rendering import ExactJsonRenderer
 
 HEADER: Final = "Idempotency-Key"
 REPLAYED: Final = "Idempotency-Replayed"
@@ -203,7 +204,7 @@ def _printed(answer: Any) -> Printed:
         )
     empty = answer.data is None or answer.status_code == status.HTTP_204_NO_CONTENT
     return Printed(
-        b"" if empty else renderers.JSONRenderer().render(answer.data),
+        b"" if empty else ExactJsonRenderer().render(answer.data),
         status=answer.status_code,
         content_type=answer.content_type or "application/json",
         headers=headers,

@@ -26,11 +26,11 @@ _S = ApprovalState
 _NOW = RawSQL("market_now()", ())
 
 
-class ApprovalMissing(Refused):
+class ApprovalMissing(Conflict):
     """Nobody else has approved it, or no longer in time."""
 
 
-class ContentChanged(Refused):
+class ContentChanged(Conflict):
     """It is not what was approved."""
 
 

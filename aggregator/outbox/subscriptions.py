@@ -77,18 +77,9 @@ def subscription_change(
     url: str | None = None,
     topics: Collection[str] | None = None,
     is_active: bool | None = None,
-    expects: Callable[[WebhookSubscription], None] | None = None,
 ) -> WebhookSubscription:
-    """Change an own subscription; another address must echo a challenge again.
-
-    Parameters
-    ----------
-    expects
-        Called with the row once it is locked; what it raises stops the change.
-    """
+    """Change an own subscription; another address must echo a challenge again."""
     row = _own_locked(subscription_id, by)
-    if expects is not None:
-        expects(row)
     if url is not None and url != row.url:
         _url_checked(url)
         row.url, row.confirmed_at = url, None
@@ -123,16 +114,9 @@ def subscription_rotate(*, subscription_id: UUID, by: Sight) -> tuple[WebhookSub
 
 
 @transaction.atomic
-def subscription_remove(
-    *,
-    subscription_id: UUID,
-    by: Sight,
-    expects: Callable[[WebhookSubscription], None] | None = None,
-) -> None:
+def subscription_remove(*, subscription_id: UUID, by: Sight) -> None:
     """End an own subscription; what waits for it is not sent any more."""
     row = _own_locked(subscription_id, by)
-    if expects is not None:
-        expects(row)
     WebhookSubscription.objects.filter(id=row.id).update(
         removed_at=_CLOCK, is_active=False, version=row.version + 1
     )

@@ -89,6 +89,6 @@ def public_names(refusal: Refused) -> Refused:
 
 
 def _at(refusal: Refused, place: str) -> Refused:
-    name = "area" if refusal.field == "area_code" else refusal.field
+    name = {"area_code": "area", "body": "" if place else "body"}.get(refusal.field, refusal.field)
     path = ".".join(part for part in (place, name) if part)
     return type(refusal)(field=path, value=refusal.value, rule=refusal.rule)

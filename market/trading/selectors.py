@@ -174,6 +174,15 @@ def need_seen(need_id: UUID, *, seen_by: Sight) -> Need:
     return need
 
 
+def needs_reread(needs: Iterable[Need]) -> list[Need]:
+    """Return needs as they are stored, in the order given: numbers have their columns' digits."""
+    ids = [need.id for need in needs]
+    rows = Need.objects.select_related(
+        "auction", "organisation", "congestion_point", "area", "product"
+    ).in_bulk(ids)
+    return [rows[need_id] for need_id in ids]
+
+
 def need_steps_of(needs: Iterable[Need]) -> dict[UUID, list[NeedStep]]:
     """Demand curves of needs with several steps, by need."""
     found: dict[UUID, list[NeedStep]] = {}

@@ -1,5 +1,6 @@
 """Auctions: scheduling, opening, closing the gate, cancelling."""
 
+import re
 from datetime import date, datetime, timedelta
 from uuid import UUID
 
@@ -8,12 +9,16 @@ from django.db import connection, transaction
 from accounts.audit.services import entry_append
 from accounts.core.errors import Conflict, Refused
 from accounts.core.numbers import zoned
+from accounts.fields.checking import text_checked
 from accounts.jobs.services import Claim, job_create, job_finish
 from market.core.timegrid import day_start_at
 from market.registry.models import GridModel
 from market.registry.selectors import ruleset_on
 from market.trading.gates import AUCTION_LOCK_CLASS, gate_shut
 from market.trading.models import Auction, AuctionState
+
+CODE = re.compile(r"[A-Za-z0-9_-]{1,40}", re.ASCII)
+NAME_LENGTH_MAX = 80
 
 
 @transaction.atomic
@@ -35,6 +40,10 @@ def auction_schedule(
     Refused
         If times lack an offset or are out of order.
     """
+    if not isinstance(code, str) or CODE.fullmatch(code) is None:
+        rule = "1 to 40 letters, digits, dashes and underscores"
+        raise Refused(field="code", value=code, rule=rule)
+    text_checked(name, field="name", length_max=NAME_LENGTH_MAX)
     opens_at = zoned(opens_at, field="opens_at")
     gate_closure_at = zoned(gate_closure_at, field="gate_closure_at")
     delivery_start = day_start_at(delivery_on)

@@ -232,6 +232,7 @@ class TransferLimits(Door):
             limit_kw=body["limit_kw"],
             link_code=None if link is None else code_of(link, field="link"),
         )
+        limit.refresh_from_db()  # numbers with the digits of their columns
         return Response(limit_told(limit), status=201)
 
 
@@ -274,6 +275,7 @@ class Envelopes(Door):
             scheduled_import_kw=body["scheduled_import_kw"],
             max_import_kw=body.get("max_import_kw"),
         )
+        envelope.refresh_from_db()  # numbers with the digits of their columns
         return Response(envelope_told(envelope), status=201)
 
 

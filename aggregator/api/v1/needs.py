@@ -242,7 +242,7 @@ class NeedsOfAuction(Door):
                 raise told.rows_stopped(refused) from refused
         else:
             found = _of_one(body, publish)
-        return Response({"needs": needs_told(found)}, status=201)
+        return Response({"needs": needs_told(selectors.needs_reread(found))}, status=201)
 
 
 class OneNeed(Door):
@@ -279,7 +279,8 @@ class OneNeed(Door):
             )
         except Refused as refused:
             raise public_names(refused) from refused
-        return Response(needs_told([revised])[0], headers={"ETag": tag(revised.revision)})
+        told_of = needs_told(selectors.needs_reread([revised]))[0]
+        return Response(told_of, headers={"ETag": tag(revised.revision)})
 
     @extend_schema(
         operation_id="need_withdraw",

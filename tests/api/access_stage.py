@@ -8,7 +8,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from accounts.parties.models import OrganisationKind
+from allauth.usersessions.models import UserSession
+
+from accounts.parties.invitations import invitation_create
+from accounts.parties.keys import api_client_create
+from accounts.parties.models import Membership, OrganisationKind
 from accounts.parties.roles import Role
 from tests import cast, cast_places
 from tests.api.conftest import DoorClient
@@ -59,6 +63,30 @@ class Stage:
             "site": "inzai-dc-1",
             "resource": "inzai-dc-1-battery",
             "run": day.run.id if day.run else "",
+            **self._identities(),
+        }
+
+    def _identities(self) -> dict[str, Any]:
+        """Return who and what is of inzai-dc: a role, an invitation, a machine, a session."""
+        inzai = self.day.places.people.inzai_dc
+        person = Membership.objects.get(user__username="operator_trader-at-inzai-dc")
+        return {
+            "organisation": inzai.code,
+            "member": person.uid,
+            "invitation": invitation_create(
+                organisation=inzai,
+                email="hana@example.jp",
+                role=Role.OPERATOR_VIEWER,
+                invited_by="system",
+                address="https://market.example.jp/",
+            ).id,
+            "client": api_client_create(organisation=inzai, client_id="inzai-robot")[0].id,
+            "session": UserSession.objects.create(
+                user=person.user,
+                session_key=self.clients["inzai"].session.session_key,
+                ip="192.0.2.1",
+                user_agent="Firefox",
+            ).pk,
         }
 
     def secrets(self) -> list[str]:

@@ -12,6 +12,7 @@ import pytest
 from django.core import signing
 from django.test import Client
 
+from accounts.parties.keys import api_client_previous_revoke, api_client_rotate
 from accounts.parties.models import ApiClient
 from aggregator.dispatch.models import InstructionState
 from aggregator.dispatch.services import instruction_cancel
@@ -104,6 +105,19 @@ def test_an_inactive_client_gets_no_token_and_its_old_one_is_worth_nothing() -> 
     ven = Ven(cast.people().inzai_dc)
     assert ven.get("programs").status_code == 200
     ApiClient.objects.filter(id=ven.client.id).update(is_active=False)
+    is_problem(ven.get("programs"), 401)
+    assert _token(ven.client).json() == {"error": "invalid_client"}
+
+
+def test_a_token_ends_with_its_secret() -> None:
+    ven = Ven(cast.people().inzai_dc)
+    api_client_rotate(client_id=ven.client.id, grace_s=600)
+    assert ven.get("programs").status_code == 200
+    answer = _token(ven.client)  # the old secret, for as long as its grace lasts
+    assert 590 <= answer.json()["expires_in"] <= 600
+    api_client_previous_revoke(client_id=ven.client.id)
+    is_problem(ven.get("programs"), 401)
+    ven.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
     is_problem(ven.get("programs"), 401)
     assert _token(ven.client).json() == {"error": "invalid_client"}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from django.urls import URLPattern, path
 from drf_spectacular.utils import extend_schema
@@ -21,6 +21,8 @@ from aggregator.api.v1.etag import expect, tag
 from aggregator.api.v1.pagination import page
 from aggregator.api.v1.registry_rows import VERSION_TOLD, coded, one, pages_of
 from aggregator.api.v1.schema import PAGED
+
+DIGITS_MAX: Final = 18
 
 
 class PlaceWritten(serializers.Serializer[Any]):
@@ -120,10 +122,10 @@ class OneSession(Door):
         parameters=[VERSION_TOLD],
         responses={200: SessionWritten},
     )
-    def get(self, request: Request, session_id: int) -> Response:
+    def get(self, request: Request, session_id: str) -> Response:
         """Show it."""
         query_of(request, is_list=False)
-        row = one(sessions_seen(seen_by=self.sight), pk=session_id)
+        row = one(sessions_seen(seen_by=self.sight), pk=_number(session_id))
         return Response(session_written(row, _key_of(request)), headers={"ETag": tag(row.pk)})
 
     @extend_schema(
@@ -133,9 +135,9 @@ class OneSession(Door):
         tags=["me"],
         responses={204: None},
     )
-    def delete(self, request: Request, session_id: int) -> Response:
+    def delete(self, request: Request, session_id: str) -> Response:
         """Sign it out, wherever it is."""
-        row = one(sessions_seen(seen_by=self.sight), pk=session_id)
+        row = one(sessions_seen(seen_by=self.sight), pk=_number(session_id))
         expect(request, row.pk)
         if not isinstance(request.user, User):
             raise NotPermitted(field="session", value=session_id, rule="for people")
@@ -155,6 +157,12 @@ def session_written(row: Any, key: str | None) -> dict[str, Any]:
     }
 
 
+def _number(session_id: str) -> int:
+    """Return the id, or one that no session has."""
+    is_number = session_id.isascii() and session_id.isdigit() and len(session_id) <= DIGITS_MAX
+    return int(session_id) if is_number else 0
+
+
 def _key_of(request: Request) -> str | None:
     session = getattr(request, "session", None)
     return None if session is None else session.session_key
@@ -163,5 +171,5 @@ def _key_of(request: Request) -> str | None:
 urlpatterns: list[URLPattern] = [
     path("me", Me.as_view(), name="me"),
     path("sessions", Sessions.as_view(), name="session-list"),
-    path("sessions/<int:session_id>", OneSession.as_view(), name="session"),
+    path("sessions/<slug:session_id>", OneSession.as_view(), name="session"),
 ]

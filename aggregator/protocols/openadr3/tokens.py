@@ -1,5 +1,10 @@
-"""Access tokens: signed, for an hour, worth no more than the client's present rights."""
+"""Access tokens: signed, for an hour, worth no more than the client's present rights.
 
+A token names the client's epoch, which ends with a secret that is taken back, and the end of the
+secret it was given for, if that one is being rotated out: no token outlives its secret.
+"""
+
+import time
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -10,6 +15,7 @@ from aggregator.protocols.openadr3.selectors import Caller
 
 # Real seconds: a token guards a door of this machine, whatever the market's clock says.
 LIFETIME_S = 3_600
+FOREVER_S = 2**40
 SALT = "aggregator.protocols.openadr3.token"
 
 VEN_SCOPES = frozenset({"read_targets", "read_ven_objects", "write_reports", "write_vens"})
@@ -22,14 +28,21 @@ class Token:
 
     text: str
     scopes: tuple[str, ...]
+    lifetime_s: int
 
 
 def token_issue(*, client: ApiClient, asked: frozenset[str]) -> Token:
     """Return a token for the scopes asked, or for all the client has if none is."""
     allowed = frozenset(client.scopes) & KNOWN_SCOPES
     scopes = tuple(sorted(asked or allowed))
-    text = signing.dumps({"c": str(client.id), "s": list(scopes)}, salt=SALT, compress=False)
-    return Token(text=text, scopes=scopes)
+    content = {"c": str(client.id), "s": list(scopes), "e": client.token_epoch}
+    lifetime_s = LIFETIME_S
+    if client.admitted_until is not None:
+        end_s = int(client.admitted_until.timestamp())
+        lifetime_s = max(0, min(LIFETIME_S, end_s - int(time.time())))
+        content["u"] = end_s
+    text = signing.dumps(content, salt=SALT, compress=False)
+    return Token(text=text, scopes=scopes, lifetime_s=lifetime_s)
 
 
 def scopes_allowed(*, client: ApiClient, asked: frozenset[str]) -> bool:
@@ -47,9 +60,11 @@ def caller_of(text: str) -> Caller | None:
         content = signing.loads(text, salt=SALT, max_age=LIFETIME_S)
         client_id = UUID(content["c"])
         scopes = frozenset(content["s"])
+        epoch = int(content.get("e", 0))
+        is_over = time.time() >= int(content.get("u", FOREVER_S))
     except (signing.BadSignature, ValueError, KeyError, TypeError):
         return None
     client = ApiClient.objects.select_related("organisation").filter(id=client_id).first()
-    if client is None or not client.is_active:
+    if client is None or not client.is_active or client.token_epoch != epoch or is_over:
         return None
     return Caller(client=client, scopes=scopes & frozenset(client.scopes))

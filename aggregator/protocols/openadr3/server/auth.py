@@ -14,7 +14,7 @@ from rest_framework.response import Response
 from accounts.core.text import is_plain
 from accounts.parties.keys import api_client_authenticate
 from aggregator.protocols.openadr3.server.base import ObjectView
-from aggregator.protocols.openadr3.tokens import LIFETIME_S, scopes_allowed, token_issue
+from aggregator.protocols.openadr3.tokens import scopes_allowed, token_issue
 
 CREDENTIAL_LENGTH_MAX = 4_096
 CLIENT_ID_LENGTH_MAX = 128
@@ -63,7 +63,7 @@ class TokenView(ObjectView):
             {
                 "access_token": token.text,
                 "token_type": "Bearer",
-                "expires_in": LIFETIME_S,
+                "expires_in": token.lifetime_s,
                 "scope": " ".join(token.scopes),
             }
         )

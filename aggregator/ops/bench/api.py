@@ -268,7 +268,7 @@ def _staircase(field: Field) -> tuple[float, dict[str, Any]]:
 def _lost_count(field: Field, acked: Sequence[Shot]) -> int:
     """Return how many bids were acknowledged and are not in the book."""
     names = [
-        bid["client_bid_id"] for shot in acked for bid in json_of(shot).get("bids", [json_of(shot)])
+        bid["client_bid_id"] for shot in acked for bid in json_of(shot).get("receipts", [json_of(shot)])
     ]
     kept = Bid.objects.filter(
         auction=field.auction, state=BidState.SUBMITTED, client_bid_id__in=names

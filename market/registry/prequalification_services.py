@@ -122,8 +122,15 @@ def prequalification_request(
         product=product,
         area=area,
         organisation=by.organisation,
-        quantity_kw=decimal_of(
-            quantity_kw, field="quantity_kw", low=Decimal("0.1"), high=Decimal(KW_MAX), places=1
+        quantity_kw=round(
+            decimal_of(
+                quantity_kw,
+                field="quantity_kw",
+                low=Decimal("0.1"),
+                high=Decimal(KW_MAX),
+                places=1,
+            ),
+            1,
         ),
         security_confirmed_to_on=_date_or_none(security_confirmed_to_on),
         requested_at=market_now(),

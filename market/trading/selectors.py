@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Count, Prefetch, Q, QuerySet
+from django.db.models import Count, Q, QuerySet
 
 from accounts.core.errors import NotFound
 from accounts.parties.models import Organisation, OrganisationKind
@@ -35,17 +35,9 @@ OPEN_BOOK_STATES = (
 )
 BEFORE_GATE_STATES = (AuctionState.SCHEDULED, AuctionState.OPEN)
 NEED_STATES_OVER = (NeedState.REFUSED, NeedState.SUPERSEDED, NeedState.WITHDRAWN)
-RENEWALS_SHOWN_MAX = 100
 NO_ID = UUID(int=0)
 # A need in any other state was never public.
 PUBLIC_NEED_STATES = (NeedState.PUBLISHED, NeedState.SUPERSEDED, NeedState.WITHDRAWN)
-
-
-# Each standing bid's renewals, the latest first; sliced in the database.
-_RENEWALS = Prefetch(
-    "renewals",
-    StandingRenewal.objects.select_related("auction").order_by("-id")[:RENEWALS_SHOWN_MAX],
-)
 
 
 def needs_of(auction: Auction) -> QuerySet[Need]:
@@ -279,12 +271,14 @@ def resource_id_named(code: str | None) -> UUID | None:
 
 
 def standing_bids_seen(*, seen_by: Sight) -> QuerySet[StandingBid]:
-    """Return standing bids of one's own, with what became of them; nobody else sees them."""
-    return (
-        StandingBid.objects.filter(organisation_id__in=seen_by.organisations_for("bid.read"))
-        .select_related("organisation")
-        .prefetch_related(_RENEWALS)
-    )
+    """Return standing bids of one's own; nobody else sees them."""
+    own = seen_by.organisations_for("bid.read")
+    return StandingBid.objects.filter(organisation_id__in=own).select_related("organisation")
+
+
+def renewals_of(row: StandingBid) -> QuerySet[StandingRenewal]:
+    """Return what became of a standing bid that the caller sees, in each auction."""
+    return StandingRenewal.objects.filter(standing_bid=row).select_related("auction")
 
 
 def standing_bid_seen(standing_bid_id: UUID, *, seen_by: Sight) -> StandingBid:

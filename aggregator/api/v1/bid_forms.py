@@ -96,7 +96,9 @@ class StorageBid(BidOfResource):
     discharge_efficiency_ratio = _ratio()
     standing_loss_ratio = _ratio("per hour")
     wear_jpy_per_kwh = _price("JPY per kWh discharged")
-    cycles_max = _ratio("null = no limit", allow_null=True)
+    cycles_max = serializers.DecimalField(
+        max_digits=6, decimal_places=2, help_text="Of energy_limit_kwh, over the window."
+    )
 
 
 class ShiftDestination(serializers.Serializer[Any]):

@@ -116,8 +116,6 @@ def _begin(sheet: Sheet, cells: Mapping[str, str], name: str, line: int) -> None
         sheet.wrong.append(row_error("invalid-bid", "form", str(refused), line=line))
     if form == "STEPS":
         bid["curves"] = []
-    if form == "STORAGE":
-        bid["cycles_max"] = None
     if form == "SHIFT":
         bid |= {"destinations": [], "offers": []}
         bid |= {column: cells[column] for column in SHIFT if column in cells}

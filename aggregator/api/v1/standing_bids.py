@@ -24,7 +24,7 @@ from aggregator.api.v1.etag import expect, tag
 from aggregator.api.v1.pagination import page
 from aggregator.api.v1.schema import PAGED
 from market.trading import selectors
-from market.trading.models import StandingBid, StandingState
+from market.trading.models import StandingBid, StandingRenewal, StandingState
 from market.trading.standing_services import (
     StandingDays,
     standing_bid_create,
@@ -63,16 +63,8 @@ class StandingBidInput(StandingDaysInput):
     )
 
 
-class RenewalSeen(serializers.Serializer[Any]):
-    """What became of a template in one auction."""
-
-    auction = serializers.CharField(help_text="Code.")
-    bid = serializers.UUIDField(allow_null=True)
-    refusal = serializers.CharField(allow_blank=True)
-
-
 class StandingBidSeen(serializers.Serializer[Any]):
-    """A template with what became of it."""
+    """A template; its offer is sealed."""
 
     id = serializers.UUIDField()
     organisation = serializers.CharField(help_text="Code.")
@@ -82,13 +74,27 @@ class StandingBidSeen(serializers.Serializer[Any]):
     weekdays = serializers.ListField(child=serializers.IntegerField())
     state = serializers.ChoiceField(StandingState.choices)
     created_at = serializers.DateTimeField()
-    renewals = RenewalSeen(many=True, help_text="The latest hundred.")
 
 
 class StandingBidPage(serializers.Serializer[Any]):
     """Templates, the newest first."""
 
     items = StandingBidSeen(many=True)
+    next = serializers.CharField(allow_null=True)
+
+
+class RenewalSeen(serializers.Serializer[Any]):
+    """What became of a template in one auction."""
+
+    auction = serializers.CharField(help_text="Code.")
+    bid = serializers.UUIDField(allow_null=True)
+    refusal = serializers.CharField(allow_blank=True)
+
+
+class RenewalPage(serializers.Serializer[Any]):
+    """What became of a template, the latest auction first."""
+
+    items = RenewalSeen(many=True)
     next = serializers.CharField(allow_null=True)
 
 
@@ -108,15 +114,12 @@ def standing_told(row: StandingBid) -> dict[str, Any]:
         "weekdays": row.weekdays,
         "state": row.state,
         "created_at": row.created_at,
-        "renewals": [
-            {
-                "auction": renewal.auction.code,
-                "bid": renewal.bid_id,
-                "refusal": renewal.refusal,
-            }
-            for renewal in row.renewals.all()
-        ],
     }
+
+
+def renewal_told(row: StandingRenewal) -> dict[str, Any]:
+    """Print what became of a template in one auction."""
+    return {"auction": row.auction.code, "bid": row.bid_id, "refusal": row.refusal}
 
 
 class StandingBids(Door):
@@ -209,6 +212,25 @@ class OneStandingBid(Door):
         return Response(status=204)
 
 
+class RenewalsOf(Door):
+    """What became of a template."""
+
+    access: ClassVar[Access] = {"GET": "bid.read"}
+
+    @extend_schema(
+        operation_id="standing_bid_renewal_list",
+        summary="What became of a standing bid in each auction, the latest first",
+        parameters=PAGED,
+        responses={200: RenewalPage},
+    )
+    def get(self, request: Request, standing_bid_id: UUID) -> Response:
+        """Name the bid, or why the gate refused it."""
+        query_of(request)
+        row = selectors.standing_bid_seen(standing_bid_id, seen_by=self.sight)
+        rows = selectors.renewals_of(row)
+        return Response(page(request, rows, renewal_told, key=("-id",)))
+
+
 class PauseOf(Door):
     """Let a template rest."""
 
@@ -296,6 +318,11 @@ def _place(path: str) -> str:
 urlpatterns: list[URLPattern] = [
     path("standing-bids", StandingBids.as_view(), name="standing-bid-list"),
     path("standing-bids/<uuid:standing_bid_id>", OneStandingBid.as_view(), name="standing-bid"),
+    path(
+        "standing-bids/<uuid:standing_bid_id>/renewals",
+        RenewalsOf.as_view(),
+        name="standing-bid-renewal-list",
+    ),
     path(
         "standing-bids/<uuid:standing_bid_id>/pause", PauseOf.as_view(), name="standing-bid-pause"
     ),

@@ -28,8 +28,9 @@ from accounts.parties.keys import api_client_create
 from accounts.parties.models import Organisation, OrganisationKind
 from accounts.parties.roles import Role
 from accounts.parties.services import organisation_register
+from aggregator.metering.services import meter_register
 from aggregator.ops.bench.bids import SPANS, STEPS_COUNT, copier
-from aggregator.ops.bench.book import opened_auction
+from aggregator.ops.bench.book import DELIVERY_ON, opened_auction
 from aggregator.ops.bench.open_loop import (
     Shot,
     fired,
@@ -38,8 +39,10 @@ from aggregator.ops.bench.open_loop import (
     request_bytes,
 )
 from aggregator.ops.bench.peers import flexmeasures
+from aggregator.ops.demo import cast
+from aggregator.ops.demo.qualify import resource_qualify
 from aggregator.ops.stack import Stack
-from market.registry.models import Resource, Site
+from market.registry.models import MarketProduct, Resource, Site
 from market.registry.services import SiteDetails, resource_register, site_register
 from market.trading.gates import gate_shut
 from market.trading.models import Auction, Bid, BidState
@@ -185,6 +188,10 @@ def _operator(number: int, model: Site) -> Operator:
         )
         for unit in range(RESOURCE_COUNT)
     )
+    product = MarketProduct.objects.get(code=cast.ENERGY_PRODUCT)
+    for unit, resource in enumerate(resources):
+        meter_register(point_number=f"{model.area.code}8{number:010d}{unit:09d}", resource=resource)
+        resource_qualify(resource, product, resource.limit_up_kw, DELIVERY_ON)
     client, secret = api_client_create(
         organisation=organisation, client_id=code, role=Role.OPERATOR_TRADER
     )
@@ -268,7 +275,9 @@ def _staircase(field: Field) -> tuple[float, dict[str, Any]]:
 def _lost_count(field: Field, acked: Sequence[Shot]) -> int:
     """Return how many bids were acknowledged and are not in the book."""
     names = [
-        bid["client_bid_id"] for shot in acked for bid in json_of(shot).get("receipts", [json_of(shot)])
+        receipt["client_bid_id"]
+        for shot in acked
+        for receipt in json_of(shot).get("receipts", [json_of(shot)])
     ]
     kept = Bid.objects.filter(
         auction=field.auction, state=BidState.SUBMITTED, client_bid_id__in=names

@@ -25,16 +25,17 @@ def qualify(*, delivery_on: date) -> None:
     resources = Resource.objects.select_related("site__organisation", "site__area__tso")
     for resource in resources.order_by("code"):
         most_kw = max(resource.limit_up_kw, resource.limit_down_kw)
-        _qualify(resource, products[cast.ENERGY_PRODUCT], most_kw, delivery_on)
+        resource_qualify(resource, products[cast.ENERGY_PRODUCT], most_kw, delivery_on)
         capacity_kw = cast.QUALIFIED_KW.get(resource.code)
         if capacity_kw is not None:
             product = products[cast.CAPACITY_PRODUCT]
-            _qualify(resource, product, Decimal(capacity_kw), delivery_on)
+            resource_qualify(resource, product, Decimal(capacity_kw), delivery_on)
 
 
-def _qualify(
+def resource_qualify(
     resource: Resource, product: MarketProduct, quantity_kw: Decimal, delivery_on: date
 ) -> None:
+    """Ask for one resource and product, and grant it."""
     area = resource.site.area
     if area.tso is None:
         raise LookupError(f"area {area.code} has no grid operator in the demo")

@@ -252,17 +252,15 @@ def _statement(entry: AuditEntry) -> Iterator[Notice]:
             topics__contains=[Topic.STATEMENT_ISSUED], removed_at=None
         ).values("organisation")
     )
-    concerned = frozenset(
-        row.id for row in listening if transfers_of(seen_by=row).filter(period=period).exists()
-    )
-    if concerned:
-        yield _notice(
-            entry,
-            Topic.STATEMENT_ISSUED,
-            {"statements": f"{DOORS}/statements?period={period}"},
-            more={"period": period, "close": entry.detail.get("close")},
-            to=concerned,
-        )
+    for row in listening:
+        if transfers_of(seen_by=row).filter(period=period).exists():
+            yield _notice(
+                entry,
+                Topic.STATEMENT_ISSUED,
+                {"statements": f"{DOORS}/statements?organisation={row.code}"},
+                more={"period": period, "close": entry.detail.get("close")},
+                to=frozenset({row.id}),
+            )
 
 
 def _prequalification(entry: AuditEntry) -> Iterator[Notice]:

@@ -6,14 +6,26 @@ inzai-dc or grid-t only: whoever else is shown one of them is shown what is not 
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 from allauth.usersessions.models import UserSession
 
+from accounts.approvals.services import approval_request
+from accounts.core.files import file_checked
 from accounts.parties.invitations import invitation_create
 from accounts.parties.keys import api_client_create
 from accounts.parties.models import Membership, OrganisationKind
 from accounts.parties.roles import Role
+from aggregator.outbox.models import OutboxMessage
+from aggregator.outbox.subscriptions import subscription_create
+from market.registry.agreement_services import Days, revenue_agreement_propose
+from market.registry.models import Consent, MarketProduct, OpticalPath, WorkloadClass
+from market.registry.prequalification_services import (
+    Caller,
+    prequalification_file_add,
+    prequalification_request,
+)
 from tests import cast, cast_places
 from tests.api.conftest import DoorClient
 from tests.dispatching import instruction, sent_day
@@ -63,7 +75,31 @@ class Stage:
             "site": "inzai-dc-1",
             "resource": "inzai-dc-1-battery",
             "run": day.run.id if day.run else "",
+            **self._requests(),
             **self._identities(),
+            **self._registered(),
+        }
+
+    def _requests(self) -> dict[str, Any]:
+        """Return what waits for grid-t's second person, and a webhook of inzai-dc."""
+        people = self.day.places.people
+        webhook, _ = subscription_create(
+            organisation=people.inzai_dc,
+            url="https://hooks.example.com/",
+            topics=["auction.opened"],
+        )
+        return {
+            "approval": approval_request(
+                kind="need.publish",
+                organisation=people.grid_t,
+                subject=self.day.needs["local"],
+                content=b"",
+                maker="system",
+            ).id,
+            "webhook": webhook.id,
+            "message": OutboxMessage.objects.create(
+                destination=webhook.url, body="{}", cause="ping", subscription=webhook
+            ).id,
         }
 
     def _identities(self) -> dict[str, Any]:
@@ -87,6 +123,59 @@ class Stage:
                 ip="192.0.2.1",
                 user_agent="Firefox",
             ).pk,
+        }
+
+    def _registered(self) -> dict[str, Any]:
+        """Return what inzai-dc agreed on and asked for its battery."""
+        places = self.day.places
+        inzai = places.people.inzai_dc
+        site, battery = places.sites["inzai"], places.resources["inzai-battery"]
+        path = OpticalPath.objects.create(
+            owner=inzai,
+            code="inzai-loop",
+            name="構内",
+            from_site=site,
+            to_site=site,
+            capacity_gb=1,
+            price_jpy_per_gb=1,
+            latency_ms=1,
+        )
+        WorkloadClass.objects.create(
+            resource=battery, kind="BATCH", pool="CPU", power_kw=1, slack_h=1, value_jpy_per_kwh=1
+        )
+        asked = prequalification_request(
+            resource=battery,
+            product=MarketProduct.objects.create(
+                code="ready", response_s=1, quantity_min_kw=1, quantity_tick_kw=1
+            ),
+            area=places.area,
+            by=Caller(organisation=inzai, actor="system"),
+            quantity_kw=Decimal(1),
+            security_confirmed_to_on=None,
+            is_metered=False,
+        )
+        pdf = b"%PDF-1.7\n1 0 obj\n<<>>\nendobj\ntrailer\n<<>>\n%%EOF\n"
+        return {
+            "consent": Consent.objects.create(
+                site=site,
+                granted_by=inzai,
+                granted_to=cast.organisation("tenant", "DC_OPERATOR", "借主", "Tenant"),
+                valid_from_on=cast.DAY,
+            ).id,
+            "agreement": revenue_agreement_propose(
+                site=site,
+                proposed_by=inzai,
+                actor="system",
+                shares=[(inzai, Decimal(1))],
+                days=Days(from_on=cast.DAY),
+            ).id,
+            "optical_path": path.code,
+            "prequalification": asked.id,
+            "file": prequalification_file_add(
+                row=asked,
+                by=Caller(organisation=inzai, actor="system"),
+                file=file_checked("a.pdf", "application/pdf", pdf),
+            ).id,
         }
 
     def secrets(self) -> list[str]:

@@ -23,6 +23,7 @@ from accounts.audit.services import entry_append
 from accounts.core.errors import BrokenInvariant, Conflict, NotFound, Refused
 from accounts.jobs.models import Job
 from accounts.jobs.services import Claim, job_claim
+from accounts.ledger.services import TransferDraft, ledger_account_open, transfers_post
 from accounts.parties.models import Organisation
 from accounts.parties.roles import Role
 from accounts.parties.sight import Sight, sight_of
@@ -35,6 +36,7 @@ from aggregator.outbox.models import (
     WebhookCursor,
     WebhookSubscription,
 )
+from market.registry.models import MarketProduct, Prequalification
 from tests import cast, dispatching
 
 URL = "https://hooks.example.com/wattbit"
@@ -554,3 +556,75 @@ def test_an_organisation_has_so_many_and_no_more(monkeypatch: pytest.MonkeyPatch
     with pytest.raises(Conflict):
         confirmed(people.inzai_dc)
     confirmed(people.shiroi_dc)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_closed_period_is_told_to_those_whose_account_it_touches() -> None:
+    people = cast.people()
+    payer, _ = confirmed(people.grid_t, Topic.STATEMENT_ISSUED)
+    stranger, _ = confirmed(people.stranger_org, Topic.STATEMENT_ISSUED)
+    tell()
+    house, theirs = (
+        ledger_account_open(organisation=one, code=code, name="x", kind=kind)
+        for one, code, kind in (
+            (people.platform, "clearing", "CLEARING"),
+            (people.grid_t, "member", "MEMBER"),
+        )
+    )
+    period = "2026-11-25/2026-11-26"
+    transfers_post(
+        transfers=[
+            TransferDraft(
+                key="k",
+                debit_id=theirs.id,
+                credit_id=house.id,
+                amount_jpy=100,
+                code="BUYER_ENERGY",
+                cause_kind="test",
+                cause_id="1",
+                period=period,
+            )
+        ]
+    )
+    with transaction.atomic():
+        entry_append(
+            action="settlement.period.closed", subject="p:1", detail={"period": period, "close": 1}
+        )
+    tell()
+    (message,) = told(payer)
+    assert message["links"] == {"statements": "/api/v1/statements?organisation=grid-t"}
+    assert (message["period"], message["close"]) == (period, 1)
+    assert told(stranger) == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_a_prequalification_both_sides_are_told() -> None:
+    day = cast.open_day()
+    people = day.places.people
+    owner, _ = confirmed(people.inzai_dc)
+    operator, _ = confirmed(people.grid_t)
+    rival, _ = confirmed(people.shiroi_dc)
+    product = MarketProduct.objects.create(
+        code="ready", response_s=1, quantity_min_kw=1, quantity_tick_kw=1
+    )
+    row = Prequalification.objects.create(
+        resource=day.places.resources["inzai-load"],
+        product=product,
+        area=day.places.area,
+        organisation=people.inzai_dc,
+        quantity_kw=100,
+        requested_at=day.auction.opens_at,
+    )
+    tell()
+    with transaction.atomic():
+        entry_append(
+            action="market.prequalification.qualified",
+            subject=row,
+            organisation_id=people.grid_t.id,  # who acts
+        )
+    tell()
+    for side in (owner, operator):
+        (message,) = told(side)
+        assert message["links"] == {"prequalification": f"/api/v1/prequalifications/{row.id}"}
+        assert message["state"] == "qualified"
+    assert told(rival) == []

@@ -3,7 +3,7 @@
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import F, QuerySet
+from django.db.models import F, Model, QuerySet
 from django.http import HttpRequest
 from unfold.admin import TabularInline
 
@@ -104,7 +104,7 @@ class StorageUnitAdmin(AuditedAdmin):
     def save_model(
         self,
         request: HttpRequest,
-        obj: models.StorageUnit,
+        obj: Model,
         form: Any,
         change: bool,  # noqa: FBT001 - Django's signature
     ) -> None:
@@ -214,7 +214,8 @@ class PrequalificationFileAdmin(FactAdmin):
     exclude = ("content",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[models.PrequalificationFile]:
-        return super().get_queryset(request).defer("content")
+        rows: QuerySet[models.PrequalificationFile] = super().get_queryset(request)
+        return rows.defer("content")
 
 
 @admin.register(models.MarketProduct)

@@ -239,7 +239,7 @@ def prequalification_withdraw(
 
 @transaction.atomic
 def prequalification_comment_add(
-    *, row: Prequalification, by: Caller, text: str
+    *, row: Prequalification, by: Caller, text: object
 ) -> PrequalificationComment:
     """Write to the other side; what was written stays.
 

@@ -147,7 +147,9 @@ class GridModelGiven(serializers.Serializer[Any]):
     name = serializers.CharField(max_length=NAME_LENGTH_MAX)
     convention = serializers.ChoiceField(SusceptanceConvention.values)
     base_mva = serializers.DecimalField(max_digits=10, decimal_places=3, min_value=Decimal("0.001"))
-    source = serializers.CharField(max_length=SOURCE_LENGTH_MAX, required=False)
+    source = serializers.CharField(  # type: ignore[assignment]
+        max_length=SOURCE_LENGTH_MAX, required=False
+    )
     valid_from_on = day("First delivery date it is meant for.", required=False, allow_null=True)
     buses = BusGiven(many=True)
     branches = BranchGiven(many=True)
@@ -167,7 +169,7 @@ class GridModelWritten(serializers.Serializer[Any]):
     valid_from_on = day("First delivery date it is meant for.", allow_null=True)
     convention = serializers.ChoiceField(SusceptanceConvention.values)
     base_mva = serializers.DecimalField(max_digits=10, decimal_places=3)
-    source = serializers.CharField()
+    source = serializers.CharField()  # type: ignore[assignment]
     sha256 = serializers.CharField()
     bus_count = serializers.IntegerField()
     branch_count = serializers.IntegerField()
@@ -219,8 +221,21 @@ class LinkWritten(serializers.Serializer[Any]):
 
 def grid_model_written(model: GridModel) -> dict[str, Any]:
     """Print a version of a network."""
-    plain = {name: getattr(model, name) for name in GridModelWritten().fields if name != "owner"}
-    return {**plain, "owner": None if model.owner is None else model.owner.code}
+    return {
+        "id": model.id,
+        "name": model.name,
+        "version": model.version,
+        "owner": None if model.owner is None else model.owner.code,
+        "valid_from_on": model.valid_from_on,
+        "convention": model.convention,
+        "base_mva": model.base_mva,
+        "source": model.source,
+        "sha256": model.sha256,
+        "bus_count": model.bus_count,
+        "branch_count": model.branch_count,
+        "link_count": model.link_count,
+        "created_at": model.created_at,
+    }
 
 
 def bus_written(bus: Bus) -> dict[str, Any]:
@@ -324,8 +339,9 @@ class GridModels(Door):
     )
     def post(self, request: Request) -> Response:
         """Keep a network that the engine can read and solve."""
-        is_case = isinstance(request.data, bytes)
-        model = self._from_case(request) if is_case else self._from_json(request)
+        content: Any = request.data
+        is_case = isinstance(content, bytes)
+        model = self._from_case(request, content) if is_case else self._from_json(request)
         return Response(
             printed(grid_model_written(one(selectors.grid_models(), id=model.id))), status=201
         )
@@ -355,7 +371,7 @@ class GridModels(Door):
             valid_from_on=None if from_on is None else day_of(from_on, field="valid_from_on"),
         )
 
-    def _from_case(self, request: Request) -> GridModel:
+    def _from_case(self, request: Request, content: bytes) -> GridModel:
         names = ("name", "convention", "area", "valid_from_on", "organisation")
         asked = query_of(request, *names, is_list=False)
         if "name" not in asked:
@@ -366,7 +382,7 @@ class GridModels(Door):
         stem = name if _STEM.fullmatch(name) else "case"
         with tempfile.TemporaryDirectory() as directory:
             file = Path(directory) / f"{stem}.m"
-            file.write_bytes(request.data)
+            file.write_bytes(content)
             return grid_model_import(
                 path=file,
                 name=name,

@@ -152,9 +152,8 @@ class PrequalificationFiles(PrequalificationDoor):
         """Kept byte for byte."""
         file = file_in(request, others=("organisation",))
         row = self.seen(prequalification_id)
-        kept = prequalification_file_add(
-            row=row, by=self.side(request.data.get("organisation")), file=file
-        )
+        form: Any = request.data
+        kept = prequalification_file_add(row=row, by=self.side(form.get("organisation")), file=file)
         return Response(file_written(kept), status=201)
 
 

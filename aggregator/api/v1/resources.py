@@ -167,7 +167,9 @@ def resource_written(resource: Resource, seen_by: Sight) -> dict[str, Any]:
 
 
 def _storage_written(unit: StorageUnit | None) -> dict[str, Any] | None:
-    return None if unit is None else {name: getattr(unit, name) for name in StorageWritten().fields}
+    if unit is None:
+        return None
+    return {name: getattr(unit, name) for name in sorted(STORAGE_NUMBERS)}
 
 
 def _storage(value: Any) -> dict[str, Any] | None:

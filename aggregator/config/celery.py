@@ -36,7 +36,8 @@ def book_key_tell(**_kwargs: Any) -> None:
     """Say which key bids are sealed to: only who can open them may, and before any bid comes."""
     from django.db import DatabaseError, connection
 
-    from market.trading.keys import BookKeyMissing, book_key_register
+    from market.trading.key_file import BookKeyMissing
+    from market.trading.keys import book_key_register
 
     try:
         book_key_register()

@@ -63,7 +63,7 @@ def bid_header(
 
 def leaves_bytes(leaves: Sequence[Leaf]) -> bytes:
     """Return the plain text of a basket."""
-    lines = []
+    lines: list[bytes] = []
     for leaf in leaves:
         lines += (leaf.salt.hex().encode(), leaf.header, leaf.content)
     return b"\n".join(lines)

@@ -1,52 +1,82 @@
 """Paths of sign-in and of one's own account, under the names django-allauth asks for.
 
-Of its pages only these exist: there is no sign-up, no social sign-in, no e-mail page.
+Of its pages only these exist: there is no sign-up, no social sign-in, no e-mail page. Its views
+are imported when they are first asked for: WebAuthn alone would slow every command's start.
 """
 
 from __future__ import annotations
 
-from allauth.account import views
-from allauth.mfa.base import urls as factor_urls
-from allauth.mfa.recovery_codes import urls as paper_urls
-from allauth.mfa.totp import urls as app_urls
-from allauth.mfa.webauthn import urls as key_urls
-from django.urls import include, path, re_path
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+from django.http import HttpRequest, HttpResponseBase
+from django.urls import URLPattern, path, re_path
 
 from aggregator.portal import entrance, invitations
+
+
+def _late(module: str, name: str) -> Callable[..., HttpResponseBase]:
+    def view(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        found: Callable[..., HttpResponseBase] = getattr(import_module(module), name)
+        return found(request, *args, **kwargs)
+
+    return view
+
+
+def _person(name: str) -> Callable[..., HttpResponseBase]:
+    return _late("allauth.account.views", name)
+
+
+def _factor(kind: str, name: str, view: str, tail: str) -> URLPattern:
+    return path(
+        f"account/factors/{tail}", _late(f"allauth.mfa.{kind}.views", view), name=f"mfa_{name}"
+    )
+
 
 urlpatterns = [
     path("login/", entrance.Login.as_view(), name="account_login"),
     path("logout/", entrance.Logout.as_view(), name="account_logout"),
     path("account/", entrance.account, name="account_overview"),
     path("invitations/<str:link>/", invitations.invitation, name="account_invitation"),
-    path("account/inactive/", views.account_inactive, name="account_inactive"),
+    path("account/inactive/", _person("account_inactive"), name="account_inactive"),
     path("account/sessions/end/", entrance.sessions_sign_out, name="account_sessions_end"),
     path(
         "account/sessions/<int:session_id>/end/",
         entrance.session_sign_out,
         name="account_session_end",
     ),
-    path("account/again/", views.reauthenticate, name="account_reauthenticate"),
-    path("account/password/", views.password_change, name="account_change_password"),
-    path("account/password/set/", views.password_set, name="account_set_password"),
-    path("account/password/reset/", views.password_reset, name="account_reset_password"),
+    path("account/again/", _person("reauthenticate"), name="account_reauthenticate"),
+    path("account/password/", _person("password_change"), name="account_change_password"),
+    path("account/password/set/", _person("password_set"), name="account_set_password"),
+    path("account/password/reset/", _person("password_reset"), name="account_reset_password"),
     path(
         "account/password/reset/sent/",
-        views.password_reset_done,
+        _person("password_reset_done"),
         name="account_reset_password_done",
     ),
     re_path(
         r"^account/password/reset/(?P<uidb36>[0-9A-Za-z]+)-(?P<key>[-0-9A-Za-z]+)/$",
-        views.password_reset_from_key,
+        _person("password_reset_from_key"),
         name="account_reset_password_from_key",
     ),
     path(
         "account/password/reset/done/",
-        views.password_reset_from_key_done,
+        _person("password_reset_from_key_done"),
         name="account_reset_password_from_key_done",
     ),
-    path("account/factors/", include(factor_urls)),
-    path("account/factors/app/", include(app_urls)),
-    path("account/factors/key/", include(key_urls)),
-    path("account/factors/codes/", include(paper_urls)),
+    _factor("base", "index", "index", ""),
+    _factor("base", "authenticate", "authenticate", "authenticate/"),
+    _factor("base", "reauthenticate", "reauthenticate", "reauthenticate/"),
+    _factor("totp", "activate_totp", "activate_totp", "app/activate/"),
+    _factor("totp", "deactivate_totp", "deactivate_totp", "app/deactivate/"),
+    _factor("webauthn", "list_webauthn", "list_webauthn", "key/"),
+    _factor("webauthn", "add_webauthn", "add_webauthn", "key/add/"),
+    _factor("webauthn", "reauthenticate_webauthn", "reauthenticate_webauthn", "key/again/"),
+    _factor("webauthn", "remove_webauthn", "remove_webauthn", "key/<int:pk>/remove/"),
+    _factor("webauthn", "edit_webauthn", "edit_webauthn", "key/<int:pk>/edit/"),
+    _factor("webauthn", "login_webauthn", "login_webauthn", "key/login/"),
+    _factor("recovery_codes", "view_recovery_codes", "view_recovery_codes", "codes/"),
+    _factor("recovery_codes", "generate_recovery_codes", "generate_recovery_codes", "codes/new/"),
+    _factor("recovery_codes", "download_recovery_codes", "download_recovery_codes", "codes/file/"),
 ]

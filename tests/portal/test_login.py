@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from allauth.account.utils import user_pk_to_url_str
 from allauth.mfa.models import Authenticator
 from allauth.mfa.totp.internal.auth import format_hotp_value, hotp_value
 from axes.models import AccessAttempt
@@ -239,7 +240,7 @@ class Key:
                     "clientDataJSON": websafe_encode(said),
                     "authenticatorData": websafe_encode(data),
                     "signature": websafe_encode(signed),
-                    "userHandle": websafe_encode(str(user.pk).encode()),
+                    "userHandle": websafe_encode(user_pk_to_url_str(user).encode()),
                 },
                 "clientExtensionResults": {},
             }

@@ -18,7 +18,8 @@ logger = logging.getLogger(__name__)
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
-Application = Callable[[Message, Receive, Send], Awaitable[None]]
+# Django names its scope a dict, and others any mapping
+Application = Callable[[Any, Any, Any], Awaitable[None]]
 
 # 5 MB of rows or of a file, and what a form adds to it
 BODY_BYTES_MAX: Final = 5 * 1024 * 1024 + 200_000

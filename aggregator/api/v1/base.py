@@ -61,7 +61,7 @@ class Door(APIView):
         self.args, self.kwargs = args, kwargs
         asked = self.initialize_request(request, *args, **kwargs)
         self.request = asked
-        self.headers = self.default_response_headers  # type: ignore[assignment]
+        self.headers = self.default_response_headers
         with ExitStack() as held:
             try:
                 held.enter_context(limits.ADMISSION.place())
@@ -78,8 +78,9 @@ class Door(APIView):
         self.response = self.finalize_response(asked, response, *args, **kwargs)
         return self.response
 
-    def options(self, _request: Request, *_args: Any, **_kwargs: Any) -> Response:
+    def options(self, request: Request, *args: Any, **kwargs: Any) -> Response:  # type: ignore[override]
         """Name the methods of this door."""
+        del request, args, kwargs
         return Response(status=204)
 
     def get_exception_handler(self) -> Callable[..., Response]:
@@ -96,7 +97,7 @@ class Door(APIView):
         self, request: HttpRequest, response: Any, *args: Any, **kwargs: Any
     ) -> Any:
         """Keep answers out of shared caches unless a door says otherwise; log refusals."""
-        final = super().finalize_response(request, response, *args, **kwargs)  # type: ignore[arg-type]
+        final: Any = super().finalize_response(request, response, *args, **kwargs)  # type: ignore[arg-type]
         final.setdefault("Cache-Control", "no-store")
         if isinstance(final, Response) and final.status_code >= REFUSALS:
             problem_log(

@@ -71,10 +71,10 @@ class Printed(Response):
         self._printed = body
 
     @property
-    def rendered_content(self) -> bytes:
+    def rendered_content(self) -> bytes:  # type: ignore[override]
         """The body; it is not written a second time."""
         if self._printed:
-            self["Content-Type"] = self.content_type
+            self["Content-Type"] = str(self.content_type)
         else:
             del self["Content-Type"]
         return self._printed

@@ -143,5 +143,10 @@ def _full() -> Stopped:
     )
 
 
-BUCKETS: Final = Buckets({kind: Rate(**rate) for kind, rate in settings.API_RATES.items()})
+BUCKETS: Final = Buckets(
+    {
+        kind: Rate(per_s=rate["per_s"], burst=int(rate["burst"]))
+        for kind, rate in settings.API_RATES.items()
+    }
+)
 ADMISSION: Final = Admission(**settings.API_ADMISSION)

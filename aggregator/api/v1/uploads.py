@@ -69,7 +69,7 @@ def body_read(request: HttpRequest, *, takes_gzip: bool) -> None:
         raise Stopped("malformed", "the body is empty", detail_ja="本文が空です")
     if packing == "gzip":
         body = inflate(body)
-        request._body = body  # type: ignore[attr-defined]  # noqa: SLF001 - Django's own place of it
+        request._body = body  # noqa: SLF001 - Django's own place of it
     # without a length DRF would take a body in chunks for none
     request.META["CONTENT_LENGTH"] = str(len(body))
 
@@ -121,7 +121,7 @@ class CsvParser(parsers.BaseParser):
 
     media_type = "text/csv"
 
-    def parse(
+    def parse(  # type: ignore[override]
         self,
         stream: IO[Any],
         media_type: str | None = None,

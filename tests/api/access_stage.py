@@ -6,6 +6,7 @@ inzai-dc or grid-t only: whoever else is shown one of them is shown what is not 
 
 from __future__ import annotations
 
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -13,12 +14,16 @@ from allauth.usersessions.models import UserSession
 
 from accounts.approvals.services import approval_request
 from accounts.core.files import file_checked
+from accounts.ledger.services import ledger_account_open
 from accounts.parties.invitations import invitation_create
 from accounts.parties.keys import api_client_create
 from accounts.parties.models import Membership, OrganisationKind
 from accounts.parties.roles import Role
+from aggregator.metering.services import meter_register
 from aggregator.outbox.models import OutboxMessage
 from aggregator.outbox.subscriptions import subscription_create
+from aggregator.settlement.disputes import dispute_evidence_add
+from aggregator.settlement.models import Dispute, SettlementItem, SettlementPeriod
 from market.registry.agreement_services import Days, revenue_agreement_propose
 from market.registry.models import Consent, MarketProduct, OpticalPath, WorkloadClass
 from market.registry.prequalification_services import (
@@ -26,6 +31,7 @@ from market.registry.prequalification_services import (
     prequalification_file_add,
     prequalification_request,
 )
+from market.trading.models import StandingBid
 from tests import cast, cast_places
 from tests.api.conftest import DoorClient
 from tests.dispatching import instruction, sent_day
@@ -72,12 +78,19 @@ class Stage:
             "bid": day.bids["inzai-defer"].id,
             "award": day.awards["inzai-defer"].id,
             "need": day.needs["local"].id,
+            "standing_bid": StandingBid.objects.create(
+                organisation=day.places.people.inzai_dc,
+                code="evenings",
+                valid_from_on=day.auction.delivery_on,
+                weekdays=[0],
+            ).id,
             "site": "inzai-dc-1",
             "resource": "inzai-dc-1-battery",
             "run": day.run.id if day.run else "",
             **self._requests(),
             **self._identities(),
             **self._registered(),
+            **self._settled(),
         }
 
     def _requests(self) -> dict[str, Any]:
@@ -175,6 +188,46 @@ class Stage:
                 row=asked,
                 by=Caller(organisation=inzai, actor="system"),
                 file=file_checked("a.pdf", "application/pdf", pdf),
+            ).id,
+        }
+
+    def _settled(self) -> dict[str, Any]:
+        """Return a meter of inzai-dc, a statement of it and a dispute with a file."""
+        people, at = self.day.places.people, self.day.auction.gate_closure_at
+        battery = self.day.places.resources["inzai-battery"]
+        meter = meter_register(point_number=f"03{101:020d}", resource=battery)
+        account = ledger_account_open(
+            organisation=people.inzai_dc, code="member", name="参加者勘定", kind="MEMBER"
+        )
+        period = SettlementPeriod.objects.create(
+            start_on=cast.DAY, end_on=cast.DAY + timedelta(days=1)
+        )
+        SettlementItem.objects.create(
+            period=period,
+            close_number=1,
+            account_id=account.pk,
+            item="SELLER_ENERGY",
+            total_exact_jpy=0,
+            amount_jpy=0,
+            posted_before_jpy=0,
+        )
+        dispute = Dispute.objects.create(
+            organisation=people.inzai_dc,
+            counterparty=people.platform,
+            reason_code="OTHER",
+            reason="誤り",
+            disputed_exact_jpy=1,
+            opened_at=at,
+        )
+        pdf = b"%PDF-1.7\n1 0 obj\n<<>>\nendobj\ntrailer\n<<>>\n%%EOF\n"
+        return {
+            "point_number": meter.point_number,
+            "dispute": dispute.id,
+            "evidence": dispute_evidence_add(
+                dispute_id=dispute.id,
+                organisation=people.inzai_dc,
+                file=file_checked("a.pdf", "application/pdf", pdf),
+                actor="system",
             ).id,
         }
 

@@ -54,6 +54,12 @@ VARIABLES = (
         meaning="Signs sessions; at least 50 characters. Required in production.",
     ),
     Variable(
+        name="SECRET_KEY_FALLBACKS",
+        default="",
+        secret=True,
+        meaning="Earlier keys, separated by commas: what they signed or encrypted stays readable.",
+    ),
+    Variable(
         name="RECEIPT_KEY",
         default=None,
         secret=True,

@@ -186,6 +186,28 @@ def test_a_recovery_code_replaces_the_app_once(owner: User) -> None:
     assert not is_in(again)
 
 
+def test_people_sign_in_while_redis_is_gone(owner: User) -> None:
+    secret = _app_of(owner)
+    gone = {"BACKEND": "django.core.cache.backends.redis.RedisCache"}
+    with override_settings(CACHES={"default": {**gone, "LOCATION": "redis://127.0.0.1:1/0"}}):
+        client = browser()
+        assert sign_in(client, password="wrong").status_code == 200
+        where = sign_in(client)["Location"]
+        assert client.post(where, {"code": "000000"}).status_code == 200
+        assert client.post(where, {"code": code(secret)}).status_code == 302
+        assert is_in(client)
+
+
+def test_an_app_s_secret_outlives_a_change_of_the_secret_key(owner: User) -> None:
+    from django.conf import settings
+
+    secret = _app_of(owner)
+    with override_settings(SECRET_KEY="k" * 60, SECRET_KEY_FALLBACKS=[settings.SECRET_KEY]):
+        client = browser()
+        where = sign_in(client)["Location"]
+        assert client.post(where, {"code": code(secret)}).status_code == 302
+
+
 class Key:
     """A security key in software: one ES256 credential."""
 

@@ -13,6 +13,7 @@ ROOT = Path(__file__).resolve().parents[3]
 
 INSTANCE = env.required("WATTBIT_INSTANCE")  # of the embedded servers, logs and keys
 DEBUG = False
+SECRET_KEY_FALLBACKS = env.words("SECRET_KEY_FALLBACKS")
 INSTALLED_APPS = [
     "unfold",  # before the admin, whose templates it replaces
     "django.contrib.admin",
@@ -181,6 +182,11 @@ CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_TASK_TIME_LIMIT = 1800
 CELERY_TASK_DEFAULT_QUEUE = "wattbit"
+# what waits for others' servers has a queue of its own, for a worker of its own
+CELERY_TASK_ROUTES = {
+    "aggregator.outbox.message_deliver": {"queue": "wattbit-outbox"},
+    "aggregator.outbox.subscription_challenge": {"queue": "wattbit-outbox"},
+}
 CELERY_TASK_PUBLISH_RETRY = False  # a lost ring is made up by the next sweep, a blocked web is not
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_CONCURRENCY = env.integer("WORKER_CONCURRENCY", low=1, high=64)

@@ -39,8 +39,10 @@ ACCOUNT_SESSION_REMEMBER = True
 ACCOUNT_SESSION_COOKIE_AGE = 12 * 3600
 ACCOUNT_PRESERVE_USERNAME_CASING = True
 ACCOUNT_LOGOUT_ON_PASSWORD_CHANGE = False  # the others end, this one stays
-# passwords and codes are counted in PostgreSQL, below; mail and passkeys where it costs nothing
-ACCOUNT_RATE_LIMITS = {"login": None, "login_failed": None}
+# passwords and codes are counted in PostgreSQL, below, so that people sign in without Redis; a
+# passkey cannot be guessed
+ACCOUNT_RATE_LIMITS = {"login": None, "login_failed": None, "reauthenticate": None}
+MFA_RATE_LIMITS = {"webauthn_login": None}
 MFA_ADAPTER = "aggregator.portal.adapters.SecondFactorAdapter"
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_PASSKEY_LOGIN_ENABLED = True

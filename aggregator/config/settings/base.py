@@ -168,6 +168,9 @@ AUDIT_SIGNING_KEY = env.text("AUDIT_SIGNING_KEY")
 AUDIT_PUBLIC_KEYS = env.words("AUDIT_PUBLIC_KEYS")
 AUDIT_CHECKPOINT_FILE = env.text("AUDIT_CHECKPOINT_FILE")
 
+# how old a read of registered facts may be on the way of a bid; what decides is never read so
+RECENT_S = 1.0
+
 JOB_LEASE_S = env.integer("JOB_LEASE_S", low=1, high=3600)
 
 JOBS_AFTER_PUBLICATION = schedule.JOBS_AFTER_PUBLICATION

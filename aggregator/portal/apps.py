@@ -10,3 +10,9 @@ class PortalConfig(AppConfig):
     label = "portal"
     verbose_name = "ポータル"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Listen to sign-ins."""
+        from aggregator.portal import trail
+
+        trail.connect()

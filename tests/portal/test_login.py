@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from allauth.account.utils import user_pk_to_url_str
 from allauth.mfa.models import Authenticator
+from allauth.mfa.signals import authenticator_added
 from allauth.mfa.totp.internal.auth import format_hotp_value, hotp_value
 from axes.models import AccessAttempt
 from cryptography.hazmat.primitives import hashes
@@ -24,6 +25,7 @@ from fido2.cose import ES256
 from fido2.utils import websafe_encode
 from fido2.webauthn import Aaguid, AttestedCredentialData, AuthenticatorData
 
+from accounts.audit.models import AuditEntry
 from accounts.parties.invitations import invitation_create, invitation_link
 from accounts.parties.models import User
 from accounts.parties.roles import Role
@@ -184,6 +186,30 @@ def test_a_recovery_code_replaces_the_app_once(owner: User) -> None:
     sign_in(again)
     assert again.post(where, {"code": one}).status_code == 200
     assert not is_in(again)
+
+
+def test_sign_ins_factors_passwords_and_locks_are_in_the_audit_trail(owner: User) -> None:
+    _app_of(owner)
+    # told after the commit, which a test's transaction never reaches
+    factor = Authenticator.objects.get(type=Authenticator.Type.TOTP)
+    authenticator_added.send(Authenticator, request=None, user=owner, authenticator=factor)
+    new = "kaki-ume-sakura-matsu"
+    client = browser()
+    client.force_login(owner, backend="allauth.account.auth_backends.AuthenticationBackend")
+    given = {"oldpassword": cast.PASSWORD, "password1": new, "password2": new}
+    client.post("/account/password/", given)
+    for number in range(5):
+        sign_in(browser("192.0.2.7"), "nobody", f"wrong-{number}")
+    told = AuditEntry.objects.filter(action__startswith="accounts.person.").order_by("pk")
+    assert [entry.action.rsplit(".")[-1] for entry in told] == [
+        "signed_in",
+        "factor_added",
+        "password_changed",
+        "locked_out",
+    ]
+    assert told[0].detail == {"address": "192.0.2.1"}
+    assert told.last().detail == {"name": "nobody", "address": "192.0.2.7"}  # type: ignore[union-attr]
+    assert new not in str(list(told.values()))
 
 
 def test_people_sign_in_while_redis_is_gone(owner: User) -> None:

@@ -277,6 +277,7 @@ class Stack:
         argv = [sys.executable, "-m", "celery", "-A", "aggregator.config", "worker"]
         argv += ["--pool", "prefork", "--concurrency", str(concurrency)]
         argv += ["--hostname", f"{name}@%h", "--loglevel", "INFO"]
+        argv += ["--queues", "wattbit,wattbit-outbox"]  # one worker for all: there are two cores
         argv += ["--without-gossip", "--without-mingle", "--without-heartbeat"]
         # TERM re-queues what is not done soon, instead of waiting for it without end
         changes = {

@@ -1,4 +1,4 @@
-"""Webhooks by real workers: an address proves itself and hears of a cause; who hangs waits alone."""
+"""Webhooks by real workers: an address proves itself, hears of a cause; who hangs waits alone."""
 
 from __future__ import annotations
 

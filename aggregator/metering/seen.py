@@ -115,9 +115,16 @@ def readings_known(
     return rows.filter(~Exists(better))
 
 
-def baselines_seen(*, seen_by: Sight) -> QuerySet[Baseline]:
-    """Baselines a caller may see: of its own resources, or all."""
+def baselines_seen(*, seen_by: Sight, resource: str | None = None) -> QuerySet[Baseline]:
+    """Baselines a caller may see: of its own resources, or all; of one resource if named."""
     rows = Baseline.objects.select_related("resource__site", "verification__auction")
+    if resource is not None:
+        # by its id, which is known before the query is planned, so that its own index serves
+        rows = rows.filter(
+            resource_id__in=list(
+                Resource.objects.filter(code=resource).values_list("id", flat=True)
+            )
+        )
     if seen_by.may_everywhere(READ_DELIVERY):
         return rows
     own_ids = seen_by.organisations_for(READ_DELIVERY)

@@ -73,18 +73,23 @@ def lines_seen(*, view: LineView, run: SettlementRun) -> QuerySet[SettlementLine
     `place` is the id, in a form that no index of the whole table is sorted by: the run's own
     pages are read, never the lines of other runs before them.
     """
-    rows = lines_with_hold().filter(run=run)
+    rows = lines_with_hold(view).filter(run=run).annotate(place=F("id") + 0)
     if not view.sees_all:
         rows = rows.filter(Q(payer_id__in=view.account_ids) | Q(payee_id__in=view.account_ids))
     return rows
 
 
-def lines_with_hold() -> QuerySet[SettlementLine]:
-    """Settlement lines with what is printed beside them, `is_held` included."""
+def lines_with_hold(view: LineView) -> QuerySet[SettlementLine]:
+    """Settlement lines with what is printed beside them, `is_held` included.
+
+    What stands beside a line is fetched for the page alone: joined, it would be looked up for
+    every line of the run before the page is cut out.
+    """
     held = DisputedLine.objects.filter(line_id=OuterRef("id"), dispute__is_held=True)
-    return SettlementLine.objects.select_related(
-        "run__auction", "payer__organisation", "payee__organisation", "award", "need"
-    ).annotate(is_held=Exists(held), place=F("id") + 0)
+    beside = ["run__auction", "award"]
+    if view.sees_all:
+        beside += ["payer__organisation", "payee__organisation"]
+    return SettlementLine.objects.annotate(is_held=Exists(held)).prefetch_related(*beside)
 
 
 def held_line_ids(*, line_ids: Collection[int]) -> set[int]:
@@ -139,7 +144,7 @@ def disputes_seen(*, seen_by: Sight) -> QuerySet[Dispute]:
     return rows.filter(Q(organisation_id__in=own_ids) | Q(counterparty_id__in=own_ids))
 
 
-def disputed_lines_seen(*, dispute: Dispute) -> QuerySet[SettlementLine]:
+def disputed_lines_seen(*, view: LineView, dispute: Dispute) -> QuerySet[SettlementLine]:
     """Return the lines of a dispute that the caller can see: both sides of it see each of them."""
     ids = DisputedLine.objects.filter(dispute=dispute).values("line_id")
-    return lines_with_hold().filter(id__in=ids).order_by("id")
+    return lines_with_hold(view).filter(id__in=ids).order_by("id")

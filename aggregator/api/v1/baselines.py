@@ -94,13 +94,15 @@ class BaselineList(Door):
     def get(self, request: Request) -> Response:
         """Return one page."""
         asked = query_of(request, "delivery_on", "resource")
-        rows = baselines_seen(seen_by=self.sight)
         if not asked.keys() & {"delivery_on", "resource"}:
             raise Refused(field="delivery_on", value=None, rule="a day, a resource, or both")
+        named = asked.get("resource")
+        rows = baselines_seen(
+            seen_by=self.sight,
+            resource=None if named is None else code_of(named, field="resource"),
+        )
         if "delivery_on" in asked:
             rows = rows.filter(delivery_on=day_of(asked["delivery_on"], field="delivery_on"))
-        if "resource" in asked:
-            rows = rows.filter(resource__code=code_of(asked["resource"], field="resource"))
         key = ("delivery_on", "resource_id", "revision")
         return Response(page(request, rows, baseline_written, key=key))
 

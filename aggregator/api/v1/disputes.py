@@ -250,7 +250,9 @@ class DisputeDoor(Door):
         entries = row.entries.select_related("organisation").order_by("id")
         return {
             **dispute_written(row),
-            "lines": [line_written(line, view) for line in disputed_lines_seen(dispute=row)],
+            "lines": [
+                line_written(line, view) for line in disputed_lines_seen(view=view, dispute=row)
+            ],
             "evidence": [evidence_written(one) for one in files.order_by("added_at", "id")],
             "history": [self._entry_written(entry) for entry in entries],
         }
@@ -347,8 +349,8 @@ class DisputeComment(DisputeDoor):
     )
     def post(self, request: Request, dispute_id: UUID) -> Response:
         """Add it to the history."""
-        text = _text(body_of(request, required=("text",)), "text")
         dispute = self.dispute(dispute_id)
+        text = _text(body_of(request, required=("text",)), "text")
         dispute_comment(
             dispute_id=dispute.id,
             organisation=self.side(dispute),
@@ -413,8 +415,8 @@ class DisputeReview(DisputeDoor):
     )
     def post(self, request: Request, dispute_id: UUID) -> Response:
         """Begin the review."""
-        body_of(request)
         dispute = self.dispute(dispute_id)
+        body_of(request)
         dispute_review_start(
             dispute_id=dispute.id, organisation=self.judge(dispute), actor=self.sight.actor
         )
@@ -433,8 +435,8 @@ class DisputeDecision(DisputeDoor):
     )
     def post(self, request: Request, dispute_id: UUID) -> Response:
         """Decide; a rejected one releases the amount, an accepted one waits for correction."""
-        body = body_of(request, required=("outcome", "text"))
         dispute = self.dispute(dispute_id)
+        body = body_of(request, required=("outcome", "text"))
         dispute_decide(
             dispute_id=dispute.id,
             organisation=self.judge(dispute),
@@ -457,9 +459,9 @@ class DisputeWithdraw(DisputeDoor):
     )
     def post(self, request: Request, dispute_id: UUID) -> Response:
         """Withdraw it."""
+        dispute = self.dispute(dispute_id)
         body = body_of(request, optional=("text",))
         text = _text(body, "text") if "text" in body else ""
-        dispute = self.dispute(dispute_id)
         dispute_withdraw(
             dispute_id=dispute.id,
             organisation=self.side(dispute),

@@ -246,8 +246,8 @@ class InstructionAcknowledge(Answered):
     )
     def post(self, request: Request, instruction_id: UUID) -> Response:
         """Accept; accepting again changes nothing."""
-        body_of(request)
         row = self.instruction(instruction_id)
+        body_of(request)
         instruction_acknowledge(instruction_id=row.id, organisation=row.organisation)
         return self.written(row.id)
 
@@ -262,9 +262,9 @@ class InstructionOptOut(Answered):
     )
     def post(self, request: Request, instruction_id: UUID) -> Response:
         """Decline; the merit order is asked for a replacement."""
+        row = self.instruction(instruction_id)
         body = body_of(request, required=("reason",))
         reason = text_of(body["reason"], field="reason", length_max=REASON_LENGTH_MAX)
-        row = self.instruction(instruction_id)
         instruction_opt_out(instruction_id=row.id, organisation=row.organisation, reason=reason)
         return self.written(row.id)
 

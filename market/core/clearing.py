@@ -31,6 +31,7 @@ from accounts.core.errors import BrokenInvariant
 from market.core import reserves
 from market.core.faces import BoolArray, Linear, least_dual, least_primal, polished
 from market.core.fast.errors import RoadClosed
+from market.core.fast.kept import Kept
 from market.core.fast.optimum import fast_optimum
 from market.core.fast.threads import one_thread
 from market.core.integers import Decision, decide
@@ -145,9 +146,9 @@ def clear(snapshot: Snapshot) -> Clearing:
     keys: Mapping[str, IntArray] = {name: np.zeros(0, dtype=np.int64) for name in LAZY_ROWS}
     exclusive = np.zeros(0, dtype=np.int64)
     decision: Decision | None = None
-    found = _large(base, keys)
-    if found is not None and not len(both_ways(found)):
-        return replace(found, pivotal=tested.findings)
+    large = cleared_fast(base)
+    if large is not None:
+        return replace(large[0], pivotal=tested.findings)
     for _ in range(ROUND_COUNT_MAX):
         found, decision = _round(base, keys, exclusive, decision)
         broken, both = broken_rows(found.programme, found.x_kw), both_ways(found)
@@ -163,16 +164,28 @@ def clear(snapshot: Snapshot) -> Clearing:
     raise BrokenInvariant("rows and binaries come from finite sets, yet they did not end")
 
 
-def _large(base: Programme, keys: Mapping[str, IntArray]) -> Clearing | None:
+def cleared_fast(base: Programme, kept: Kept | None = None) -> tuple[Clearing, Kept] | None:
     """Return the optimum of a large book by the fast road, least prices and shared ties included.
 
-    `None` where the book is small or has integers, where the road does not know its shape, and
-    where what it found does not prove itself: the plain road is always there.
+    Parameters
+    ----------
+    base
+        The problem without lazy rows.
+    kept
+        Of a run on a like book, to start from.
+
+    Returns
+    -------
+    tuple[Clearing, Kept] | None
+        Also what the next run may start from. `None` where the book is small or has integers,
+        where the road does not know its shape, and where what it found does not prove itself: the
+        plain road is always there.
     """
     if base.size < LARGE_COLUMN_COUNT or len(base.binary):
         return None
+    keys = {name: np.zeros(0, dtype=np.int64) for name in LAZY_ROWS}
     try:
-        fast = fast_optimum(base, keys, _award_weight(base, base.upper_kw))
+        fast = fast_optimum(base, keys, _award_weight(base, base.upper_kw), kept)
     except RoadClosed:
         return None
     current = fast.programme
@@ -190,7 +203,8 @@ def _large(base: Programme, keys: Mapping[str, IntArray]) -> Clearing | None:
         objective_jpy=-float(current.cost_jpy @ x_kw),
         bound_jpy=_dual_bound_jpy(linear, y),
     )
-    return found if _is_proved(found, linear, y) else None
+    is_right = _is_proved(found, linear, y) and not len(both_ways(found))
+    return (found, fast.kept) if is_right else None
 
 
 def _is_proved(found: Clearing, linear: Linear, y: FloatArray) -> bool:

@@ -121,10 +121,10 @@ class Rerun:
 
     def _composed(self, snapshot: Snapshot) -> Programme:
         last = self._last
-        is_same_grid = last is not None and _is_same_grid(last.snapshot, snapshot)
-        flows = last.sensitivity if last is not None and is_same_grid else None
+        is_known = last is not None and is_same_grid(last.snapshot, snapshot)
+        flows = last.sensitivity if last is not None and is_known else None
         self._last = programme(snapshot, flows=flows)
-        if not is_same_grid:
+        if not is_known:
             self._keys, self._rows = dict(NO_ROWS), self._rows[:0]
         return self._last
 
@@ -184,7 +184,7 @@ class Rerun:
         return at
 
 
-def _is_same_grid(one: Snapshot, other: Snapshot) -> bool:
+def is_same_grid(one: Snapshot, other: Snapshot) -> bool:
     """Return whether network, places and elements, hence all sensitivities, are the same."""
     return (
         _equal(one.network, other.network)

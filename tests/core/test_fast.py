@@ -5,7 +5,7 @@ import pytest
 import scipy.sparse as sp
 from scipy.sparse.linalg import splu
 
-from aggregator.ops.bench.instances import document
+from aggregator.ops.bench.instances import changed, document
 from market.core import clearing
 from market.core.certificate import verify_result
 from market.core.fast.chains import Chains, factored
@@ -34,9 +34,9 @@ def base(book: Snapshot) -> Programme:
 
 def _fast(book: Snapshot, monkeypatch: pytest.MonkeyPatch) -> clearing.Clearing:
     monkeypatch.setattr(clearing, "LARGE_COLUMN_COUNT", 0)
-    found = clearing._large(programme(book), NONE)
+    found = clearing.cleared_fast(programme(book))
     assert found is not None
-    return found
+    return found[0]
 
 
 def test_fast_and_plain_roads_agree_to_the_last_digits(
@@ -107,8 +107,8 @@ def test_a_shape_it_does_not_know_closes_the_road() -> None:
         fast_optimum(base, NONE, np.ones(base.size))
     except RoadClosed:
         return
-    found = clearing._large(base, NONE)
-    assert found is None or found.bound_jpy == pytest.approx(found.objective_jpy, rel=1e-12)
+    found = clearing.cleared_fast(base)
+    assert found is None or found[0].bound_jpy == pytest.approx(found[0].objective_jpy, rel=1e-12)
 
 
 def test_an_answer_that_does_not_prove_itself_is_not_taken(
@@ -124,7 +124,7 @@ def test_an_answer_that_does_not_prove_itself_is_not_taken(
 
     monkeypatch.setattr(clearing, "LARGE_COLUMN_COUNT", 0)
     monkeypatch.setattr(clearing, "fast_optimum", spoiled)
-    assert clearing._large(programme(book), NONE) is None
+    assert clearing.cleared_fast(programme(book)) is None
 
 
 def test_the_system_of_linking_rows_is_the_schur_complement(base: Programme) -> None:
@@ -182,3 +182,32 @@ def test_one_thread_is_kept_inside_and_given_back_after() -> None:
     with one_thread():
         assert all(_call(library, GETTERS) in (0, 1) for library in _libraries())
     assert [_call(library, GETTERS) for library in _libraries()] == before
+
+
+def test_a_like_book_goes_on_from_the_run_before(
+    book: Snapshot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clearing, "LARGE_COLUMN_COUNT", 0)
+    first = clearing.cleared_fast(programme(book))
+    later = programme(snapshot_from_json(changed(document("a", 0), share_ratio=0.05, seed=1)))
+    assert first is not None
+    warm, cold = clearing.cleared_fast(later, first[1]), clearing.cleared_fast(later)
+    assert warm is not None
+    assert cold is not None
+    assert warm[0].objective_jpy == pytest.approx(cold[0].objective_jpy, rel=1e-12)
+    assert np.abs(warm[0].x_kw - cold[0].x_kw).max() < 1e-6
+    for name in ("balance", "relief"):
+        prices = warm[0].dual_jpy_per_kw[name], cold[0].dual_jpy_per_kw[name]
+        assert prices[0] == pytest.approx(prices[1], abs=1e-6)
+    weight = np.ones(later.size)
+    steps = [fast_optimum(later, NONE, weight, kept).iterations for kept in (first[1], None)]
+    assert steps[0] < steps[1]
+
+
+def test_what_is_kept_of_another_book_is_not_used(book: Snapshot) -> None:
+    base, other = programme(book), programme(snapshot_from_json(document("a", 1)))
+    weight = np.ones(base.size)
+    kept = fast_optimum(other, NONE, np.ones(other.size)).kept
+    assert kept.on(reduced(base)) is None
+    alone, given = fast_optimum(base, NONE, weight), fast_optimum(base, NONE, weight, kept)
+    assert np.array_equal(alone.x_mw, given.x_mw)

@@ -35,6 +35,8 @@ NOTHING: Final = 1e-26
 SPARE: Final = 1e-13
 PROBE: Final = 1e-8
 PROBE_COUNT: Final = 2
+PROBES: Final = (0.6180339887498949, 0.4142135623730951)
+"""Fractions behind the vectors projected; what moves might hide from one of them."""
 MOVES: Final = 1e-4
 AWAY: Final = 1e12
 """Weight of a slack that leaves its row out."""
@@ -179,12 +181,27 @@ def _moves(interior: Interior, sides: _Sides) -> tuple[BoolArray, BoolArray, Boo
     link = np.where(sides.link_tight, PROBE, AWAY)
     interior.factor(np.where(inside, 1.0, NOTHING), own, link)
     interior.refinements = 1
-    x = np.where(inside, 1.0 + np.cos(1.3 * np.arange(len(inside))), 0.0)
-    for _ in range(PROBE_COUNT):
-        x -= np.where(inside, interior.transposed(*interior.solve(*interior.times(x))), 0.0)
-    y_own = np.where(sides.own_tight, 1.0 + np.cos(1.1 * np.arange(len(own))), 0.0)
-    y_link = np.where(sides.link_tight, 1.0 + np.cos(0.7 * np.arange(len(link))), 0.0)
-    for _ in range(PROBE_COUNT):
-        y_own, y_link = interior.solve(y_own, y_link)
-        y_own, y_link = y_own * PROBE, y_link * PROBE
-    return np.abs(x) > MOVES, np.abs(y_own) > MOVES, np.abs(y_link) > MOVES
+    x_moves = np.zeros(len(inside), dtype=bool)
+    own_moves, link_moves = np.zeros(len(own), dtype=bool), np.zeros(len(link), dtype=bool)
+    for number in PROBES:
+        x = np.where(inside, _probe(len(inside), number), 0.0)
+        for _ in range(PROBE_COUNT):
+            x -= np.where(inside, interior.transposed(*interior.solve(*interior.times(x))), 0.0)
+        y_own = np.where(sides.own_tight, _probe(len(own), number), 0.0)
+        y_link = np.where(sides.link_tight, _probe(len(link), number), 0.0)
+        for _ in range(PROBE_COUNT):
+            y_own, y_link = interior.solve(y_own, y_link)
+            y_own, y_link = y_own * PROBE, y_link * PROBE
+        x_moves |= np.abs(x) > MOVES
+        own_moves |= np.abs(y_own) > MOVES
+        link_moves |= np.abs(y_link) > MOVES
+    return x_moves, own_moves, link_moves
+
+
+def _probe(count: int, number: float) -> FloatArray:
+    """Return numbers in [1, 2) without a pattern, (count,).
+
+    Anything periodic hides from itself: two half hours of one store may be alike in it.
+    """
+    at = np.arange(count, dtype=np.float64)
+    return np.asarray(1.0 + np.mod(at * np.mod(at * number, 1.0) + at * number, 1.0))

@@ -8,21 +8,24 @@ on from a point kept on the way, where there is room to turn.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any, Final
+from contextlib import suppress
+from dataclasses import replace
+from typing import Final
 
 import numpy as np
 
 from market.core.fast.chains import Chains
+from market.core.fast.duals import own_duals, spread
 from market.core.fast.errors import RoadClosed
 from market.core.fast.finish import Settled, settled
 from market.core.fast.interior import Interior, Point
+from market.core.fast.kept import Camp, FastOptimum, Kept, TextArray, recentred
 from market.core.fast.linking import Dense, Linking, Sparse, dense_rows, sparse_rows
-from market.core.fast.reduction import DENSE_ROWS, LAZY_EXTRA, Local, Reduced, reduced
+from market.core.fast.reduction import DENSE_ROWS, LAZY_EXTRA, reduced
 from market.core.fast.sharing import Shared, Sharing
 from market.core.fast.threads import one_thread
 from market.core.network import KW_PER_MW
-from market.core.offers.terms import BoolArray, FloatArray, IntArray
+from market.core.offers.terms import FloatArray, IntArray
 from market.core.programme import GRID, LAZY_ROWS, Programme, with_lazy_rows
 
 ITERATION_COUNT_MAX: Final = 90
@@ -54,51 +57,14 @@ IDLE_RATIO: Final = 0.5
 """Gap from which on idle rows are dropped."""
 RETURN_RATIO: Final = 5e-3
 """Gap of the point to which the climb returns when a settled optimum breaks a row."""
+RESUME_RATIO: Final = 3e-2
+"""Gap of the point kept for a like book."""
 LIMIT_LEAST_RATIO: Final = 1e-3
 
 
-TextArray = np.ndarray[tuple[int], np.dtype[np.str_]]
-
-
-@dataclass
-class Camp:
-    """A point, and the linking rows it knows."""
-
-    at: Point
-    family: TextArray
-    key: IntArray
-    slack: FloatArray
-
-
-@dataclass(frozen=True, kw_only=True)
-class FastOptimum:
-    """An optimal pair of a programme with the lazy rows it needs.
-
-    Parameters
-    ----------
-    programme
-        The problem with the lazy rows it needed.
-    keys
-        Those rows by family, as :func:`market.core.programme.with_lazy_rows` takes them.
-    x_mw
-        All columns, (N,).
-    dual
-        Duals by family, for all rows of the programme and the lazy rows chosen. [kJPY/MW]
-    moves
-        Rows, by family, whose dual is not the same in every optimum.
-    iterations
-        Steps taken in all.
-    """
-
-    programme: Programme
-    keys: Mapping[str, IntArray]
-    x_mw: FloatArray
-    dual: Mapping[str, FloatArray]
-    moves: Mapping[str, BoolArray]
-    iterations: int
-
-
-def fast_optimum(base: Programme, keys: Mapping[str, IntArray], weight: FloatArray) -> FastOptimum:
+def fast_optimum(
+    base: Programme, keys: Mapping[str, IntArray], weight: FloatArray, kept: Kept | None = None
+) -> FastOptimum:
     """Return an optimal pair of a large linear programme, with ties shared.
 
     Parameters
@@ -109,6 +75,8 @@ def fast_optimum(base: Programme, keys: Mapping[str, IntArray], weight: FloatArr
         Lazy rows already known to matter.
     weight
         Weight of each column's square in the choice among optima, (N,).
+    kept
+        Of a run on a like book, to start from.
 
     Raises
     ------
@@ -117,7 +85,13 @@ def fast_optimum(base: Programme, keys: Mapping[str, IntArray], weight: FloatArr
     """
     with one_thread(), np.errstate(all="ignore"):
         try:
-            return _Road(base, keys, weight).travelled()
+            road = _Road(base, keys, weight)
+            known = None if kept is None else kept.on(road.problem)
+            if known is not None:
+                with suppress(RoadClosed):
+                    return road.travelled(known)
+                road = _Road(base, keys, weight)
+            return road.travelled()
         except (ArithmeticError, ValueError, IndexError) as found:
             # A book this road mistakes for one of its kind must not be left without a result.
             raise RoadClosed(f"the book does not fit: {found}") from found
@@ -165,28 +139,45 @@ class _Road:
         self.family = np.concatenate([self.dense.family, self.sparse.family])
         self.key = np.concatenate([self.dense.key, self.sparse.key])
 
-    def travelled(self) -> FastOptimum:
-        """Go all the way."""
-        at = self.interior.start()
+    def travelled(self, kept: Kept | None = None) -> FastOptimum:
+        """Go all the way, from the start or from what is kept."""
+        at = self.interior.start() if kept is None else self._resumed(kept)
+        self.camp = self.waypoint = self._camp(at)
         for _ in range(ROUND_COUNT_MAX):
             found = self._settled(at)
             broken = self._loaded(self._whole(found.x), 1.0, BROKEN_MW)
             rows = {name: _union(keys, broken.get(name)) for name, keys in self.rows.items()}
             if not self._differs(rows):
-                return self._published(self._shared(found))
+                self.known_rows = rows
+                return self._published(self._shared(found, kept))
             at = self._joined(self.camp, rows)
         raise RoadClosed("rows kept being broken")
 
-    def _shared(self, found: Settled) -> Settled:
+    def _resumed(self, kept: Kept) -> Point:
+        self.rows = {name: _of_family(kept.camp, name) for name in self.rows}
+        self._lay_out()
+        y_link = np.zeros(self.linking.m)
+        here, there = self._in_both(kept.camp.family, kept.camp.key)
+        y_link[here] = kept.camp.at.y_link[there]
+        return self._joined(recentred(kept, self.interior, y_link), dict(kept.rows))
+
+    def _shared(self, found: Settled, kept: Kept | None) -> Settled:
         """Return the optimum that shares ties; rows it would break join, at no price."""
-        found = self._relaid(found, self._busy(found))
+        busy = self._busy(found)
         known: Shared | None = None
+        if kept is not None:
+            busy = {name: _union(keys, kept.sharing_rows[name]) for name, keys in busy.items()}
+        found = self._relaid(found, busy)
+        if kept is not None and kept.sides is not None:
+            sharing = Sharing(self.interior, found, self.weight)
+            known = kept.sides.on(self._in_both(kept.family, kept.key), sharing)
         for _ in range(ROUND_COUNT_MAX):
             sharing = Sharing(self.interior, found, self.weight)
             x = sharing.least(known)
             broken = self._loaded(self._whole(x), 1.0, BROKEN_MW)
             rows = {name: _union(keys, broken.get(name)) for name, keys in self.rows.items()}
             if not self._differs(rows):
+                self.sides = sharing.sides()
                 return replace(found, x=x)
             family, key, known = self.family, self.key, sharing.shared
             found = self._relaid(found, rows)
@@ -199,7 +190,8 @@ class _Road:
         """Return the numbers of the rows that are there now and were before: here, and there."""
         here, there = [], []
         for name in self.rows:
-            mine, theirs = np.flatnonzero(self.family == name), np.flatnonzero(family == name)
+            mine = np.flatnonzero(self.family == name)
+            theirs = np.flatnonzero((family == name) & (key >= 0))
             _, at, was = np.intersect1d(
                 self.key[mine], key[theirs], assume_unique=True, return_indices=True
             )
@@ -262,6 +254,8 @@ class _Road:
                 at = self._looked(at, ratio)
             if ratio > RETURN_RATIO:
                 self.camp = self._camp(at)
+            if ratio > RESUME_RATIO:
+                self.waypoint = self._camp(at)
         return at
 
     def _looked(self, at: Point, ratio: float) -> Point:
@@ -389,7 +383,7 @@ class _Road:
         dual.setdefault("deliver_flow", np.zeros(0))
         current = with_lazy_rows(base, keys)
         x = self._whole(found.x)
-        _own_duals(current, problem, (found, x), dual)
+        own_duals(current, problem, (found, x), dual)
         moves = {name: np.zeros(len(value), dtype=bool) for name, value in dual.items()}
         for name, chosen in self.rows.items():
             mine = np.flatnonzero(self.family == name)
@@ -399,7 +393,7 @@ class _Road:
         own_moves = np.zeros(len(problem.local.rhs), dtype=bool)
         used = problem.chain_source >= 0
         own_moves[problem.chain_source[used]] = found.own_moves[used]
-        _spread(problem.local, own_moves, moves)
+        spread(problem.local, own_moves, moves)
         return FastOptimum(
             programme=current,
             keys=keys,
@@ -407,90 +401,24 @@ class _Road:
             dual=dual,
             moves=moves,
             iterations=self.steps,
+            kept=Kept(
+                problem=problem,
+                camp=self.waypoint,
+                rows=self.known_rows,
+                sharing_rows=self.rows,
+                sides=self.sides,
+                family=self.family,
+                key=self.key,
+            ),
         )
+
+
+def _of_family(camp: Camp, name: str) -> IntArray:
+    return np.sort(camp.key[(camp.family == name) & (camp.key >= 0)])
 
 
 def _union(keys: IntArray, more: IntArray | None) -> IntArray:
     return keys if more is None else np.union1d(keys, more).astype(np.int64)
-
-
-def _own_duals(
-    current: Programme,
-    problem: Reduced,
-    optimum: tuple[Settled, FloatArray],
-    dual: dict[str, FloatArray],
-) -> None:
-    """Fill in the duals of local rows: those kept, then twins, then rows that became bounds."""
-    local, twins, (found, x) = problem.local, problem.twins, optimum
-    value = np.zeros(len(local.rhs))
-    used = problem.chain_source >= 0
-    value[problem.chain_source[used]] = found.y_own[used]
-    _spread(local, value, dual)
-    left = _reduced_cost(current, dual)
-    lower, upper = current.lower_kw / KW_PER_MW, current.upper_kw / KW_PER_MW
-    # A twin's own reduced cost is zero unless its own bound holds; where both hold, they share.
-    total = left[twins.gone] + left[twins.kept]
-    gone_holds = np.where(
-        total > 0, x[twins.gone] <= lower[twins.gone], x[twins.gone] >= upper[twins.gone]
-    )
-    kept_holds = np.where(
-        total > 0, x[twins.kept] <= lower[twins.kept], x[twins.kept] >= upper[twins.kept]
-    )
-    own = np.where(gone_holds, np.where(kept_holds, 0.5 * total, total), 0.0)
-    value[twins.row] = (left[twins.gone] - own) / twins.coefficient
-    left[twins.gone], left[twins.kept] = own, total - own
-    single = _singles(problem)
-    left = left[single.column]
-    at = x[single.column]
-    holds = np.where(
-        single.value > 0,
-        (left < 0) & (at < upper[single.column]),
-        (left > 0) & (at > lower[single.column]),
-    )
-    value[single.row[holds]] = left[holds] / single.value[holds]
-    _spread(local, value, dual)
-
-
-def _spread(local: Local, value: Any, found: dict[str, Any]) -> None:
-    start = 0
-    for name, rows in zip(local.names, local.rows, strict=True):
-        found[name][rows] = value[start : start + len(rows)]
-        start += len(rows)
-
-
-@dataclass(frozen=True)
-class _Singles:
-    row: IntArray
-    column: IntArray
-    value: FloatArray
-
-
-def _singles(problem: Reduced) -> _Singles:
-    """Return the at-most rows of one free column, one row per column: the tightest."""
-    local = problem.local
-    base = problem.programme
-    is_free = base.upper_kw > base.lower_kw
-    matrix = local.matrix.copy()
-    matrix.data[~is_free[matrix.indices]] = 0.0
-    matrix.eliminate_zeros()
-    row = np.flatnonzero((np.diff(matrix.indptr) == 1) & ~local.is_equal)
-    at = matrix.indptr[row]
-    column, value = matrix.indices[at], matrix.data[at]
-    room = (local.rhs - local.matrix @ problem.fixed)[row] / value
-    order = np.lexsort((np.where(value > 0, room, -room), value < 0, column))
-    marks = np.stack([column[order], value[order] < 0])
-    first = np.ones(len(order), dtype=bool)
-    first[1:] = (marks[:, 1:] != marks[:, :-1]).any(axis=0)
-    chosen = order[first]
-    return _Singles(row[chosen], column[chosen], value[chosen])
-
-
-def _reduced_cost(current: Programme, dual: Mapping[str, FloatArray]) -> FloatArray:
-    left = current.cost_jpy.copy()
-    for name, rows in current.rows.items():
-        if rows.matrix.nnz:
-            left -= rows.matrix.T @ dual[name]
-    return left
 
 
 def _check_shape(base: Programme, keys: Mapping[str, IntArray]) -> None:

@@ -83,6 +83,32 @@ class Shared:
         )
 
 
+@dataclass
+class Sides:
+    """Which bounds and rows the choice among ties ended on; (n,), (n,), (T·S,) and (m,)."""
+
+    at_low: BoolArray
+    at_high: BoolArray
+    own: BoolArray
+    link: BoolArray
+
+    def on(self, in_both: tuple[IntArray, IntArray], sharing: Sharing) -> Shared:
+        """Return where the choice of a like problem may go on from."""
+        here, there = in_both
+        moves, m = sharing.face.moves, sharing.interior.linking.m
+        link = np.zeros(m, dtype=bool)
+        link[here] = self.link[there]
+        held = [
+            self.at_low[moves],
+            self.at_high[moves],
+            self.own[sharing.own_index],
+            link[sharing.link_index],
+        ]
+        none = np.zeros(0)
+        at = _At(sharing.start, np.zeros(len(self.own)), np.zeros(m), none, none)
+        return Shared(at, np.concatenate(held), sharing.own_index, sharing.link_index)
+
+
 class Sharing:
     """Least squares on one optimal face."""
 
@@ -125,6 +151,18 @@ class Sharing:
             return self._settled(at, at.z > at.p)
         except RoadClosed:
             return self.start
+
+    def sides(self) -> Sides | None:
+        """Return what the choice ended on, if it ended."""
+        if self.shared is None:
+            return None
+        n, k, own = len(self.start), self.count, len(self.own_index)
+        held, sizes = self.shared.held, (n, n, len(self.own_room), len(self.link_room))
+        found = Sides(*(np.zeros(size, dtype=bool) for size in sizes))
+        found.at_low[self.face.moves], found.at_high[self.face.moves] = held[:k], held[k : 2 * k]
+        found.own[self.own_index] = held[2 * k : 2 * k + own]
+        found.link[self.link_index] = held[2 * k + own :]
+        return found
 
     def _positive(self, x: FloatArray) -> FloatArray:
         """Return what must stay positive at a point of the face."""

@@ -29,6 +29,12 @@ class Command(BaseCommand):
         parser.add_argument(
             "--growth", action="store_true", help="clearing: CPU against offers on one network"
         )
+        parser.add_argument(
+            "--path",
+            choices=("engine", "cvxpy"),
+            default="engine",
+            help="clearing --size: the engine's own road, or the formulation in CVXPY alone",
+        )
         parser.add_argument("--json", action="store_true", help="one JSON object as the last line")
 
     def handle(self, *_args: Any, **options: Any) -> None:
@@ -39,7 +45,7 @@ class Command(BaseCommand):
         elif options["growth"]:
             figures = self._growth(name, options["seed"])
         elif name == "clearing" and options["size"] is not None:
-            figures = self._sized(options["size"], options["seed"])
+            figures = self._sized(options["size"], options["seed"], options["path"])
         else:
             figures = self._measured(name, options["size"], is_with_peers=options["peers"])
         usage = resource.getrusage(resource.RUSAGE_SELF)
@@ -64,12 +70,13 @@ class Command(BaseCommand):
             raise CommandError("--growth belongs to bench clearing")
         return dict(importlib.import_module("aggregator.ops.bench.growth").run(seed=seed))
 
-    def _sized(self, size: str, seed: int) -> dict[str, Any]:
+    def _sized(self, size: str, seed: int, path: str) -> dict[str, Any]:
         """Measure a generated book, which needs no server."""
         instances = importlib.import_module("aggregator.ops.bench.instances")
         if size not in instances.SIZES:
             raise CommandError(f"--size must be one of {', '.join(instances.SIZES)}, not {size}")
-        bench = importlib.import_module("aggregator.ops.bench.sizes")
+        module = "sizes" if path == "engine" else "formulation"
+        bench = importlib.import_module(f"aggregator.ops.bench.{module}")
         return dict(bench.run(size, seed=seed))
 
     def _measured(self, name: str, size: str | None, *, is_with_peers: bool) -> dict[str, Any]:

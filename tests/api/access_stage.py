@@ -58,6 +58,7 @@ class Stage:
         cast_places.organisation("grid-u", OrganisationKind.TSO, "グリッドU送配電", "Grid-U")
         self.clients = {who: self._client(of) for who, of in WHO.items()}
         self.things = self._things()
+        self.answers: dict[tuple[str, ...], Any] = {}  # of lines that were asked already
 
     def _client(self, of: tuple[str, Role] | None) -> DoorClient:
         client = DoorClient(raise_request_exception=False)

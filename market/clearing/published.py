@@ -129,7 +129,8 @@ def element_flows(run: ClearingRun) -> list[Json]:
 def rents(run: ClearingRun) -> list[Json]:
     """Return what each scarce thing earned over the day; whose it is settlement says."""
     rows = RentShare.objects.filter(run=run).values("kind", "code")
-    return list(rows.annotate(amount_jpy=Sum("amount_jpy")).order_by("kind", "code"))
+    summed = rows.annotate(amount_jpy=Sum("amount_jpy")).order_by("kind", "code")
+    return [dict(row) for row in summed]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -248,11 +248,7 @@ def basket_of(bid: Bid) -> SealedBasket:
     NotFound
         Of a bid that was never sealed.
     """
-    basket = (
-        SealedBasket.objects.filter(id=bid.basket_id)
-        .select_related("auction", "organisation")
-        .first()
-    )
+    basket = SealedBasket.objects.filter(bids=bid).select_related("auction", "organisation").first()
     if basket is None:
         raise NotFound(field="bid", value=str(bid.id), rule="a bid that came in a sealed basket")
     return basket

@@ -8,7 +8,7 @@ from django.db import connection, transaction
 
 from accounts.audit.services import entry_append
 from accounts.core.errors import Conflict, Refused
-from accounts.core.numbers import zoned
+from accounts.core.numbers import name_of, zoned
 from accounts.fields.checking import text_checked
 from accounts.jobs.services import Claim, job_create, job_finish
 from market.core.timegrid import day_start_at
@@ -18,6 +18,7 @@ from market.trading.gates import AUCTION_LOCK_CLASS, gate_shut
 from market.trading.models import Auction, AuctionState
 
 CODE = re.compile(r"[A-Za-z0-9_-]{1,40}", re.ASCII)
+CODE_LENGTH_MAX = 40
 NAME_LENGTH_MAX = 80
 
 
@@ -40,7 +41,7 @@ def auction_schedule(
     Refused
         If times lack an offset or are out of order.
     """
-    if not isinstance(code, str) or CODE.fullmatch(code) is None:
+    if CODE.fullmatch(name_of(code, field="code", length_max=CODE_LENGTH_MAX)) is None:
         rule = "1 to 40 letters, digits, dashes and underscores"
         raise Refused(field="code", value=code, rule=rule)
     text_checked(name, field="name", length_max=NAME_LENGTH_MAX)

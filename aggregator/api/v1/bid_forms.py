@@ -147,7 +147,7 @@ class BlockBid(BidOfResource):
     start_cost_jpy = serializers.DecimalField(max_digits=12, decimal_places=2, required=False)
     run_min_count = serializers.IntegerField(min_value=1, max_value=48, required=False)
     exclusive_group = serializers.CharField(max_length=40, required=False)
-    parent = serializers.CharField(
+    parent = serializers.CharField(  # type: ignore[assignment]
         max_length=64, required=False, help_text="client_bid_id of another block of yours."
     )
 
@@ -230,7 +230,7 @@ class ComputeRequestBid(BidHead, BidNeeds):
     gb_per_kwh = serializers.DecimalField(max_digits=13, decimal_places=6, required=False)
 
 
-FORMS: dict[str, type[BidHead]] = {
+FORMS: dict[str, serializers.Serializer[Any] | type[serializers.Serializer[Any]]] = {
     "STEPS": StepsBid,
     "STORAGE": StorageBid,
     "SHIFT": ShiftBid,

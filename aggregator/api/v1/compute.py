@@ -41,7 +41,7 @@ class ComputePrice(serializers.Serializer[Any]):
 class LabelCost(serializers.Serializer[Any]):
     """What a label costs: welfare as it is, and as it would be without it."""
 
-    label = serializers.CharField()
+    label = serializers.CharField()  # type: ignore[assignment]
     welfare_jpy = serializers.FloatField()
     welfare_without_jpy = serializers.FloatField()
     cost_jpy = serializers.FloatField()

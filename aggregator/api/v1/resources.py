@@ -55,6 +55,7 @@ STORAGE_NUMBERS: Final = frozenset(
         "standing_loss_ratio",
     }
 )
+IN_ORDER: Final = ("site__code", "code")
 REPLACED: Final = ("name", "name_en", "limit_up_kw", "limit_down_kw")
 
 
@@ -211,7 +212,7 @@ class Resources(Door):
         responses={200: pages_of(ResourceWritten, "Resource")},
     )
     def get(self, request: Request) -> Response:
-        """In order of code."""
+        """In order of site and code."""
         asked = query_of(request, "site", "kind", "is_retired")
         rows = selectors.resources_seen(seen_by=self.sight)
         if "site" in asked:
@@ -222,7 +223,7 @@ class Resources(Door):
             is_retired = flag_of(asked["is_retired"], field="is_retired")
             rows = rows.filter(retired_at__isnull=not is_retired)
         seen_by = self.sight
-        return listed(request, rows, lambda r: resource_written(r, seen_by), key=("code",))
+        return listed(request, rows, lambda r: resource_written(r, seen_by), key=IN_ORDER)
 
     @extend_schema(
         operation_id="resource_create",

@@ -33,7 +33,7 @@ STEPS: dict[str, Any] = {
 
 
 # session, person and roles 3; savepoints 2+2; key 2; the bid itself the rest
-STATEMENTS_OF_ONE_BID = 19
+STATEMENTS_OF_ONE_BID = 18
 
 
 @pytest.fixture

@@ -482,3 +482,18 @@ def test_what_a_rule_says_of_anothers_resource_does_not_tell_it_from_none(
                 _submit(day, _changed(STEPS, resource=name, **change))
             told.append((type(refused.value), refused.value.field, refused.value.rule))
     assert set(told) == {(NotFound, "bids[0].resource", "a known resource")}
+
+
+def test_a_book_is_full_at_its_limit_however_it_was_counted(
+    day: cast.MarketDay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("market.trading.bids.BOOK_MAX", 4)
+    for name in "abc":
+        _submit(day, _changed(STEPS, client_bid_id=name))
+    with pytest.raises(InvalidBid, match="at most 4 bids"):
+        _submit(day, *(_changed(STEPS, client_bid_id=name) for name in "de"))
+    inzai = day.places.people.inzai_dc
+    bid_withdraw(auction_id=day.auction.id, organisation=inzai, client_bid_id="a")
+    _submit(day, *(_changed(STEPS, client_bid_id=name) for name in "de"))
+    with pytest.raises(InvalidBid, match="at most 4 bids"):
+        _submit(day, _changed(STEPS, client_bid_id="f"))

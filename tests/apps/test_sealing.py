@@ -467,7 +467,8 @@ def test_an_opened_book_that_was_changed_afterwards_is_found(day: cast.MarketDay
     _as_raw_sql(
         "UPDATE trading_bidcontent SET content = %s WHERE bid_id = %s", changed, content.bid_id
     )
-    assert list(book_faults(day.auction)) == ["inzai-dc a 版1: the leaf is not made of this content"]
+    (fault,) = book_faults(day.auction)
+    assert fault == "inzai-dc a 版1: the leaf is not made of this content"
 
 
 def test_no_offer_is_stored_readable_while_bids_are_taken(day: cast.MarketDay) -> None:

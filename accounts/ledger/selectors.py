@@ -158,23 +158,22 @@ def period_totals(*, organisation_id: UUID, periods: Collection[str]) -> dict[st
     with connection.cursor() as cursor:
         cursor.execute(
             """
-            WITH own AS (
-                SELECT id FROM ledger_ledgeraccount WHERE organisation_id = %(organisation)s
-            ), moved AS (
+            WITH moved AS (
                 SELECT period, 0 AS received_jpy, amount_jpy AS paid_jpy FROM ledger_transfer
                 WHERE period = ANY(%(periods)s) AND state = 'POSTED'
-                  AND debit_id IN (SELECT id FROM own)
-                  AND credit_id NOT IN (SELECT id FROM own)
+                  AND debit_id = ANY(%(own)s) AND NOT credit_id = ANY(%(own)s)
                 UNION ALL
                 SELECT period, amount_jpy, 0 FROM ledger_transfer
                 WHERE period = ANY(%(periods)s) AND state = 'POSTED'
-                  AND credit_id IN (SELECT id FROM own)
-                  AND debit_id NOT IN (SELECT id FROM own)
+                  AND credit_id = ANY(%(own)s) AND NOT debit_id = ANY(%(own)s)
             )
             SELECT period, sum(received_jpy)::bigint, sum(paid_jpy)::bigint
             FROM moved GROUP BY period
             """,
-            {"organisation": organisation_id, "periods": list(periods)},
+            {
+                "own": ledger_account_ids_of(organisation_ids=[organisation_id]),
+                "periods": list(periods),
+            },
         )
         return {
             period: PeriodTotal(received_jpy=received, paid_jpy=paid)

@@ -157,7 +157,8 @@ def deliveries_seen(*, seen_by: Sight, verification: DeliveryVerification) -> Qu
 
     Sellers see their own, grid operators what served their needs, the market all.
     """
-    rows = Delivery.objects.filter(verification=verification).select_related(
+    # what stands beside a delivery is fetched for the page alone, not joined to all of the day
+    rows = Delivery.objects.filter(verification=verification).prefetch_related(
         "award__resource__site", "award__organisation"
     )
     if seen_by.may_everywhere(READ_DELIVERY):

@@ -73,23 +73,22 @@ def lines_seen(*, view: LineView, run: SettlementRun) -> QuerySet[SettlementLine
     `place` is the id, in a form that no index of the whole table is sorted by: the run's own
     pages are read, never the lines of other runs before them.
     """
-    rows = lines_with_hold(view).filter(run=run).annotate(place=F("id") + 0)
+    rows = _lines(view).filter(run=run).annotate(place=F("id") + 0)
     if not view.sees_all:
         rows = rows.filter(Q(payer_id__in=view.account_ids) | Q(payee_id__in=view.account_ids))
     return rows
 
 
-def lines_with_hold(view: LineView) -> QuerySet[SettlementLine]:
-    """Settlement lines with what is printed beside them, `is_held` included.
+def _lines(view: LineView) -> QuerySet[SettlementLine]:
+    """Return settlement lines with what is printed beside them.
 
-    What stands beside a line is fetched for the page alone: joined, it would be looked up for
-    every line of the run before the page is cut out.
+    That is fetched for the page alone: joined, it would be looked up for every line of the run
+    before the page is cut out.
     """
-    held = DisputedLine.objects.filter(line_id=OuterRef("id"), dispute__is_held=True)
     beside = ["run__auction", "award"]
     if view.sees_all:
         beside += ["payer__organisation", "payee__organisation"]
-    return SettlementLine.objects.annotate(is_held=Exists(held)).prefetch_related(*beside)
+    return SettlementLine.objects.prefetch_related(*beside)
 
 
 def held_line_ids(*, line_ids: Collection[int]) -> set[int]:
@@ -137,7 +136,7 @@ def periods_of(*, organisation: Organisation) -> QuerySet[SettlementPeriod]:
 
 def disputes_seen(*, seen_by: Sight) -> QuerySet[Dispute]:
     """Disputes of a caller's organisations, from either side, or all for the market."""
-    rows = Dispute.objects.select_related("organisation", "counterparty", "corrected_by__auction")
+    rows = Dispute.objects.prefetch_related("organisation", "counterparty", "corrected_by__auction")
     if seen_by.may_everywhere(READ):
         return rows
     own_ids = seen_by.organisations_for(READ)
@@ -147,4 +146,4 @@ def disputes_seen(*, seen_by: Sight) -> QuerySet[Dispute]:
 def disputed_lines_seen(*, view: LineView, dispute: Dispute) -> QuerySet[SettlementLine]:
     """Return the lines of a dispute that the caller can see: both sides of it see each of them."""
     ids = DisputedLine.objects.filter(dispute=dispute).values("line_id")
-    return lines_with_hold(view).filter(id__in=ids).order_by("id")
+    return _lines(view).filter(id__in=ids).order_by("id")

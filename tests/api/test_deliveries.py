@@ -140,7 +140,7 @@ def test_lists_page_and_cost_the_same_for_many_rows(
             assert owner.get(path, query).status_code == 200
         return len(queries)
 
-    assert asked(PATH, auction=AUCTION, limit=1) == asked(PATH, auction=AUCTION, limit=18) <= 7
+    assert asked(PATH, auction=AUCTION, limit=1) == asked(PATH, auction=AUCTION, limit=18) <= 10
     on = {"delivery_on": "2026-11-25"}
     assert asked("/api/v1/baselines", **on, limit=1) == asked("/api/v1/baselines", **on) <= 6
 

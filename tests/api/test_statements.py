@@ -142,4 +142,4 @@ def test_a_list_of_statements_costs_the_same_for_many_periods(as_member: AsMembe
         return len(queries)
 
     asked()
-    assert asked(limit=1) == asked(limit=50) <= 8
+    assert asked(limit=1) == asked(limit=50) <= 9

@@ -35,7 +35,7 @@ from aggregator.api.v1.files import FILE_PARSERS, FILE_RENDERERS, FileBody, atta
 from aggregator.api.v1.pagination import page
 from aggregator.api.v1.printed import exact
 from aggregator.api.v1.schema import PAGED, problems
-from aggregator.api.v1.settlement_lines import SettlementLineOut, line_written
+from aggregator.api.v1.settlement_lines import SettlementLineOut, lines_written
 from aggregator.settlement.dispute_models import (
     TEXT_LENGTH_MAX,
     Dispute,
@@ -250,9 +250,7 @@ class DisputeDoor(Door):
         entries = row.entries.select_related("organisation").order_by("id")
         return {
             **dispute_written(row),
-            "lines": [
-                line_written(line, view) for line in disputed_lines_seen(view=view, dispute=row)
-            ],
+            "lines": lines_written(list(disputed_lines_seen(view=view, dispute=row)), view),
             "evidence": [evidence_written(one) for one in files.order_by("added_at", "id")],
             "history": [self._entry_written(entry) for entry in entries],
         }

@@ -6,6 +6,7 @@ award is named to its seller alone, and the other side to nobody but the market.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from django.urls import path
@@ -23,7 +24,14 @@ from aggregator.api.v1.pagination import page
 from aggregator.api.v1.printed import exact, exact_or_none
 from aggregator.api.v1.schema import PAGED
 from aggregator.settlement.models import ITEM_NAMES, RunKind, SettlementLine
-from aggregator.settlement.seen import READ, LineView, line_view_of, lines_seen, run_of
+from aggregator.settlement.seen import (
+    READ,
+    LineView,
+    held_line_ids,
+    line_view_of,
+    lines_seen,
+    run_of,
+)
 
 ITEMS = tuple(item.value for item in ITEM_NAMES)
 EXACT = {"max_digits": 22, "decimal_places": 6}
@@ -73,8 +81,13 @@ class SettlementLinePage(serializers.Serializer[Any]):
     next = serializers.CharField(allow_null=True)
 
 
-def line_written(row: SettlementLine, view: LineView) -> dict[str, Any]:
-    """Print a line for one side."""
+def lines_written(rows: Sequence[SettlementLine], view: LineView) -> list[dict[str, Any]]:
+    """Print lines for one side, each with whether a dispute holds it."""
+    held = held_line_ids(line_ids=[row.pk for row in rows])
+    return [{**_line_written(row, view), "is_held": row.pk in held} for row in rows]
+
+
+def _line_written(row: SettlementLine, view: LineView) -> dict[str, Any]:
     if view.sees_all:
         sides = {"payer": row.payer.organisation.code, "payee": row.payee.organisation.code}
     else:
@@ -95,7 +108,6 @@ def line_written(row: SettlementLine, view: LineView) -> dict[str, Any]:
         "price_jpy_per_kwh": exact_or_none(row.price_jpy_per_kwh),
         "quantity_gb": exact_or_none(row.quantity_gb),
         "price_jpy_per_gb": exact_or_none(row.price_jpy_per_gb),
-        "is_held": getattr(row, "is_held", False),
     }
 
 
@@ -140,7 +152,7 @@ class SettlementLineList(Door):
             rows = rows.filter(award_id=uuid_of(asked["award"], field="award"))
             if not view.sees_all:
                 rows = rows.filter(award__organisation_id__in=view.own_ids)
-        found = page(request, rows, lambda row: line_written(row, view), key=("place",))
+        found = page(request, rows, lambda row: row, key=("place",))
         told = {
             "auction": run.auction.code,
             "kind": run.kind,
@@ -149,7 +161,8 @@ class SettlementLineList(Door):
             "verification_revision": run.verification.revision,
             "executed_at": run.executed_at,
         }
-        return Response({"run": told, **found})
+        items = lines_written(found["items"], view)
+        return Response({"run": told, "items": items, "next": found["next"]})
 
 
 urlpatterns = [

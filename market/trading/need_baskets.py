@@ -41,7 +41,7 @@ def need_details(row: object, *, field: str = "") -> NeedDetails:
     for name in row:
         if name not in FIELDS:
             raise InvalidNeed(field=f"{path}{name}"[:80], value=row[name], rule="a known entry")
-    entries: dict[str, Any] = {NAMES.get(name, name): value for name, value in row.items()}
+    entries: dict[str, Any] = {NAMES.get(str(name), str(name)): row[name] for name in row}
     return NeedDetails(**entries)
 
 

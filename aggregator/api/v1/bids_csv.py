@@ -146,7 +146,9 @@ def _add(bid: dict[str, Any], lines: dict[str, int], cells: Mapping[str, str], l
 
 
 def _add_step(bid: dict[str, Any], lines: dict[str, int], step: dict[str, Any], line: int) -> None:
-    window = {name: step.pop(name) for name in ("first_t", "last_t") if name in step}
+    window: dict[str, Any] = {
+        name: step.pop(name) for name in ("first_t", "last_t") if name in step
+    }
     curves: list[dict[str, Any]] = bid["curves"]
     if not curves or {name: curves[-1].get(name) for name in window} != window:
         lines[f"curves[{len(curves)}]"] = line

@@ -133,8 +133,8 @@ def _faults(rows: Mapping[int, ReadingRow], source: str) -> list[Fault]:
         first = taken.setdefault(key, n)
         if first != n:
             rule = f"each meter, half hour and stage once; row {first} has it already"
-            refused = ReadingRefused(field="start_at", value=row.start_at.isoformat(), rule=rule)
-            found.append(Fault(n=n, refused=refused))
+            twice = ReadingRefused(field="start_at", value=row.start_at.isoformat(), rule=rule)
+            found.append(Fault(n=n, refused=twice))
     return found
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -95,7 +95,7 @@ def dispute_open(
         opened_at=now,
     )
     DisputedLine.objects.bulk_create(DisputedLine(dispute=dispute, line=line) for line in lines)
-    _told(dispute, organisation, actor, EntryKind.OPENED, reason, lines_count=len(lines))
+    _told(dispute, organisation, actor, EntryKind.OPENED, reason, {"lines_count": len(lines)})
     return dispute
 
 
@@ -207,8 +207,8 @@ def dispute_evidence_add(
         actor,
         EntryKind.EVIDENCE_ADDED,
         file.name,
+        {"sha256": file.sha256},
         evidence=evidence,
-        sha256=file.sha256,
     )
     return evidence
 
@@ -314,7 +314,7 @@ def _moved(
     for name, value in columns.items():
         setattr(dispute, name, value)
     dispute.save(update_fields=["state", *columns])
-    _told(dispute, organisation, actor, kind, text, **{"from": left, "to": after})
+    _told(dispute, organisation, actor, kind, text, {"from": left, "to": after})
     return dispute
 
 
@@ -324,9 +324,9 @@ def _told(
     actor: str,
     kind: EntryKind,
     text: str,
+    detail: Mapping[str, Any] | None = None,
     *,
     evidence: DisputeEvidence | None = None,
-    **detail: Any,
 ) -> None:
     DisputeEntry.objects.create(
         dispute=dispute,

@@ -82,10 +82,11 @@ def file_in(request: Request, *, others: Collection[str] = ()) -> CheckedFile:
         Naming the field: no file, several, an unknown one, or a file that is not taken.
     """
     known = {FIELD, *others}
-    for name in request.data:
+    form: Any = request.data
+    for name in form:
         if name not in known:
             raise Refused(field=name[:80], value="", rule=f"one of {', '.join(sorted(known))}")
-        values = request.data.getlist(name)
+        values = form.getlist(name)
         if len(values) != 1:
             raise Refused(field=name, value=len(values), rule="once")
         if name in others and not is_plain(str(values[0])):

@@ -126,7 +126,7 @@ class ReadingOut(serializers.Serializer[Any]):
     stage = serializers.ChoiceField(choices=Stage.names)
     revision = serializers.IntegerField()
     available_at = serializers.DateTimeField()
-    source = serializers.CharField()
+    source = serializers.CharField()  # type: ignore[assignment]  # a field of this name
 
 
 class ReadingPage(serializers.Serializer[Any]):

@@ -34,7 +34,7 @@ from aggregator.settlement.seen import (
 )
 
 ITEMS = tuple(item.value for item in ITEM_NAMES)
-EXACT = {"max_digits": 22, "decimal_places": 6}
+EXACT: dict[str, Any] = {"max_digits": 22, "decimal_places": 6}
 
 
 class SettlementRunOut(serializers.Serializer[Any]):

@@ -94,7 +94,7 @@ def test_a_thousand_bids_are_read_nearly_as_fast_as_json_loads() -> None:
     }  # fmt: skip
     body = json.dumps({"auction": "DA-2026-11-25", "bids": [bid] * 1_000}).encode()
     ratios = []
-    for _ in range(9):
+    for _ in range(40):
         start_s = time.perf_counter()
         json.loads(body)
         middle_s = time.perf_counter()

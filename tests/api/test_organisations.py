@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from accounts.parties.models import Organisation
+from accounts.parties.models import Membership, Organisation
 from accounts.parties.roles import Role
 from tests.api.conftest import AsMember, DoorClient
 
@@ -69,6 +69,15 @@ def test_a_trader_and_another_s_administrator_change_nothing(as_member: AsMember
     body, match = {"name": "x"}, {"If-Match": "*"}
     assert trader.patch(f"{HERE}/inzai-dc", body, headers=match).status_code == 403
     assert rival.patch(f"{HERE}/inzai-dc", body, headers=match).status_code == 404
+
+
+def test_who_administers_one_changes_no_other_that_they_only_see(as_member: AsMember) -> None:
+    admin = as_member(Role.ADMINISTRATOR, "inzai-dc")
+    shiroi = Organisation.objects.get(code="shiroi-dc")
+    Membership.objects.create(user=admin.person, organisation=shiroi, role=Role.OPERATOR_VIEWER)
+    assert admin.get(f"{HERE}/shiroi-dc").status_code == 200
+    answer = admin.patch(f"{HERE}/shiroi-dc", {"name": "x"}, headers={"If-Match": "*"})
+    assert (answer.status_code, answer.json()["code"]) == (403, "not-permitted")
 
 
 def test_only_administrators_of_the_market_register(as_member: AsMember) -> None:

@@ -164,7 +164,9 @@ def clear(snapshot: Snapshot) -> Clearing:
     raise BrokenInvariant("rows and binaries come from finite sets, yet they did not end")
 
 
-def cleared_fast(base: Programme, kept: Kept | None = None) -> tuple[Clearing, Kept] | None:
+def cleared_fast(
+    base: Programme, kept: Kept | None = None, *, keeps: bool = False
+) -> tuple[Clearing, Kept | None] | None:
     """Return the optimum of a large book by the fast road, least prices and shared ties included.
 
     Parameters
@@ -173,11 +175,13 @@ def cleared_fast(base: Programme, kept: Kept | None = None) -> tuple[Clearing, K
         The problem without lazy rows.
     kept
         Of a run on a like book, to start from.
+    keeps
+        Whether to return what the next run may start from; it takes memory.
 
     Returns
     -------
-    tuple[Clearing, Kept] | None
-        Also what the next run may start from. `None` where the book is small or has integers,
+    tuple[Clearing, Kept | None] | None
+        `None` where the book is small or has integers,
         where the road does not know its shape, and where what it found does not prove itself: the
         plain road is always there.
     """
@@ -188,6 +192,8 @@ def cleared_fast(base: Programme, kept: Kept | None = None) -> tuple[Clearing, K
         fast = fast_optimum(base, keys, _award_weight(base, base.upper_kw), kept)
     except RoadClosed:
         return None
+    if not keeps:
+        fast = replace(fast, kept=None)
     current = fast.programme
     linear, row_slices = linear_problem(current, (base.lower_kw, base.upper_kw))
     y = np.concatenate([fast.dual[name] for name in row_slices])

@@ -92,7 +92,7 @@ class Rolling:
         tested = pivotal_test(snapshot)
         is_known = last is not None and is_same_grid(last.snapshot, tested.snapshot)
         flows = last.programme.sensitivity if last is not None and is_known else None
-        found = cleared_fast(programme(tested.snapshot, flows=flows), self._kept)
+        found = cleared_fast(programme(tested.snapshot, flows=flows), self._kept, keeps=True)
         if found is None:
             return None
         cleared = replace(found[0], pivotal=tested.findings)

@@ -188,9 +188,10 @@ def test_a_like_book_goes_on_from_the_run_before(
     book: Snapshot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(clearing, "LARGE_COLUMN_COUNT", 0)
-    first = clearing.cleared_fast(programme(book))
+    first = clearing.cleared_fast(programme(book), keeps=True)
     later = programme(snapshot_from_json(changed(document("a", 0), share_ratio=0.05, seed=1)))
     assert first is not None
+    assert first[1] is not None
     warm, cold = clearing.cleared_fast(later, first[1]), clearing.cleared_fast(later)
     assert warm is not None
     assert cold is not None
@@ -208,6 +209,7 @@ def test_what_is_kept_of_another_book_is_not_used(book: Snapshot) -> None:
     base, other = programme(book), programme(snapshot_from_json(document("a", 1)))
     weight = np.ones(base.size)
     kept = fast_optimum(other, NONE, np.ones(other.size)).kept
+    assert kept is not None
     assert kept.on(reduced(base)) is None
     alone, given = fast_optimum(base, NONE, weight), fast_optimum(base, NONE, weight, kept)
     assert np.array_equal(alone.x_mw, given.x_mw)

@@ -137,7 +137,7 @@ class FastOptimum:
     dual: Mapping[str, FloatArray]
     moves: Mapping[str, BoolArray]
     iterations: int
-    kept: Kept
+    kept: Kept | None
 
 
 def recentred(kept: Kept, interior: Interior, y_link: FloatArray) -> Camp:

@@ -1,14 +1,19 @@
 """Append to the audit trail."""
 
+import json
 from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
 from django.db import connection, models
-from django.db.models.expressions import RawSQL
 
 from accounts.audit.acting import actor_now
-from accounts.audit.models import AuditEntry
+
+# Every change passes here: as text, this costs a quarter of what the ORM takes to write it.
+APPEND = """
+INSERT INTO audit_auditentry (at, action, subject, detail, organisation_id, user_id, actor)
+VALUES (market_now(), %s, %s, %s::jsonb, %s, %s, %s)
+"""
 
 
 def subject_of(subject: models.Model | str) -> str:
@@ -36,12 +41,15 @@ def entry_append(
     kind, _, number = actor.partition(":")
     if user_id is None and kind == "user":
         user_id = int(number)
-    AuditEntry.objects.create(
-        at=RawSQL("market_now()", ()),
-        action=action,
-        subject=subject_of(subject),
-        detail=dict(detail or {}),
-        organisation_id=organisation_id,
-        user_id=user_id,
-        actor=actor,
-    )
+    with connection.cursor() as cursor:
+        cursor.execute(
+            APPEND,
+            [
+                action,
+                subject_of(subject),
+                json.dumps(dict(detail or {})),
+                organisation_id,
+                user_id,
+                actor,
+            ],
+        )

@@ -3,8 +3,8 @@
 import hashlib
 from typing import TypeVar
 
+from django.db import connection
 from django.db.models import Model, QuerySet
-from django.db.models.functions import Now
 
 from accounts.parties.models import (
     ApiClient,
@@ -18,6 +18,23 @@ from accounts.parties.roles import role_may
 from accounts.parties.sight import Sight
 
 Row = TypeVar("Row", bound=Model)
+
+
+def _names(model: type[Model], without: tuple[str, ...] = ()) -> list[str]:
+    fields = model._meta.concrete_fields  # noqa: SLF001 - Django's documented way
+    return [item.attname for item in fields if item.attname not in without]
+
+
+CLIENT_NAMES = _names(ApiClient, without=("client_secret", "previous_secret"))
+ORGANISATION_NAMES = _names(Organisation)
+CLIENT_OF_TOKEN = f"""
+SELECT {", ".join(f"client.{name}" for name in CLIENT_NAMES)},
+       {", ".join(f"organisation.{name}" for name in ORGANISATION_NAMES)}
+FROM oauth2_provider_accesstoken AS token
+JOIN parties_apiclient AS client ON client.id = token.application_id
+JOIN parties_organisation AS organisation ON organisation.id = client.organisation_id
+WHERE token.token_checksum = %s AND token.expires > clock_timestamp() AND client.is_active
+"""  # noqa: S608 - names of our own columns
 
 
 def aggregator() -> Organisation:
@@ -45,13 +62,17 @@ def client_of_token(text: str) -> ApiClient | None:
     between requests, so that what is switched off, rotated or expired is refused at once.
     """
     checksum = hashlib.sha256(text.encode()).hexdigest()
-    rows = ApiClient.objects.select_related("organisation").defer(
-        "client_secret", "previous_secret", "organisation__created_at"
+    with connection.cursor() as cursor:
+        # every call of a machine passes here: as text, this costs a fraction of the ORM's way
+        cursor.execute(CLIENT_OF_TOKEN, [checksum])
+        row = cursor.fetchone()
+    if row is None:
+        return None
+    client = ApiClient.from_db(connection.alias, CLIENT_NAMES, row[: len(CLIENT_NAMES)])
+    client.organisation = Organisation.from_db(
+        connection.alias, ORGANISATION_NAMES, row[len(CLIENT_NAMES) :]
     )
-    found = rows.filter(
-        is_active=True, accesstoken__token_checksum=checksum, accesstoken__expires__gt=Now()
-    )
-    return next(iter(found.order_by()[:1]), None)
+    return client
 
 
 def organisations_seen(*, seen_by: Sight) -> QuerySet[Organisation]:

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from django.db.models import F, Model, Prefetch, Q, QuerySet
 
+from accounts.clock.recent import Recent
 from accounts.core.errors import NotFound
 from accounts.parties.models import Organisation
 from accounts.parties.sight import Sight
@@ -130,6 +131,10 @@ def resources_by_code(codes: Iterable[str]) -> dict[str, Resource]:
             "site", "storage"
         )
     }
+
+
+resources_recent: Recent[str, Resource] = Recent(resources_by_code)
+"""As :func:`resources_by_code`, a moment old at most; not for changing them."""
 
 
 def prequalified(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from django.db import transaction
+from django.db import connection, transaction
 
 from accounts.audit.services import entry_append
 from accounts.core.errors import NotFound
@@ -23,6 +23,12 @@ BIDS_MAX = 5_000
 BOOK_MAX = 20_000  # bids of one organisation in one auction
 BOOK_SLACK = 100
 BOOKS_KNOWN_MAX = 10_000
+BID_NAMES = [item.attname for item in Bid._meta.concrete_fields]  # noqa: SLF001 - Django's documented way
+CURRENT = f"""
+SELECT {", ".join(item.column for item in Bid._meta.concrete_fields)}
+FROM trading_bid WHERE organisation_id = %s AND client_bid_id = ANY(%s)
+ORDER BY client_bid_id, version FOR UPDATE
+"""  # noqa: S608, SLF001 - names of our own columns
 # Per auction and bidder: bids held when last counted with those let in since, and the latter.
 _held: dict[tuple[UUID, UUID], tuple[int, int]] = {}
 
@@ -39,13 +45,13 @@ class Submission:
     signed: dict[str, Any] | None
 
 
-@transaction.atomic
 def basket_submit(
     *,
     auction_id: UUID | str,
     organisation: Organisation,
     bids: Sequence[Mapping[str, Any]],
     expects: Expects | None = None,
+    is_whole: bool = False,
 ) -> Submission:
     """Put bids into the book, each as a first version or superseding the one before.
 
@@ -63,6 +69,9 @@ def basket_submit(
     expects
         Called for each bid with its latest version, or None, which nobody changes meanwhile; what
         it raises stops the submission.
+    is_whole
+        Whether the caller's transaction, if there is one, is given up with this call: it then
+        needs no place to come back to.
 
     Returns
     -------
@@ -84,20 +93,22 @@ def basket_submit(
     """
     if not isinstance(bids, list | tuple) or not 1 <= len(bids) <= BIDS_MAX:
         raise InvalidBid(field="bids", value=bids, rule=f"a list of 1 to {BIDS_MAX}")
+    with transaction.atomic(savepoint=not is_whole):
+        return _submitted(auction_id, organisation, bids, expects)
+
+
+def _submitted(
+    auction_id: UUID | str,
+    organisation: Organisation,
+    bids: Sequence[Mapping[str, Any]],
+    expects: Expects | None,
+) -> Submission:
     # Reading the basket needs no lock: the gate is held for the writing only.
     drafts = drafts_of(organisation, bids)
     auction, moment = gate_enter(auction_id, bidder_id=organisation.id)
     refuse_unsellable(auction, organisation, drafts)
     _refuse_overfull(auction, organisation, len(drafts))
-    current = {
-        bid.client_bid_id: bid
-        for bid in Bid.objects.select_for_update()
-        .filter(
-            organisation=organisation,
-            client_bid_id__in=[draft.client_bid_id for draft in drafts],
-        )
-        .order_by("client_bid_id", "version")
-    }
+    current = _current(organisation, [draft.client_bid_id for draft in drafts])
     if expects is not None:
         for draft in drafts:
             expects(current.get(draft.client_bid_id))
@@ -107,6 +118,17 @@ def basket_submit(
         basket.put(draft, current.get(draft.client_bid_id), f"bids[{i}]")
     signed = basket.store()
     return Submission(receipts=basket.receipts, signed=signed)
+
+
+def _current(organisation: Organisation, names: Sequence[str]) -> dict[str, Bid]:
+    """Return the latest versions of a bidder's bids by client id, locked."""
+    with connection.cursor() as cursor:
+        # every bid passes here: as text, this costs a fraction of what the ORM takes to write it
+        cursor.execute(CURRENT, [organisation.id, list(names)])
+        return {
+            bid.client_bid_id: bid
+            for bid in (Bid.from_db(connection.alias, BID_NAMES, row) for row in cursor)
+        }
 
 
 def bids_submit(

@@ -8,7 +8,7 @@ from accounts.core.errors import NotFound, Refused
 from accounts.core.numbers import name_of
 from accounts.parties.models import Organisation
 from market.registry.models import Portfolio, Resource, Site, WorkloadClass
-from market.registry.selectors import resources_by_code
+from market.registry.selectors import resources_recent
 from market.trading.bid_checks import (
     SUBJECTS,
     Draft,
@@ -83,7 +83,7 @@ def _known(organisation: Organisation, bids: Sequence[Mapping[str, Any]]) -> _Kn
         # about another's resource would tell its kind and its limits.
         resources={
             code: resource
-            for code, resource in resources_by_code(resources).items()
+            for code, resource in resources_recent.of(resources).items()
             if resource.site.organisation_id == organisation.id
         },
         classes={

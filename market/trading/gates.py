@@ -8,14 +8,15 @@ be missing from the closed book, and nothing stamped at or after it can be in
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from copy import copy
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from django.db import connection
-from django.db.models.expressions import RawSQL
 
+from accounts.clock.recent import Recent
 from accounts.clock.selectors import market_now
 from accounts.core.errors import NotFound, Refused, ensure
 from market.trading.models import Auction, AuctionState
@@ -61,14 +62,7 @@ def gate_enter(
     """
     ensure(connection.in_atomic_block, "the gate is entered inside a transaction")
     _locks_take(auction_id, bidder_id)
-    # One statement after the locks reads the moment and what it is compared with.
-    key = "code" if isinstance(auction_id, str) else "id"
-    auction = (
-        Auction.objects.select_related("ruleset")
-        .annotate(moment=RawSQL("market_now()", ()))
-        .get(**{key: auction_id})
-    )
-    moment: datetime = auction.moment
+    auction, moment = _auction_now(auction_id)
     if auction.state != AuctionState.OPEN or moment < auction.opens_at:
         raise GateClosed(
             field="auction", value=auction.code, rule=f"not open for bids (state {auction.state})"
@@ -79,6 +73,42 @@ def gate_enter(
             value=auction.code,
             rule=f"gate closed at {auction.gate_closure_at.isoformat()}, now {moment.isoformat()}",
         )
+    return auction, moment
+
+
+def _auctions(keys: Iterable[UUID | str]) -> dict[UUID | str, Auction]:
+    """Return auctions by what they were asked for: id or code."""
+    found: dict[UUID | str, Auction] = {}
+    for key in keys:
+        name = "code" if isinstance(key, str) else "id"
+        for auction in Auction.objects.select_related("ruleset").filter(**{name: key}):
+            found[key] = auction
+    return found
+
+
+_auctions_recent: Recent[UUID | str, Auction] = Recent(_auctions)
+NOW = """
+SELECT market_now(), state, state_reason, opens_at, gate_closure_at, closed_at
+FROM trading_auction WHERE id = %s
+"""
+
+
+def _auction_now(auction_id: UUID | str) -> tuple[Auction, datetime]:
+    """Return the auction and the moment; all that decides is read in one statement, now.
+
+    What does not change once bids come in (rules, network, names) may be a moment old.
+    """
+    auction = copy(_auctions_recent.of([auction_id])[auction_id])
+    with connection.cursor() as cursor:
+        cursor.execute(NOW, [auction.id])
+        moment, *decisive = cursor.fetchone()
+    (
+        auction.state,
+        auction.state_reason,
+        auction.opens_at,
+        auction.gate_closure_at,
+        auction.closed_at,
+    ) = decisive
     return auction, moment
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+from accounts.clock.recent import Recent
 from accounts.core.errors import Refused
 from market.registry.selectors import (
     ProductTerms,
@@ -15,6 +17,7 @@ from market.registry.selectors import (
     prequalified_then,
     product_terms_of,
     resources_by_code,
+    resources_recent,
 )
 from market.trading.contents import Content, capacity_peak_kw, quantity_peak_kw
 from market.trading.models import Auction, Bid, BidForm
@@ -45,6 +48,26 @@ class _Asked:
     quantity_kw: Decimal
 
 
+_Fit = tuple[UUID, str, datetime]
+
+
+def _fit(asked: Iterable[_Fit]) -> dict[_Fit, Decimal]:
+    """Return how much [kW] each (resource, product, moment) is fit for, where it is."""
+    together: dict[tuple[str, datetime], set[UUID]] = {}
+    for resource_id, product, at in asked:
+        together.setdefault((product, at), set()).add(resource_id)
+    return {
+        (resource_id, product, at): most_kw
+        for (product, at), resource_ids in together.items()
+        for resource_id, most_kw in prequalified(
+            resource_ids=resource_ids, product=product, at=at
+        ).items()
+    }
+
+
+_fit_recent: Recent[_Fit, Decimal] = Recent(_fit)
+
+
 def refuse_unqualified(auction: Auction, drafts: Sequence[Draft]) -> None:
     """Refuse bids of resources that are not prequalified at the gate, where the rules ask it.
 
@@ -70,16 +93,11 @@ def refuse_unqualified(auction: Auction, drafts: Sequence[Draft]) -> None:
             place=f"bids[{i}].",
         )
     ]
-    ids = _ids_of(asked)
-    fit = {
-        product: prequalified(
-            resource_ids=resource_ids, product=product, at=auction.gate_closure_at
-        )
-        for product, resource_ids in _by_product(asked, ids).items()
-    }
+    ids = {code: row.id for code, row in resources_recent.of(one.resource for one in asked).items()}
+    fit = _fit_recent.of((ids[one.resource], one.product, auction.gate_closure_at) for one in asked)
     refusals = Refusals()
     for one in asked:
-        most_kw = fit[one.product].get(ids[one.resource])
+        most_kw = fit.get((ids[one.resource], one.product, auction.gate_closure_at))
         if most_kw is None:
             rule = f"prequalified for {one.product} at the gate"
             refusals.note(NotPrequalified(field=one.field, value=one.resource, rule=rule))

@@ -32,8 +32,8 @@ STEPS: dict[str, Any] = {
 }
 
 
-# session, person and roles 3; savepoints 2+2; key 2; the bid itself the rest
-STATEMENTS_OF_ONE_BID = 18
+# session, person and roles 3; savepoint of the test 2; key 2; the bid itself the rest
+STATEMENTS_OF_ONE_BID = 17
 
 
 @pytest.fixture

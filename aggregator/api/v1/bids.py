@@ -135,7 +135,9 @@ class BidsOfAuction(Door):
         organisation = self.sight.acting_for("bid.submit", query.get("organisation"))
 
         def submit(bids: Any) -> Submission:
-            return basket_submit(auction_id=code, organisation=organisation, bids=bids)
+            return basket_submit(
+                auction_id=code, organisation=organisation, bids=bids, is_whole=True
+            )
 
         body = request.data
         if isinstance(body, Table):
@@ -228,6 +230,7 @@ class OneBid(Door):
                 organisation=bid.organisation,
                 bids=bids,
                 expects=_expecting(request),
+                is_whole=True,
             )
 
         return _one(_of_one({**body, "client_bid_id": bid.client_bid_id}, submit), status=200)

@@ -184,6 +184,7 @@ def _operator(number: int, model: Site) -> Operator:
                 "kind": "DC_LOAD",
                 "limit_up_kw": Decimal(5_000),
                 "limit_down_kw": Decimal(1_000),
+                "response_s": cast.RESPONSE_S["DC_LOAD"],
             },
         )
         for unit in range(RESOURCE_COUNT)

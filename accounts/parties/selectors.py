@@ -68,7 +68,7 @@ def client_of_token(text: str) -> ApiClient | None:
         row = cursor.fetchone()
     if row is None:
         return None
-    client = ApiClient.from_db(connection.alias, CLIENT_NAMES, row[: len(CLIENT_NAMES)])
+    client: ApiClient = ApiClient.from_db(connection.alias, CLIENT_NAMES, row[: len(CLIENT_NAMES)])
     client.organisation = Organisation.from_db(
         connection.alias, ORGANISATION_NAMES, row[len(CLIENT_NAMES) :]
     )

@@ -46,6 +46,7 @@ from market.core.solver import solve_linear
 
 ENGINE_VERSION: Final = "2"
 ROUND_COUNT_MAX: Final = 100
+SIDES_ROUND_COUNT_MAX: Final = 5
 LARGE_COLUMN_COUNT: Final = 20_000
 """From here on the fast road (:mod:`market.core.fast`) is tried first."""
 PROVED_OFF: Final = 1e-9
@@ -184,9 +185,61 @@ def cleared_fast(
         `None` where the book is small or has integers,
         where the road does not know its shape, and where what it found does not prove itself: the
         plain road is always there.
+
+    Notes
+    -----
+    Where prices far below zero let a store charge and discharge at once, the smaller side of each
+    such pair is closed and the rest is found anew. That is a decision, not a search: it counts
+    where what the first optimum promises beyond it is within the gap that the rules allow.
     """
     if base.size < LARGE_COLUMN_COUNT or len(base.binary):
         return None
+    found = _on_the_fast_road(base, kept, keeps=keeps)
+    if found is None or not len(both := both_ways(found[0])):
+        return found
+    bound_jpy, decided = found[0].bound_jpy, base
+    for _ in range(SIDES_ROUND_COUNT_MAX):
+        decided = replace(decided, upper_kw=_one_sided(found[0], both))
+        found = _on_the_fast_road(decided, None, keeps=False)
+        if found is None:
+            return None
+        both = both_ways(found[0])
+        if not len(both):
+            return _within_gap(base, found[0], bound_jpy)
+    return None
+
+
+def _one_sided(found: Clearing, both: IntArray) -> FloatArray:
+    """Return the upper bounds with the smaller side of each of these pairs closed."""
+    pairs, upper_kw = found.programme.exclusive, found.upper_kw.copy()
+    for pair in both.tolist():
+        first, second = pairs.first[[pair]], pairs.second[[pair]]
+        is_first = (first @ found.x_kw)[0] > (second @ found.x_kw)[0]
+        upper_kw[(second if is_first else first).indices] = 0.0
+    return upper_kw
+
+
+def _within_gap(
+    base: Programme, found: Clearing, bound_jpy: float
+) -> tuple[Clearing, Kept | None] | None:
+    """Return a decided clearing with the bound it stays near, or None if it does not."""
+    bids = slice(0, base.slices[GRID].start)
+    accepted_jpy = float(np.abs(base.cost_jpy[bids]) @ np.abs(found.x_kw[bids]))
+    allowed_jpy = base.snapshot.rules.gap_max_ratio * max(1.0, accepted_jpy)
+    if bound_jpy - found.objective_jpy > allowed_jpy:
+        return None
+    whole = replace(
+        found,
+        programme=replace(found.programme, upper_kw=base.upper_kw),
+        bound_jpy=max(bound_jpy, found.objective_jpy),
+    )
+    return whole, None
+
+
+def _on_the_fast_road(
+    base: Programme, kept: Kept | None, *, keeps: bool
+) -> tuple[Clearing, Kept | None] | None:
+    """Return the proved optimum of a problem without integers, or None."""
     keys = {name: np.zeros(0, dtype=np.int64) for name in LAZY_ROWS}
     try:
         fast = fast_optimum(base, keys, _award_weight(base, base.upper_kw), kept)
@@ -209,8 +262,7 @@ def cleared_fast(
         objective_jpy=-float(current.cost_jpy @ x_kw),
         bound_jpy=_dual_bound_jpy(linear, y),
     )
-    is_right = _is_proved(found, linear, y) and not len(both_ways(found))
-    return (found, fast.kept) if is_right else None
+    return (found, fast.kept) if _is_proved(found, linear, y) else None
 
 
 def _is_proved(found: Clearing, linear: Linear, y: FloatArray) -> bool:

@@ -25,10 +25,10 @@ BOOK_SLACK = 100
 BOOKS_KNOWN_MAX = 10_000
 BID_NAMES = [item.attname for item in Bid._meta.concrete_fields]  # noqa: SLF001 - Django's documented way
 CURRENT = f"""
-SELECT {", ".join(item.column for item in Bid._meta.concrete_fields)}
+SELECT {", ".join(BID_NAMES)}
 FROM trading_bid WHERE organisation_id = %s AND client_bid_id = ANY(%s)
 ORDER BY client_bid_id, version FOR UPDATE
-"""  # noqa: S608, SLF001 - names of our own columns
+"""  # noqa: S608 - names of our own columns, which are those of the fields
 # Per auction and bidder: bids held when last counted with those let in since, and the latter.
 _held: dict[tuple[UUID, UUID], tuple[int, int]] = {}
 

@@ -38,7 +38,7 @@ SITE_LOAD_KW: Final = (2_000.0, 30_000.0)
 BATTERY_RATIO: Final = 0.2
 DEFERRAL_RATIO: Final = 0.2
 SHIFT_COUNT_MAX: Final = 1_000
-RELIEF_RATIO: Final = 0.3
+RELIEF_RATIO: Final = 0.2
 """Peak overload of a derated line over the relief that all offers together could give it."""
 LOCAL_CAP_JPY_PER_KWH: Final = 60.0
 BALANCE_CAP_JPY_PER_KWH: Final = {"UP": 60.0, "DOWN": 20.0}
@@ -348,10 +348,10 @@ def _battery(site: int, bus: str, rng: Generator) -> tuple[dict[str, Any], dict[
         "reserve_kwh": round(0.1 * energy, 1),
         "start_kwh": start,
         "end_min_kwh": start,
-        "charge_efficiency_ratio": round(rng.uniform(0.95, 0.98), 3),
-        "discharge_efficiency_ratio": round(rng.uniform(0.95, 0.98), 3),
+        "charge_efficiency_ratio": round(rng.uniform(0.96, 0.985), 3),
+        "discharge_efficiency_ratio": round(rng.uniform(0.96, 0.985), 3),
         "standing_loss_ratio": 0.0,
-        "wear_jpy_per_kwh": round(rng.uniform(3.0, 6.0), 2),
+        "wear_jpy_per_kwh": round(rng.uniform(4.0, 7.0), 2),
         "cycles_max": None,
     }
     return bid, {"id": resource, "place": bus, "limit_up_kw": power, "limit_down_kw": power}

@@ -4,7 +4,7 @@ import json
 import sys
 from pathlib import Path
 
-from pypower.case118 import case118  # type: ignore[import-not-found]
+from pypower.case118 import case118
 
 found = case118()
 matrices = {name: found[name].tolist() for name in ("bus", "gen", "branch")}

@@ -103,8 +103,9 @@ class ObjectView(APIView):
         """Refuse an address that cannot be; else as usual: who calls, and may they."""
         refuse_unreadable(request)
         super().initial(request, *args, **kwargs)
-        if isinstance(request.user, Caller):
-            act_as(f"client:{request.user.client.id}")
+        caller: Any = request.user
+        if isinstance(caller, Caller):
+            act_as(f"client:{caller.client.id}")
 
     def finalize_response(
         self, request: HttpRequest, response: Any, *args: Any, **kwargs: Any

@@ -46,7 +46,7 @@ from market.core.solver import solve_linear
 
 ENGINE_VERSION: Final = "2"
 ROUND_COUNT_MAX: Final = 100
-SIDES_ROUND_COUNT_MAX: Final = 5
+SIDES_ROUND_COUNT_MAX: Final = 10
 LARGE_COLUMN_COUNT: Final = 20_000
 """From here on the fast road (:mod:`market.core.fast`) is tried first."""
 PROVED_OFF: Final = 1e-9

@@ -111,6 +111,42 @@ def test_a_shape_it_does_not_know_closes_the_road() -> None:
     assert found is None or found[0].bound_jpy == pytest.approx(found[0].objective_jpy, rel=1e-12)
 
 
+def _wasteful(gap_max_ratio: float) -> Snapshot:
+    """Return a book so full of sun that a lossy store is paid to charge and discharge at once."""
+    found = document("a", 0)
+    found["rules"]["gap_max_ratio"] = gap_max_ratio
+    lossy = next(bid for bid in found["bids"] if bid["form"] == "STORAGE")
+    lossy |= {
+        "charge_efficiency_ratio": 0.8,
+        "discharge_efficiency_ratio": 0.8,
+        "wear_jpy_per_kwh": 0.0,
+    }
+    for need in found["balance_needs"]:
+        if need["direction"] == "DOWN":
+            need["need_kw"] = [4 * quantity_kw for quantity_kw in need["need_kw"]]
+            need["cap_jpy_per_kwh"] = [60.0] * len(need["need_kw"])
+    return snapshot_from_json(found)
+
+
+def test_sides_of_stores_are_decided_where_the_gap_allows_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(clearing, "LARGE_COLUMN_COUNT", 0)
+    base = programme(_wasteful(0.5))
+    relaxed = clearing._on_the_fast_road(base, None, keeps=False)
+    assert relaxed is not None
+    assert len(clearing.both_ways(relaxed[0])) > 0
+    found = clearing.cleared_fast(base)
+    assert found is not None
+    decided = found[0]
+    assert len(clearing.both_ways(decided)) == 0
+    assert decided.is_held.any()
+    assert decided.bound_jpy == relaxed[0].bound_jpy > decided.objective_jpy
+    assert verify_result(decided.snapshot.canonical, result_bytes(decided)).passed
+    # Where the rules ask for more, a search must decide.
+    assert clearing.cleared_fast(programme(_wasteful(1e-12))) is None
+
+
 def test_an_answer_that_does_not_prove_itself_is_not_taken(
     book: Snapshot, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,6 +5,7 @@ Before anything else the environment is made ready (``aggregator/ops/bootstrap.p
 library only), then the command runs inside it.
 """
 
+import base64
 import os
 import secrets
 import sys
@@ -49,6 +50,9 @@ def main() -> None:
     if command in ("clear", "verify") and "SECRET_KEY_FILE" not in os.environ:
         # from file to file: such a command signs nothing and keeps nothing
         os.environ.setdefault("SECRET_KEY", secrets.token_urlsafe(48))
+        os.environ.setdefault("AUDIT_SIGNING_KEY", secrets.token_hex(32))
+        receipt_key = base64.b64encode(secrets.token_bytes(32)).decode()
+        os.environ.setdefault("RECEIPT_KEY", receipt_key)
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "aggregator.config.settings.local")
     from django.core.management import execute_from_command_line
 

@@ -1,5 +1,7 @@
 """Organisations, people and machines."""
 
+from typing import Any
+
 from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
@@ -27,8 +29,13 @@ class OrganisationAdmin(AuditedAdmin):
     list_display = ("code", "name", "name_en", "kind", "registration_number")
     list_filter = ("kind",)
     search_fields = ("code", "name", "name_en", "registration_number")
-    readonly_fields = ("created_at",)
+    readonly_fields = ("created_at", "version")
     inlines = (MembershipInline,)
+
+    def save_model(self, request: HttpRequest, obj: Organisation, form: Any, change: bool) -> None:
+        """Count an edit as a version, so that who read the one before is told."""
+        obj.version += change
+        super().save_model(request, obj, form, change)
 
 
 @admin.register(User)

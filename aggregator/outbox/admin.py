@@ -3,7 +3,7 @@
 from django.contrib import admin
 
 from accounts.fields.admin import FactAdmin
-from aggregator.outbox.models import OutboxMessage, WebhookSubscription
+from aggregator.outbox.models import OutboxMessage, WebhookCursor, WebhookSubscription
 
 
 @admin.register(OutboxMessage)
@@ -26,3 +26,8 @@ class WebhookSubscriptionAdmin(FactAdmin):
     search_fields = ("url",)
     exclude = ("secret_sealed", "secret_before_sealed")
     ordering = ("-created_at",)
+
+
+@admin.register(WebhookCursor)
+class WebhookCursorAdmin(FactAdmin):
+    list_display = ("id",)

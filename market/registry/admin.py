@@ -226,3 +226,22 @@ class MarketProductAdmin(AuditedAdmin):
 @admin.register(models.Ruleset)
 class RulesetAdmin(FactAdmin):
     list_display = ("version", "valid_from_on", "created_at")
+
+
+@admin.register(models.RevenueShare)
+class RevenueShareAdmin(FactAdmin):
+    list_display = ("agreement", "organisation", "share_ratio", "agreed_at")
+    list_select_related = ("agreement", "organisation")
+
+
+@admin.register(models.PrequalificationStep)
+class PrequalificationStepAdmin(FactAdmin):
+    list_display = ("at", "prequalification", "from_state", "to_state", "valid_until_at")
+    list_select_related = ("prequalification__resource",)
+    list_filter = ("to_state",)
+
+
+@admin.register(models.PrequalificationComment)
+class PrequalificationCommentAdmin(FactAdmin):
+    list_display = ("written_at", "prequalification", "organisation")
+    list_select_related = ("prequalification__resource", "organisation")

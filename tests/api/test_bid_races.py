@@ -16,7 +16,7 @@ from accounts.parties.roles import Role
 from market.trading.models import Bid, BidState
 from tests import cast
 from tests.api.conftest import AsMember
-from tests.api.test_bids import STEPS
+from tests.api.test_bid_doors import STEPS
 
 pytestmark = pytest.mark.django_db(transaction=True)
 TWINS = 4

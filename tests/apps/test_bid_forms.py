@@ -90,6 +90,7 @@ def test_the_snapshot_has_what_bids_refer_to(day: cast.MarketDay) -> None:
 def test_canonical_content_reads_as_itself(day: cast.MarketDay) -> None:
     _submit(day, *(form() for form in forms.SELLERS))
     _ask(day)
+    cast.book_opened(day.auction)
     for bid in Bid.objects.select_related("content"):
         content = bid.content.content
         assert content_canonical(bid.form, content, field="again") == content

@@ -15,6 +15,7 @@ import pytest
 from aggregator.ops.embedded import Servers
 from tests.architecture.repository import ROOT
 
+KEYS = ("secret_key", "receipt_key", "audit_signing_key")
 INSTANCE = f"ends{os.getpid()}"
 START_WAIT_S = 120
 END_WAIT_S = 60
@@ -65,7 +66,7 @@ def test_an_option_that_cannot_be_is_refused_before_anything_starts(
     (line,) = done.stderr.splitlines()
     assert line.startswith("CommandError: --")
     # the settings' own key is all there is: no log, no cluster
-    assert {path.name for path in home.rglob("*")} <= {INSTANCE, "secret_key"}
+    assert {path.name for path in home.rglob("*")} <= {INSTANCE, *KEYS}
     assert not Servers(instance=INSTANCE).status().postgres
 
 

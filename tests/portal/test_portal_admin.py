@@ -149,7 +149,7 @@ def test_an_edit_leaves_a_trace_in_the_audit(day: cast.MarketDay) -> None:
             "memberships-TOTAL_FORMS": 0, "memberships-INITIAL_FORMS": 0,
         },
     )  # fmt: skip
-    assert answer.status_code == 302
+    assert answer.status_code == 302, answer.context["errors"]
     entry = AuditEntry.objects.get(action="admin.organisation.changed")
     assert entry.user_id == root.pk
     assert entry.detail == {"fields": ["name"]}

@@ -11,7 +11,7 @@ from accounts.parties.roles import Role
 from market.trading.models import StandingBid, StandingRenewal
 from tests import cast
 from tests.api.conftest import AsMember, DoorClient
-from tests.api.test_bids import STEPS
+from tests.api.test_bid_doors import STEPS
 
 DOOR = "/api/v1/standing-bids"
 TEMPLATE: dict[str, Any] = {

@@ -9,7 +9,7 @@ from typing import Any
 
 bind = "0.0.0.0:8001"
 worker_class = "gthread"
-threads = 16
+threads = 32
 # a request may wait for the database's ten seconds; a process silent for longer hangs
 timeout = 30
 graceful_timeout = 20

@@ -37,19 +37,36 @@ def entry_append(
     """
     if not connection.in_atomic_block:
         raise RuntimeError("an audit entry belongs to the transaction it tells of")
+    with connection.cursor() as cursor:
+        cursor.execute(
+            *entry_insert(
+                action=action,
+                subject=subject,
+                detail=detail,
+                organisation_id=organisation_id,
+                user_id=user_id,
+            )
+        )
+
+
+def entry_insert(
+    *,
+    action: str,
+    subject: models.Model | str,
+    detail: Mapping[str, Any] | None = None,
+    organisation_id: UUID | None = None,
+    user_id: int | None = None,
+) -> tuple[str, list[Any]]:
+    """Return the statement of :func:`entry_append`, to be sent with others, and its parameters."""
     actor = actor_now() if user_id is None else f"user:{user_id}"
     kind, _, number = actor.partition(":")
     if user_id is None and kind == "user":
         user_id = int(number)
-    with connection.cursor() as cursor:
-        cursor.execute(
-            APPEND,
-            [
-                action,
-                subject_of(subject),
-                json.dumps(dict(detail or {})),
-                organisation_id,
-                user_id,
-                actor,
-            ],
-        )
+    return APPEND, [
+        action,
+        subject_of(subject),
+        json.dumps(dict(detail or {})),
+        organisation_id,
+        user_id,
+        actor,
+    ]

@@ -6,14 +6,25 @@ from typing import Any
 from django.db import connection, models
 from psycopg import sql
 
-# Below this many rows, one INSERT is cheaper than the four messages of a COPY.
+# Up to this many rows, an INSERT is cheaper than the four messages of a COPY.
 FEW = 8
+
+
+def insert_of(
+    model: type[models.Model], columns: Sequence[str], rows: Sequence[Sequence[Any]]
+) -> tuple[str, list[Any]]:
+    """Return the INSERT that puts a few rows into the model's table, and its parameters."""
+    names = ", ".join(f'"{name}"' for name in columns)
+    row_of = "(" + ", ".join(["%s"] * len(columns)) + ")"
+    table = model._meta.db_table  # noqa: SLF001 - Django's documented way
+    statement = f'INSERT INTO "{table}" ({names}) VALUES {", ".join([row_of] * len(rows))}'  # noqa: S608
+    return statement, [value for row in rows for value in row]
 
 
 def rows_copy(
     model: type[models.Model], columns: Sequence[str], rows: Iterable[Sequence[Any]]
 ) -> None:
-    """Put `rows` into the model's table, inside the caller's transaction: by COPY if many.
+    """COPY `rows` into the model's table, inside the caller's transaction.
 
     Defaults, ``auto_now`` and ``full_clean`` of the model do not run: name every column that
     needs a value. Keys, checks and triggers of the table hold as always.
@@ -25,15 +36,6 @@ def rows_copy(
     """
     table = sql.Identifier(model._meta.db_table)  # noqa: SLF001 - Django's documented way
     names = sql.SQL(", ").join(map(sql.Identifier, columns))
-    if isinstance(rows, list) and len(rows) <= FEW:
-        if rows:
-            row_of = sql.SQL("({})").format(sql.SQL(", ").join([sql.Placeholder()] * len(columns)))
-            inserted = sql.SQL("INSERT INTO {} ({}) VALUES {}").format(
-                table, names, sql.SQL(", ").join([row_of] * len(rows))
-            )
-            with connection.cursor() as cursor:
-                cursor.execute(inserted, [value for row in rows for value in row])
-        return
     statement = sql.SQL("COPY {} ({}) FROM STDIN").format(table, names)
     with (
         connection.wrap_database_errors,

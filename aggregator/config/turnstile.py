@@ -20,6 +20,8 @@ from aggregator.api.v1.problem import CONTENT_TYPE, TITLES
 GUARDED: Final = "/api/"
 CODE: Final = "unavailable"
 RETRY_AFTER_S: Final = 1
+PATIENCE_S: Final = 0.15
+"""How long a request may wait for a place: refusals come within a quarter of a second."""
 DRAINED_BYTES_MAX: Final = 65_536
 """A short body is read, so that the connection can be used again; a longer one ends it."""
 
@@ -36,11 +38,17 @@ class Turnstile:
         The application behind it.
     places
         Requests of this process in work at once.
+    benches
+        Requests that may wait for a place, each for at most `patience_s`: bids come in bursts.
     """
 
-    def __init__(self, inner: Application, *, places: int) -> None:
+    def __init__(
+        self, inner: Application, *, places: int, benches: int = 0, patience_s: float = PATIENCE_S
+    ) -> None:
         self._inner = inner
         self._free = threading.Semaphore(places)
+        self._benches = threading.Semaphore(benches)
+        self._patience_s = patience_s
 
     def __call__(
         self, environ: dict[str, Any], start_response: Callable[..., Any]
@@ -48,12 +56,21 @@ class Turnstile:
         """Pass on, or refuse with 503 and the time after which to come back."""
         if not environ.get("PATH_INFO", "").startswith(GUARDED):
             return self._inner(environ, start_response)
-        if not self._free.acquire(blocking=False):
+        if not (self._free.acquire(blocking=False) or self._waited()):
             return _refused(environ, start_response)
         try:
             return self._inner(environ, start_response)
         finally:
             self._free.release()
+
+    def _waited(self) -> bool:
+        """Wait for a place, if there is a bench to wait on; tell whether one came free."""
+        if not self._benches.acquire(blocking=False):
+            return False
+        try:
+            return self._free.acquire(timeout=self._patience_s)
+        finally:
+            self._benches.release()
 
 
 def _refused(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:

@@ -12,4 +12,5 @@ from django.conf import settings  # noqa: E402 - once Django is set up
 
 from aggregator.config.turnstile import Turnstile  # noqa: E402
 
-application = Turnstile(_application, places=settings.API_ADMISSION["places"])
+_places = settings.API_ADMISSION["places"]
+application = Turnstile(_application, places=_places, benches=_places)

@@ -50,6 +50,7 @@ STOP_WAIT_S = 8.0
 OTHER_WAIT_S = 5.0  # the one before may be stopping
 SHOWN_LOG_LENGTH = 2_000
 HTTP_OK = 200
+API_IN_WORK_MAX = "8"  # a quarter of a process's threads: the others wait, or refuse
 WORKER_IDLE_IN_TRANSACTION_S = "30"  # bulk steps compute between statements; web requests do not
 
 
@@ -260,7 +261,7 @@ class Stack:
         argv = [sys.executable, "-m", "gunicorn", "--config", "deploy/gunicorn.api.conf.py"]
         argv += ["--bind", f"127.0.0.1:{port}", "--workers", str(processes_count)]
         argv += ["--log-level", "warning", "aggregator.config.wsgi:application"]
-        child = self.spawn(name, argv)
+        child = self.spawn(name, argv, {"API_IN_WORK_MAX": API_IN_WORK_MAX})
         self._ready[child.name] = lambda: _is_healthy(port)
         return port
 

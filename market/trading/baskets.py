@@ -9,8 +9,10 @@ from functools import cached_property
 from typing import Any
 from uuid import UUID, uuid4
 
-from accounts.audit.services import entry_append
-from accounts.fields.copying import rows_copy
+from django.db import connection
+
+from accounts.audit.services import entry_insert
+from accounts.fields.copying import FEW, insert_of, rows_copy
 from accounts.parties.models import Organisation
 from market.trading.bid_checks import Draft
 from market.trading.contents import InvalidBid
@@ -187,9 +189,8 @@ class Basket:
         row, signed = self.sealed(sealing_keys(self.organisation))
         if self.superseded:
             Bid.objects.filter(id__in=self.superseded).update(state=BidState.SUPERSEDED)
-        rows_copy(SealedBasket, BASKET_COLUMNS, [row])
-        rows_copy(Bid, BID_COLUMNS, self.rows)
-        entry_append(
+        basket = insert_of(SealedBasket, BASKET_COLUMNS, [row])
+        entry = entry_insert(
             action="market.bid.submitted",
             subject=self.auction,
             organisation_id=self.organisation.id,
@@ -199,6 +200,17 @@ class Basket:
                 "superseded": len(self.superseded),
             },
         )
+        is_few = len(self.rows) <= FEW
+        bids = [insert_of(Bid, BID_COLUMNS, self.rows)] if is_few else []
+        with connection.cursor() as cursor:
+            # One message for all of it: a single bid spends most of its time on messages.
+            statements = [basket, *bids, entry]
+            cursor.execute(
+                ";".join(statement for statement, _ in statements),
+                [value for _, values in statements for value in values],
+            )
+        if not is_few:
+            rows_copy(Bid, BID_COLUMNS, self.rows)
         return signed
 
     def sealed(self, keys: SealingKeys) -> tuple[tuple[Any, ...], dict[str, Any]]:

@@ -61,8 +61,7 @@ def gate_enter(
         If there is no such auction.
     """
     ensure(connection.in_atomic_block, "the gate is entered inside a transaction")
-    _locks_take(auction_id, bidder_id)
-    auction, moment = _auction_now(auction_id)
+    auction, moment = _entered(auction_id, bidder_id)
     if auction.state != AuctionState.OPEN or moment < auction.opens_at:
         raise GateClosed(
             field="auction", value=auction.code, rule=f"not open for bids (state {auction.state})"
@@ -89,19 +88,35 @@ def _auctions(keys: Iterable[UUID | str]) -> dict[UUID | str, Auction]:
 _auctions_recent: Recent[UUID | str, Auction] = Recent(_auctions)
 NOW = """
 SELECT market_now(), state, state_reason, opens_at, gate_closure_at, closed_at
-FROM trading_auction WHERE id = %s
+FROM trading_auction WHERE {column} = %s
 """
 
 
-def _auction_now(auction_id: UUID | str) -> tuple[Auction, datetime]:
-    """Return the auction and the moment; all that decides is read in one statement, now.
+def _entered(auction_id: UUID | str, bidder_id: UUID | None) -> tuple[Auction, datetime]:
+    """Take the locks; return the auction and the moment, read in one statement after them.
 
+    Both statements go in one message; the second sees what was committed while the first waited.
     What does not change once bids come in (rules, network, names) may be a moment old.
     """
-    auction = copy(_auctions_recent.of([auction_id])[auction_id])
+    column = "code" if isinstance(auction_id, str) else "id"
+    turn = "" if bidder_id is None else ", pg_advisory_xact_lock(%s, hashtext(%s))"
     with connection.cursor() as cursor:
-        cursor.execute(NOW, [auction.id])
+        cursor.execute(
+            f"SELECT pg_advisory_xact_lock_shared(%s, gate_number::integer){turn} "  # noqa: S608
+            f"FROM trading_auction WHERE {column} = %s;"  # all inserted parts are ours
+            + NOW.format(column=column),
+            [
+                GATE_LOCK_CLASS,
+                *(() if bidder_id is None else (BIDDER_LOCK_CLASS, str(bidder_id))),
+                auction_id,
+                auction_id,
+            ],
+        )
+        if cursor.fetchone() is None:
+            raise NotFound(field="auction", value=auction_id, rule="a known auction")
+        cursor.nextset()
         moment, *decisive = cursor.fetchone()
+    auction = copy(_auctions_recent.of([auction_id])[auction_id])
     (
         auction.state,
         auction.state_reason,
@@ -110,23 +125,6 @@ def _auction_now(auction_id: UUID | str) -> tuple[Auction, datetime]:
         auction.closed_at,
     ) = decisive
     return auction, moment
-
-
-def _locks_take(auction_id: UUID | str, bidder_id: UUID | None) -> None:
-    column = "code" if isinstance(auction_id, str) else "id"
-    turn = "" if bidder_id is None else ", pg_advisory_xact_lock(%s, hashtext(%s))"
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"SELECT pg_advisory_xact_lock_shared(%s, gate_number::integer){turn} "  # noqa: S608
-            f"FROM trading_auction WHERE {column} = %s",  # both inserted parts are ours
-            [
-                GATE_LOCK_CLASS,
-                *(() if bidder_id is None else (BIDDER_LOCK_CLASS, str(bidder_id))),
-                auction_id,
-            ],
-        )
-        if cursor.fetchone() is None:
-            raise NotFound(field="auction", value=auction_id, rule="a known auction")
 
 
 def conditions_enter(auction_id: UUID | str) -> tuple[Auction, datetime]:

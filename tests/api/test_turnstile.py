@@ -63,6 +63,28 @@ def test_a_full_house_says_so_at_once_and_when_to_come_back() -> None:
     assert _asked(application)[0] == "200 OK"
 
 
+def test_a_burst_waits_a_moment_for_a_place_and_no_longer() -> None:
+    slow = _Slow()
+    application = Turnstile(slow, places=1, benches=1, patience_s=0.05)
+    inside: list[Answer] = []
+    guests = [threading.Thread(target=lambda: inside.append(_asked(application)))]
+    guests[0].start()
+    assert slow.is_in.wait(10)
+    # nobody leaves in time: the wait on the bench ends as a refusal
+    assert _asked(application)[0] == "503 Service Unavailable"
+    patient = Turnstile(slow, places=1, benches=1, patience_s=10)
+    guests.append(threading.Thread(target=lambda: inside.append(_asked(patient))))
+    slow.is_in.clear()
+    guests[1].start()
+    assert slow.is_in.wait(10)
+    guests.append(threading.Thread(target=lambda: inside.append(_asked(patient))))
+    guests[2].start()
+    slow.may_go.set()
+    for guest in guests:
+        guest.join(10)
+    assert [answer[0] for answer in inside] == ["200 OK"] * 3
+
+
 def test_a_failure_inside_frees_its_place() -> None:
     def failing(_environ: dict[str, Any], _start_response: Any) -> Iterable[bytes]:
         raise OSError("inside")

@@ -32,7 +32,7 @@ class OrganisationAdmin(AuditedAdmin):
     readonly_fields = ("created_at", "version")
     inlines = (MembershipInline,)
 
-    def save_model(self, request: HttpRequest, obj: Organisation, form: Any, change: Any) -> None:
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: Any) -> None:
         """Count an edit as a version, so that who read the one before is told."""
         obj.version += int(bool(change))
         super().save_model(request, obj, form, change)

@@ -15,7 +15,7 @@ TOKEN_LENGTH_MAX = 255
 
 
 class MachineAuthentication(authentication.BaseAuthentication):
-    """OAuth 2.0 bearer token of a client (RFC 6750), given by ``/oauth/token/``."""
+    """OAuth 2.0 bearer token of a client (RFC 6750), given by ``/oauth/token``."""
 
     def authenticate(self, request: Request) -> tuple[Any, Any] | None:
         """Return the client and its sight; None without a token; refuse a wrong one."""

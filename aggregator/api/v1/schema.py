@@ -164,7 +164,7 @@ class MachineScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-
         return {
             "type": "http",
             "scheme": "bearer",
-            "description": "OAuth 2.0 client credentials: POST /oauth/token/ gives the token.",
+            "description": "OAuth 2.0 client credentials: POST /oauth/token gives the token.",
         }
 
 

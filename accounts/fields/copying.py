@@ -34,9 +34,10 @@ def rows_copy(
     django.db.IntegrityError
         If a row breaks a rule of the table; then none is stored.
     """
-    table = sql.Identifier(model._meta.db_table)  # noqa: SLF001 - Django's documented way
-    names = sql.SQL(", ").join(map(sql.Identifier, columns))
-    statement = sql.SQL("COPY {} ({}) FROM STDIN").format(table, names)
+    statement = sql.SQL("COPY {} ({}) FROM STDIN").format(
+        sql.Identifier(model._meta.db_table),  # noqa: SLF001 - Django's documented way
+        sql.SQL(", ").join(map(sql.Identifier, columns)),
+    )
     with (
         connection.wrap_database_errors,
         connection.cursor() as cursor,

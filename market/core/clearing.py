@@ -34,7 +34,7 @@ from market.core.fast.errors import RoadClosed
 from market.core.fast.kept import Kept
 from market.core.fast.optimum import fast_optimum
 from market.core.fast.threads import one_thread
-from market.core.integers import Decision, decide
+from market.core.integers import Decision, decide, gap_allowed_jpy, one_sided_kw
 from market.core.model import Model
 from market.core.network import KW_PER_MW
 from market.core.offers.forms import FORMS
@@ -199,7 +199,8 @@ def cleared_fast(
         return found
     bound_jpy, decided = found[0].bound_jpy, base
     for _ in range(SIDES_ROUND_COUNT_MAX):
-        decided = replace(decided, upper_kw=_one_sided(found[0], both))
+        closed_kw = one_sided_kw(decided, both, found[0].x_kw, decided.upper_kw)
+        decided = replace(decided, upper_kw=closed_kw)
         found = _on_the_fast_road(decided, None, keeps=False)
         if found is None:
             return None
@@ -209,24 +210,11 @@ def cleared_fast(
     return None
 
 
-def _one_sided(found: Clearing, both: IntArray) -> FloatArray:
-    """Return the upper bounds with the smaller side of each of these pairs closed."""
-    pairs, upper_kw = found.programme.exclusive, found.upper_kw.copy()
-    for pair in both.tolist():
-        first, second = pairs.first[[pair]], pairs.second[[pair]]
-        is_first = (first @ found.x_kw)[0] > (second @ found.x_kw)[0]
-        upper_kw[(second if is_first else first).indices] = 0.0
-    return upper_kw
-
-
 def _within_gap(
     base: Programme, found: Clearing, bound_jpy: float
 ) -> tuple[Clearing, Kept | None] | None:
     """Return a decided clearing with the bound it stays near, or None if it does not."""
-    bids = slice(0, base.slices[GRID].start)
-    accepted_jpy = float(np.abs(base.cost_jpy[bids]) @ np.abs(found.x_kw[bids]))
-    allowed_jpy = base.snapshot.rules.gap_max_ratio * max(1.0, accepted_jpy)
-    if bound_jpy - found.objective_jpy > allowed_jpy:
+    if bound_jpy - found.objective_jpy > gap_allowed_jpy(base, found.x_kw):
         return None
     whole = replace(
         found,

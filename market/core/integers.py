@@ -103,12 +103,7 @@ class Decision:
 
         Rows and sides only lower what decisions are worth, so that its bound still holds.
         """
-        upper_kw = self.upper_kw.copy()
-        for pair in pairs.tolist():
-            first, second = base.exclusive.first[[pair]], base.exclusive.second[[pair]]
-            if (upper_kw[first.indices] > 0).any() and (upper_kw[second.indices] > 0).any():
-                takes_first = (first @ self.x_kw)[0] > (second @ self.x_kw)[0]
-                upper_kw[(second if takes_first else first).indices] = 0.0
+        upper_kw = one_sided_kw(base, pairs, self.x_kw, self.upper_kw)
         rows = {name: np.union1d(self.keys[name], keys[name]) for name in self.keys}
         return replace(self, upper_kw=upper_kw, keys=rows)
 
@@ -123,6 +118,26 @@ class _Node:
     sides: tuple[tuple[int, bool], ...] = ()
     """(pair, whether its first amount may be positive)."""
     basis: Any = None
+
+
+def one_sided_kw(
+    base: Programme, pairs: IntArray, x_kw: FloatArray, upper_kw: FloatArray
+) -> FloatArray:
+    """Return the upper bounds with the smaller side of each open pair closed, (n,)."""
+    closed_kw = upper_kw.copy()
+    for pair in pairs.tolist():
+        first, second = base.exclusive.first[[pair]], base.exclusive.second[[pair]]
+        if (closed_kw[first.indices] > 0).any() and (closed_kw[second.indices] > 0).any():
+            takes_first = (first @ x_kw)[0] > (second @ x_kw)[0]
+            closed_kw[(second if takes_first else first).indices] = 0.0
+    return closed_kw
+
+
+def gap_allowed_jpy(base: Programme, x_kw: FloatArray) -> float:
+    """Return how much of a gap the rules allow at a solution, by the cost of the bids accepted."""
+    bids = slice(0, base.slices[GRID].start)
+    accepted_jpy = float(np.abs(base.cost_jpy[bids]) @ np.abs(x_kw[bids]))
+    return base.snapshot.rules.gap_max_ratio * max(1.0, accepted_jpy)
 
 
 def decide(
@@ -202,10 +217,7 @@ class _Search:
         cost_kjpy, _, x_kw = self.best
         open_kjpy = [bound_kjpy for bound_kjpy, _, _ in self.open[:1]]
         gap_kjpy = cost_kjpy - min([self.least_dropped_kjpy, cost_kjpy, *open_kjpy])
-        bids = slice(0, self.base.slices[GRID].start)
-        accepted_jpy = float(np.abs(self.base.cost_jpy[bids]) @ np.abs(x_kw[bids]))
-        allowed_ratio = self.base.snapshot.rules.gap_max_ratio
-        return KW_PER_MW * max(0.0, gap_kjpy), allowed_ratio * max(1.0, accepted_jpy)
+        return KW_PER_MW * max(0.0, gap_kjpy), gap_allowed_jpy(self.base, x_kw)
 
     def _decision(self) -> Decision:
         if self.best is None:

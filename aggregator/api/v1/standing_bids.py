@@ -244,11 +244,7 @@ class PauseOf(Door):
     )
     def post(self, request: Request, standing_bid_id: UUID) -> Response:
         """Pause it; one that rests goes on resting."""
-        query_of(request, is_list=False)
-        row = own_of(self, standing_bid_id)
-        standing_bid_pause(organisation=row.organisation, code=row.code)
-        row = selectors.standing_bid_seen(standing_bid_id, seen_by=self.sight)
-        return Response(standing_told(row), headers={"ETag": tag(standing_tag(row))})
+        return turned(self, request, standing_bid_id, standing_bid_pause)
 
 
 class ResumeOf(Door):
@@ -264,11 +260,18 @@ class ResumeOf(Door):
     )
     def post(self, request: Request, standing_bid_id: UUID) -> Response:
         """Resume it."""
-        query_of(request, is_list=False)
-        row = own_of(self, standing_bid_id)
-        standing_bid_resume(organisation=row.organisation, code=row.code)
-        row = selectors.standing_bid_seen(standing_bid_id, seen_by=self.sight)
-        return Response(standing_told(row), headers={"ETag": tag(standing_tag(row))})
+        return turned(self, request, standing_bid_id, standing_bid_resume)
+
+
+def turned(
+    door: Door, request: Request, standing_bid_id: UUID, turn: Callable[..., object]
+) -> Response:
+    """Do something with a template of the caller's, and show it as it then is."""
+    query_of(request, is_list=False)
+    row = own_of(door, standing_bid_id)
+    turn(organisation=row.organisation, code=row.code)
+    row = selectors.standing_bid_seen(standing_bid_id, seen_by=door.sight)
+    return Response(standing_told(row), headers={"ETag": tag(standing_tag(row))})
 
 
 def own_of(door: Door, standing_bid_id: UUID) -> StandingBid:

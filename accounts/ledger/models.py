@@ -17,6 +17,8 @@ class LedgerAccountKind(models.TextChoices):
     REVENUE = "REVENUE", "収益"
     ROUNDING = "ROUNDING", "端数調整"
     IMBALANCE = "IMBALANCE", "インバランス"
+    TAX = "TAX", "消費税"
+    BANK = "BANK", "預金"
 
 
 class LedgerAccount(models.Model):

@@ -1,9 +1,8 @@
 """Requests for a second person's word, and what became of them."""
 
-import uuid
-
 from django.db import models
 
+from accounts.fields.keys import uuid7
 from accounts.parties.models import Organisation
 
 
@@ -34,7 +33,7 @@ class Approval(models.Model):
     decision.
     """
 
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     kind = models.CharField("種類", max_length=40, help_text="accounts.approvals.kinds.KINDS")
     organisation = models.ForeignKey(
         Organisation, models.PROTECT, related_name="+", verbose_name="組織"

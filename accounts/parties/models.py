@@ -10,6 +10,7 @@ from django.db import models
 from django.db.models.functions import Lower, Now
 from oauth2_provider.models import AbstractApplication
 
+from accounts.fields.keys import uuid7
 from accounts.parties.roles import Role
 
 
@@ -117,7 +118,7 @@ class Invitation(models.Model):
     nonce, so that only the latest link is good.
     """
 
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     organisation = models.ForeignKey(
         Organisation, models.CASCADE, related_name="invitations", verbose_name="組織"
     )

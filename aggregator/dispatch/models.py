@@ -6,6 +6,7 @@ from django.db import models
 from django.db.models.functions import Now
 
 from accounts.fields import KW_MAX, PRICE_MAX_JPY_PER_KWH, bounded, kw_field
+from accounts.fields.keys import uuid7
 from accounts.parties.models import Organisation
 from market.clearing.models import Award
 from market.registry.models import Resource
@@ -215,7 +216,7 @@ class AvailabilityNotice(models.Model):
     instruction: that is declined or carried out as before.
     """
 
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     number = models.BigIntegerField("順番", help_text="Of the resource's notices; 1 is the first.")
     resource = models.ForeignKey(
         Resource,

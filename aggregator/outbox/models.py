@@ -1,12 +1,12 @@
 """Messages that must leave the platform, and who subscribed to them."""
 
-import uuid
 from datetime import timedelta
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models.functions import Now
 
+from accounts.fields.keys import uuid7
 from accounts.parties.models import Organisation
 
 RETRIED_FOR = timedelta(hours=24)
@@ -34,7 +34,7 @@ class WebhookSubscription(models.Model):
     address needs another. The secret is stored encrypted (:mod:`aggregator.outbox.signing`).
     """
 
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     organisation = models.ForeignKey(
         Organisation, models.PROTECT, related_name="+", verbose_name="組織"
     )
@@ -122,7 +122,7 @@ class OutboxMessage(models.Model):
     Its id travels with it (``Message-Id``), so that a receiver can tell a repetition.
     """
 
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     destination = models.CharField("宛先", max_length=2000)
     content_type = models.CharField("形式", max_length=80, default="application/json")
     body = models.TextField("本文")

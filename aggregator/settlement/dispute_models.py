@@ -1,12 +1,11 @@
 """Objections to settlement lines: what is disputed, by whom, with what, and what was decided."""
 
-import uuid
-
 from django.db import models
 
 from accounts.core.files import FILE_BYTES_MAX, NAME_LENGTH_MAX
 from accounts.core.money import JPY_MAX
 from accounts.fields import bounded
+from accounts.fields.keys import uuid7
 from accounts.parties.models import Organisation
 
 TEXT_LENGTH_MAX = 2_000
@@ -54,7 +53,7 @@ class Dispute(models.Model):
     to be paid. It ends with the rejection or withdrawal, or once an accepted dispute is corrected.
     """
 
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     organisation = models.ForeignKey(
         Organisation,
         models.PROTECT,
@@ -163,7 +162,7 @@ class DisputedLine(models.Model):
 class DisputeEvidence(models.Model):
     """A file that one side shows; kept as it came, handed out as an attachment."""
 
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     dispute = models.ForeignKey(
         Dispute, models.PROTECT, db_index=False, related_name="evidence", verbose_name="異議"
     )

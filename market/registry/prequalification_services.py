@@ -251,6 +251,7 @@ def prequalification_comment_add(
         On an empty text, one of more than 2,000 characters, or after 500 of them.
     """
     _refuse_outsiders(row, by)
+    _turn_taken(row)
     _refuse_more(row.comments.count(), COMMENTS_MAX, "text")
     if not isinstance(text, str) or not 0 < len(text.strip()) <= len(text) <= COMMENT_LENGTH_MAX:
         rule = f"a text of 1 to {COMMENT_LENGTH_MAX} characters"
@@ -280,6 +281,7 @@ def prequalification_file_add(
         After 50 files.
     """
     _refuse_outsiders(row, by)
+    _turn_taken(row)
     _refuse_more(row.files.count(), FILES_MAX, "file")
     kept = PrequalificationFile.objects.create(
         prequalification=row,
@@ -411,6 +413,11 @@ def _refuse_others(row: Prequalification, by: Caller) -> None:
         raise NotPermitted(
             field="organisation", value=by.organisation.code, rule="the operator who asked"
         )
+
+
+def _turn_taken(row: Prequalification) -> None:
+    """Wait until nobody else adds to it: what is shown is in order, and the counts hold."""
+    Prequalification.objects.select_for_update(of=("self",), no_key=True).get(id=row.id)
 
 
 def _refuse_outsiders(row: Prequalification, by: Caller) -> None:

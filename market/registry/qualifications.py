@@ -1,11 +1,10 @@
 """Prequalification: whether a resource is fit for a product in a grid operator's area."""
 
-import uuid
-
 from django.db import models
 
 from accounts.core.files import FILE_BYTES_MAX
 from accounts.fields import KW_MAX, bounded, kw_field, version_field
+from accounts.fields.keys import uuid7
 from accounts.parties.models import Organisation
 from market.registry.networks import Area
 
@@ -41,7 +40,7 @@ ENDED_STATES = (_S.REJECTED, _S.WITHDRAWN)
 class Prequalification(models.Model):
     """An operator's request that a resource may be bid for a product in an area, and its answer."""
 
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     resource = models.ForeignKey(
         "registry.Resource",
         models.PROTECT,
@@ -127,7 +126,7 @@ class PrequalificationStep(models.Model):
 class PrequalificationComment(models.Model):
     """What either side wrote to the other."""
 
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     prequalification = models.ForeignKey(
         Prequalification, models.PROTECT, related_name="comments", verbose_name="事前審査"
     )
@@ -154,7 +153,7 @@ class PrequalificationComment(models.Model):
 class PrequalificationFile(models.Model):
     """Evidence from either side, kept as it came."""
 
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     prequalification = models.ForeignKey(
         Prequalification, models.PROTECT, related_name="files", verbose_name="事前審査"
     )

@@ -1,10 +1,9 @@
 """What grid operators ask for: needs, their demand curves, and proposals of such."""
 
-import uuid
-
 from django.db import models
 
 from accounts.fields import bounded, half_hours_field, kw_field, price_field
+from accounts.fields.keys import uuid7
 from accounts.parties.models import Organisation
 from market.registry.models import Area, CongestionPoint, MarketProduct
 
@@ -55,7 +54,7 @@ NEED_TRANSITIONS: dict[str, tuple[str, ...]] = {
 class Need(models.Model):
     """Relief a grid operator asks for: where, when, how much, at most for how much."""
 
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     auction = models.ForeignKey(
         "trading.Auction", models.PROTECT, related_name="needs", verbose_name="オークション"
     )

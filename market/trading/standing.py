@@ -1,11 +1,10 @@
 """Bids given once and renewed at every gate. The envelope is here, the offer itself is sealed."""
 
-import uuid
-
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models.functions import Now
 
+from accounts.fields.keys import uuid7
 from accounts.parties.models import Organisation
 from market.trading.sealed import BookKey, OwnerKey
 
@@ -21,7 +20,7 @@ class StandingState(models.TextChoices):
 class StandingBid(models.Model):
     """A template that becomes a bid in each auction whose delivery day it is valid for."""
 
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     organisation = models.ForeignKey(
         Organisation, models.PROTECT, related_name="standing_bids", verbose_name="組織"
     )

@@ -356,6 +356,24 @@ def test_both_sides_write_and_the_desk_reads(
     assert len(desk.get(comments).json()["items"]) == 2
 
 
+def test_what_is_written_in_one_instant_is_listed_in_the_order_of_writing(
+    owner: DoorClient, planner: DoorClient
+) -> None:
+    here = f"{PREQUALIFICATIONS}/{_asked(owner)['id']}"  # the market's clock stands still
+    texts = [f"{number}" for number in range(12)]  # by luck 1 in 12! = 479,001,600
+    for client, text in zip((planner, owner) * 6, texts, strict=True):
+        assert client.post(f"{here}/comments", {"text": text}).status_code == 201
+        sent = _send(client, f"{here}/files", f"{text}.json", "application/json", text.encode())
+        assert sent.status_code == 201, sent.content
+    rows = owner.get(f"{here}/comments").json()["items"]
+    assert [row["text"] for row in rows] == texts
+    assert len({row["written_at"] for row in rows}) == 1
+    files = owner.get(f"{here}/files", {"limit": 7}).json()
+    rest = owner.get(f"{here}/files", {"limit": 7, "cursor": files["next"]}).json()
+    names = [row["name"] for row in files["items"] + rest["items"]]
+    assert names == [f"{text}.json" for text in texts]
+
+
 def _send(client: DoorClient, path: str, name: str, kind: str, content: bytes) -> Any:
     file = SimpleUploadedFile(name, content, content_type=kind)
     return client.post(path, {"file": file}, format="multipart")

@@ -1,6 +1,5 @@
 """OpenADR's objects: bodies exactly as sent or received, and the columns we search by."""
 
-import uuid
 from typing import Any
 
 from django.contrib.postgres.fields import ArrayField
@@ -8,6 +7,7 @@ from django.contrib.postgres.indexes import GinIndex
 from django.db import models
 from django.db.models.expressions import RawSQL
 
+from accounts.fields.keys import uuid7
 from accounts.parties.models import ApiClient
 from aggregator.dispatch.models import DispatchInstruction
 from market.registry.models import Resource
@@ -22,7 +22,7 @@ def _targets() -> "ArrayField[Any, Any]":
 class ObjectBase(models.Model):
     """Metadata that every object of the standard carries, in market time."""
 
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     created_at = models.DateTimeField("作成日時", db_default=RawSQL("market_now()", ()))
     modified_at = models.DateTimeField("更新日時", db_default=RawSQL("market_now()", ()))
     body = models.JSONField("本文", help_text="As sent; metadata is stamped on the way out.")

@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -21,6 +20,7 @@ from pathlib import Path
 
 from aggregator.ops.embedded import ROOT, Servers
 from aggregator.ops.errors import ServersFailed
+from aggregator.ops.system_tools import tools_missing
 
 PACKAGES = ("accounts", "market", "aggregator")
 LAYERS = (
@@ -37,7 +37,6 @@ LAYERS = (
 PYTEST_NOTHING_COLLECTED = 5
 HANGS_AFTER_S = 300
 """A test of the gate that takes longer is ended and told with its stack, so that no run hangs."""
-OPTIONAL_TOOLS = {"chromium": "pages are not looked at in a browser"}
 TEST_SETTINGS = "aggregator.config.settings.test"
 
 
@@ -78,9 +77,8 @@ def main(arguments: Sequence[str]) -> int:
     if whole:
         for step in static_steps():
             counts[_run(step)] += 1
-        for tool, loss in OPTIONAL_TOOLS.items():
-            if shutil.which(tool) is None:
-                _say(f"note: {tool} is not installed: {loss}")
+        for tool in tools_missing(install=True):
+            _say(f"note: {tool.program} is not installed: {tool.loss}")
     counts += _tests(options.only, pytest_arguments, whole=whole)
     _say(f"in {time.monotonic() - began:.0f} s; static checks count as one each")
     _say(f"{counts['passed']} passed, {counts['failed']} failed, {counts['skipped']} skipped")

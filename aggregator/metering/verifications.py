@@ -3,13 +3,12 @@
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 
-import holidays
 from django.db import transaction
 
 from accounts.audit.services import entry_append
@@ -18,21 +17,24 @@ from accounts.core.errors import NotFound, Refused
 from accounts.fields.copying import rows_copy
 from accounts.jobs.models import Job
 from accounts.jobs.services import Claim, job_create, job_finish
-from aggregator.core import baselines as core
 from aggregator.core.delivery import Delivered, Direction, Ordered, deliver
 from aggregator.core.terms import rules_from_mapping
 from aggregator.metering import selectors
+from aggregator.metering.baselines import (
+    DayLoad,
+    FoundBaseline,
+    baselines_find,
+    baselines_write,
+    loads_read,
+)
 from aggregator.metering.limits import bulk_limits_set
 from aggregator.metering.models import (
-    Baseline,
-    BaselineMethod,
     Delivery,
     DeliveryVerification,
-    Meter,
     Stage,
     VerificationStage,
 )
-from aggregator.metering.rules import BaselineRules, baseline_rules_from_mapping
+from aggregator.metering.rules import baseline_rules_from_mapping
 from aggregator.metering.selectors import LatestReading, OrderedInterval
 from market.trading.models import Auction
 
@@ -64,31 +66,6 @@ class ReadingsNotFinal(Refused):
 
 class NothingPublished(Refused):
     """The auction has no published award to verify."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class DayLoad:
-    """The readings of one resource's meter: history by day, and the prevailing rows of the day."""
-
-    load_kwh: Mapping[date, core.Day]
-    today: Mapping[int, LatestReading]
-
-
-@dataclass(frozen=True, kw_only=True)
-class FoundBaseline:
-    """A baseline of one resource, or the reason why there is none."""
-
-    method: str
-    baseline: core.Baseline | None
-    reason: str = ""
-    stored: Baseline | None = None
-
-    @property
-    def values_kwh(self) -> Sequence[Decimal | None]:
-        """Return 48 values, or 48 times None."""
-        if self.baseline is None:
-            return (None,) * core.INTERVAL_COUNT
-        return self.baseline.baseline_kwh
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -185,8 +162,8 @@ def _computed(auction: Auction, stage: str) -> Outcome:
     for order in everything:
         if order.resource_id in resource_ids:
             orders[order.resource_id].append(order)
-    loads = _loads(orders, terms, auction.delivery_on, as_of)
-    found = _baselines(orders, loads, terms, auction.delivery_on)
+    loads = loads_read(orders, terms, auction.delivery_on, as_of)
+    found = baselines_find(orders, loads, terms, auction.delivery_on)
     rows = []
     pay_stage = Stage[rules_from_mapping(auction.ruleset.rules.get("settlement", {})).pay_stage]
     needed = pay_stage if stage == VerificationStage.FINAL else Stage.PRELIMINARY
@@ -203,108 +180,6 @@ def _computed(auction: Auction, stage: str) -> Outcome:
         rows=mine,
         sha256=_sha256(auction.ruleset_id, stage, found, mine),
     )
-
-
-def _loads(
-    orders: Mapping[UUID, Sequence[OrderedInterval]],
-    terms: BaselineRules,
-    day: date,
-    as_of: datetime,
-) -> dict[UUID, DayLoad]:
-    """Fetch the readings that baselines and deliveries need, in two set-based queries."""
-    resource_of = dict(
-        Meter.objects.filter(resource_id__in=orders.keys()).values_list("id", "resource_id")
-    )
-    needs_history = {
-        meter_id
-        for meter_id, resource_id in resource_of.items()
-        if terms.methods[orders[resource_id][0].resource_kind] == BaselineMethod.HIGH_4_OF_5
-    }
-    start_at = datetime(day.year, day.month, day.day, tzinfo=UTC) - JST_OFFSET
-    end_at = start_at + timedelta(days=1)
-    # One day more than the look-back: an early event's window lies on the evening before.
-    history_at = start_at - timedelta(days=terms.high_4_of_5.lookback_days + 1)
-    history = selectors.readings_latest(
-        meter_ids=needs_history, start_at=history_at, end_at=start_at, as_of=as_of
-    )
-    today = selectors.readings_latest(
-        meter_ids=resource_of.keys(), start_at=start_at, end_at=end_at, as_of=as_of
-    )
-    values: dict[UUID, dict[date, list[Decimal | None]]] = {id_: {} for id_ in orders}
-    rows: dict[UUID, dict[int, LatestReading]] = {id_: {} for id_ in orders}
-    for reading in [*history, *today]:
-        resource_id = resource_of[reading.meter_id]
-        days = values[resource_id]
-        if reading.day not in days:
-            days[reading.day] = [None] * core.INTERVAL_COUNT
-        days[reading.day][reading.t] = reading.usable_kwh
-        if reading.day == day:
-            rows[resource_id][reading.t] = reading
-    return {id_: DayLoad(load_kwh=values[id_], today=rows[id_]) for id_ in orders}
-
-
-def _baselines(
-    orders: Mapping[UUID, Sequence[OrderedInterval]],
-    loads: Mapping[UUID, DayLoad],
-    terms: BaselineRules,
-    day: date,
-) -> dict[UUID, FoundBaseline]:
-    locked = {
-        id_: row
-        for id_, row in selectors.baselines_latest(
-            resource_ids=orders.keys(), delivery_on=day
-        ).items()
-        if row.is_locked
-    }
-    called = selectors.called_days(
-        resource_ids=orders.keys(),
-        before_on=day,
-        lookback_days=terms.high_4_of_5.lookback_days,
-    )
-    plans = selectors.schedules_on(resource_ids=orders.keys(), delivery_on=day)
-    free = _holidays(day, terms.high_4_of_5.lookback_days)
-    found = {}
-    for resource_id, ordered in orders.items():
-        method = terms.methods[ordered[0].resource_kind]
-        if resource_id in locked:
-            found[resource_id] = _from_stored(locked[resource_id])
-            continue
-        try:
-            if method == BaselineMethod.METER_ONLY:
-                baseline = core.baseline_meter_only()
-            elif method == BaselineMethod.DECLARED:
-                baseline = core.baseline_declared(plans.get(resource_id, ()))
-            else:
-                baseline = core.baseline_high_4_of_5(
-                    loads[resource_id].load_kwh,
-                    day=day,
-                    event={order.t for order in ordered},
-                    called_on=called.get(resource_id, ()),
-                    holidays=free,
-                    rules=terms.high_4_of_5,
-                )
-            found[resource_id] = FoundBaseline(method=method, baseline=baseline)
-        except core.BaselineNotComputable as reason:
-            found[resource_id] = FoundBaseline(
-                method=method, baseline=None, reason=str(reason)[:200]
-            )
-    return found
-
-
-def _holidays(day: date, lookback_days: int) -> Collection[date]:
-    years = {day.year, (day - timedelta(days=lookback_days)).year}
-    return set(holidays.country_holidays(COUNTRY, years=years))
-
-
-def _from_stored(row: Baseline) -> FoundBaseline:
-    baseline = None
-    if row.baseline_kwh is not None:
-        baseline = core.Baseline(
-            baseline_kwh=tuple(row.baseline_kwh),
-            adjustment_kwh=row.adjustment_kwh,
-            days_used=tuple(row.days_used),
-        )
-    return FoundBaseline(method=row.method, baseline=baseline, reason=row.reason, stored=row)
 
 
 def _deliveries(
@@ -379,7 +254,13 @@ def _written(outcome: Outcome) -> DeliveryVerification:
         ruleset=auction.ruleset,
         input_sha256=outcome.sha256,
     )
-    _write_baselines(outcome, verification)
+    baselines_write(
+        verification=verification,
+        found=outcome.found,
+        delivery_on=auction.delivery_on,
+        computed_at=outcome.as_of,
+        is_final=outcome.stage == VerificationStage.FINAL,
+    )
     _copy_deliveries(outcome, verification)
     short_kwh = sum((row[1].shortfall_kwh for row in outcome.rows), Decimal(0))
     entry_append(
@@ -398,39 +279,6 @@ def _written(outcome: Outcome) -> DeliveryVerification:
         payload={"auction": str(auction.id)},
     )
     return verification
-
-
-def _write_baselines(outcome: Outcome, verification: DeliveryVerification) -> None:
-    is_final = outcome.stage == VerificationStage.FINAL
-    day = outcome.auction.delivery_on
-    known = selectors.baselines_latest(resource_ids=outcome.found.keys(), delivery_on=day)
-    rows = []
-    for resource_id, found in sorted(outcome.found.items()):
-        earlier = known.get(resource_id)
-        if earlier is not None and (earlier.is_locked or (not is_final and _equal(earlier, found))):
-            continue
-        baseline = found.baseline
-        rows.append(
-            Baseline(
-                verification=verification,
-                resource_id=resource_id,
-                delivery_on=day,
-                revision=1 if earlier is None else earlier.revision + 1,
-                method=found.method,
-                baseline_kwh=None if baseline is None else list(baseline.baseline_kwh),
-                adjustment_kwh=Decimal(0) if baseline is None else baseline.adjustment_kwh,
-                days_used=[] if baseline is None else list(baseline.days_used),
-                reason=found.reason,
-                computed_at=outcome.as_of,
-                is_locked=is_final,
-            )
-        )
-    Baseline.objects.bulk_create(rows)
-
-
-def _equal(row: Baseline, found: FoundBaseline) -> bool:
-    stored = _from_stored(row)
-    return stored.baseline == found.baseline and row.reason == found.reason
 
 
 def _copy_deliveries(outcome: Outcome, verification: DeliveryVerification) -> None:

@@ -55,5 +55,5 @@ DROP TABLE metering_intervalreading;
 
 
 class Migration(migrations.Migration):
-    dependencies = [("metering", "0001_initial"), ("audit", "0003_guards")]
+    dependencies = [("metering", "0001_initial"), ("audit", "0002_guards")]
     operations = [migrations.RunSQL(CREATE, DROP)]

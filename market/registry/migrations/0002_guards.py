@@ -1,24 +1,114 @@
-"""Rules and networks are followed by the next version, never edited."""
+"""Rules and networks are followed by the next version; versions rise with every change."""
 
 from django.db import migrations
 
-FROZEN = (
-    "registry_ruleset",
-    "registry_gridmodel",
-    "registry_bus",
-    "registry_branch",
-    "registry_controllablelink",
-)
+CREATE = """
+CREATE FUNCTION guard_version() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF NEW IS DISTINCT FROM OLD THEN
+        NEW.version := OLD.version + 1;
+    END IF;
+    RETURN NEW;
+END $$;
 
-CREATE = "\n".join(
-    f"CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON {table} "
-    "FOR EACH ROW EXECUTE FUNCTION guard_append_only();"
-    for table in FROZEN
-)
+CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON registry_branch
+    FOR EACH ROW EXECUTE FUNCTION guard_append_only();
 
-DROP = "\n".join(f"DROP TRIGGER append_only ON {table};" for table in FROZEN)
+CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON registry_bus
+    FOR EACH ROW EXECUTE FUNCTION guard_append_only();
+
+CREATE TRIGGER version BEFORE UPDATE ON registry_congestionpoint
+    FOR EACH ROW EXECUTE FUNCTION guard_version();
+
+CREATE TRIGGER only_columns BEFORE UPDATE OR DELETE ON registry_consent
+    FOR EACH ROW EXECUTE FUNCTION guard_only_columns('valid_to_on', 'version');
+CREATE TRIGGER version BEFORE UPDATE ON registry_consent
+    FOR EACH ROW EXECUTE FUNCTION guard_version();
+
+CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON registry_controllablelink
+    FOR EACH ROW EXECUTE FUNCTION guard_append_only();
+
+CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON registry_gridmodel
+    FOR EACH ROW EXECUTE FUNCTION guard_append_only();
+
+CREATE TRIGGER only_columns BEFORE UPDATE OR DELETE ON registry_prequalification
+    FOR EACH ROW EXECUTE FUNCTION guard_only_columns(
+        'state', 'state_reason', 'valid_until_at', 'findings', 'checked_at',
+        'security_confirmed_to_on', 'version');
+CREATE TRIGGER transitions BEFORE UPDATE ON registry_prequalification
+    FOR EACH ROW EXECUTE FUNCTION guard_transitions(
+        'REQUESTED>CHECKED', 'REQUESTED>REJECTED', 'REQUESTED>WITHDRAWN',
+        'CHECKED>REQUESTED', 'CHECKED>TEMPORARY', 'CHECKED>QUALIFIED',
+        'CHECKED>REJECTED', 'CHECKED>WITHDRAWN', 'TEMPORARY>QUALIFIED',
+        'TEMPORARY>SUSPENDED', 'TEMPORARY>REJECTED', 'TEMPORARY>WITHDRAWN',
+        'QUALIFIED>SUSPENDED', 'QUALIFIED>WITHDRAWN', 'SUSPENDED>TEMPORARY',
+        'SUSPENDED>QUALIFIED', 'SUSPENDED>REJECTED', 'SUSPENDED>WITHDRAWN');
+CREATE TRIGGER version BEFORE UPDATE ON registry_prequalification
+    FOR EACH ROW EXECUTE FUNCTION guard_version();
+
+CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON registry_prequalificationcomment
+    FOR EACH ROW EXECUTE FUNCTION guard_append_only();
+
+CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON registry_prequalificationfile
+    FOR EACH ROW EXECUTE FUNCTION guard_append_only();
+
+CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON registry_prequalificationstep
+    FOR EACH ROW EXECUTE FUNCTION guard_append_only();
+
+CREATE TRIGGER version BEFORE UPDATE ON registry_resource
+    FOR EACH ROW EXECUTE FUNCTION guard_version();
+
+CREATE TRIGGER only_columns BEFORE UPDATE OR DELETE ON registry_revenueagreement
+    FOR EACH ROW EXECUTE FUNCTION guard_only_columns('state', 'state_reason', 'version');
+CREATE TRIGGER transitions BEFORE UPDATE ON registry_revenueagreement
+    FOR EACH ROW EXECUTE FUNCTION guard_transitions(
+        'PROPOSED>AGREED', 'PROPOSED>REJECTED', 'PROPOSED>WITHDRAWN');
+CREATE TRIGGER version BEFORE UPDATE ON registry_revenueagreement
+    FOR EACH ROW EXECUTE FUNCTION guard_version();
+
+CREATE TRIGGER only_columns BEFORE UPDATE OR DELETE ON registry_revenueshare
+    FOR EACH ROW EXECUTE FUNCTION guard_only_columns('agreed_at', 'agreed_by');
+
+CREATE TRIGGER only_columns BEFORE UPDATE OR DELETE ON registry_revenuesplit
+    FOR EACH ROW EXECUTE FUNCTION guard_only_columns('valid_to_on');
+
+CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON registry_ruleset
+    FOR EACH ROW EXECUTE FUNCTION guard_append_only();
+
+CREATE TRIGGER version BEFORE UPDATE ON registry_site
+    FOR EACH ROW EXECUTE FUNCTION guard_version();
+
+CREATE TRIGGER version BEFORE UPDATE ON registry_workloadclass
+    FOR EACH ROW EXECUTE FUNCTION guard_version();
+"""
+
+DROP = """
+DROP TRIGGER version ON registry_workloadclass;
+DROP TRIGGER version ON registry_site;
+DROP TRIGGER append_only ON registry_ruleset;
+DROP TRIGGER only_columns ON registry_revenuesplit;
+DROP TRIGGER only_columns ON registry_revenueshare;
+DROP TRIGGER version ON registry_revenueagreement;
+DROP TRIGGER transitions ON registry_revenueagreement;
+DROP TRIGGER only_columns ON registry_revenueagreement;
+DROP TRIGGER version ON registry_resource;
+DROP TRIGGER append_only ON registry_prequalificationstep;
+DROP TRIGGER append_only ON registry_prequalificationfile;
+DROP TRIGGER append_only ON registry_prequalificationcomment;
+DROP TRIGGER version ON registry_prequalification;
+DROP TRIGGER transitions ON registry_prequalification;
+DROP TRIGGER only_columns ON registry_prequalification;
+DROP TRIGGER append_only ON registry_gridmodel;
+DROP TRIGGER append_only ON registry_controllablelink;
+DROP TRIGGER version ON registry_consent;
+DROP TRIGGER only_columns ON registry_consent;
+DROP TRIGGER version ON registry_congestionpoint;
+DROP TRIGGER append_only ON registry_bus;
+DROP TRIGGER append_only ON registry_branch;
+DROP FUNCTION guard_version();
+"""
 
 
 class Migration(migrations.Migration):
-    dependencies = [("registry", "0001_initial"), ("audit", "0003_guards")]
+    dependencies = [("registry", "0001_initial"), ("audit", "0002_guards")]
     operations = [migrations.RunSQL(CREATE, DROP)]

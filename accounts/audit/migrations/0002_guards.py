@@ -32,15 +32,29 @@ BEGIN
     RETURN NEW;
 END $$;
 
+CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON audit_auditcheckpoint
+    FOR EACH ROW EXECUTE FUNCTION guard_append_only();
+CREATE TRIGGER append_only_all BEFORE TRUNCATE ON audit_auditcheckpoint
+    FOR EACH STATEMENT EXECUTE FUNCTION guard_append_only();
+
 CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON audit_auditentry
     FOR EACH ROW EXECUTE FUNCTION guard_append_only();
 CREATE TRIGGER append_only_all BEFORE TRUNCATE ON audit_auditentry
     FOR EACH STATEMENT EXECUTE FUNCTION guard_append_only();
+
+CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON audit_auditlink
+    FOR EACH ROW EXECUTE FUNCTION guard_append_only();
+CREATE TRIGGER append_only_all BEFORE TRUNCATE ON audit_auditlink
+    FOR EACH STATEMENT EXECUTE FUNCTION guard_append_only();
 """
 
 DROP = """
+DROP TRIGGER append_only_all ON audit_auditlink;
+DROP TRIGGER append_only ON audit_auditlink;
 DROP TRIGGER append_only_all ON audit_auditentry;
 DROP TRIGGER append_only ON audit_auditentry;
+DROP TRIGGER append_only_all ON audit_auditcheckpoint;
+DROP TRIGGER append_only ON audit_auditcheckpoint;
 DROP FUNCTION guard_transitions();
 DROP FUNCTION guard_only_columns();
 DROP FUNCTION guard_append_only();
@@ -48,5 +62,5 @@ DROP FUNCTION guard_append_only();
 
 
 class Migration(migrations.Migration):
-    dependencies = [("audit", "0002_initial"), ("clock", "0002_market_now")]
+    dependencies = [("audit", "0001_initial"), ("clock", "0002_market_now")]
     operations = [migrations.RunSQL(CREATE, DROP)]

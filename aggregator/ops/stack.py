@@ -238,6 +238,8 @@ class Stack:
         argv = [sys.executable, "-m", "uvicorn", "aggregator.config.asgi:application"]
         argv += ["--host", "127.0.0.1", "--port", str(port), "--log-level", "warning"]
         argv += ["--lifespan", "off", "--timeout-graceful-shutdown", "3"]
+        # whose word counts is TRUSTED_PROXIES_COUNT's business, not the server's
+        argv += ["--no-proxy-headers", "--no-server-header"]
         child = self.spawn(name, argv, {"DATABASE_POOL_SIZE": "8"})
         self._ready[child.name] = lambda: _is_healthy(port)
         if wait:

@@ -2,7 +2,7 @@
 
 from accounts.jobs.services import Claim
 from accounts.jobs.tasks import job_task
-from aggregator.ops.demo import steps
+from aggregator.ops.demo import month_steps, steps
 
 
 @job_task("aggregator.ops.demo_register")
@@ -39,3 +39,33 @@ def demo_bid(claim: Claim) -> None:
 def demo_final(claim: Claim) -> None:
     """Confirm the day's values and ask for its settlement."""
     steps.final_step(claim=claim)
+
+
+@job_task("aggregator.ops.demo_month_register")
+def demo_month_register(claim: Claim) -> None:
+    """Register the cast and announce a month of auctions."""
+    month_steps.month_register_step(claim=claim)
+
+
+@job_task("aggregator.ops.demo_plans")
+def demo_plans(claim: Claim) -> None:
+    """File the generation plans of a day."""
+    month_steps.plans_step(claim=claim)
+
+
+@job_task("aggregator.ops.demo_answer")
+def demo_answer(claim: Claim) -> None:
+    """Answer what was sent."""
+    month_steps.answer_step(claim=claim)
+
+
+@job_task("aggregator.ops.demo_metered")
+def demo_metered(claim: Claim) -> None:
+    """Read every meter for a day."""
+    month_steps.metered_step(claim=claim)
+
+
+@job_task("aggregator.ops.demo_month_final")
+def demo_month_final(claim: Claim) -> None:
+    """Confirm the month's values."""
+    month_steps.month_final_step(claim=claim)

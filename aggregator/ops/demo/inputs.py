@@ -7,7 +7,7 @@ step, in whichever process it runs, sees the same day.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
@@ -38,6 +38,11 @@ NOISE_RATIO = 0.012  # half-hour noise of a computing load around its schedule
 WEEKEND_RATIO = 0.97
 SATURDAY = 5
 WIND_DAY_RATIO = 0.34
+WEEKEND_DEMAND_RATIO = 0.93
+DEMAND_LEVEL_RATIO = 0.02
+DEMAND_AREA_RATIO = 0.01
+SOLAR_RATIOS = (0.55, 1.0)
+WIND_RATIOS = (0.4, 1.0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +86,27 @@ def day_inputs(areas: Mapping[str, AreaDay] | None = None) -> DayInputs:
         needs=needs,
         is_real=areas is not None,
     )
+
+
+def varied_areas(on: date) -> dict[str, AreaDay]:
+    """Vary the standard day: weekends are lower, weather and level are drawn from the date.
+
+    The demand of all areas moves together more than apart, as weather makes it.
+    """
+    # Seeded by the day, so that each step in whichever process sees the same weather.
+    dice = np.random.default_rng([SEED, on.toordinal(), 1])  # noqa: TID251 - seeded, demo only
+    level = WEEKEND_DEMAND_RATIO if on.weekday() >= SATURDAY else 1.0
+    level *= 1.0 + DEMAND_LEVEL_RATIO * dice.standard_normal()
+    areas = {}
+    for code, day in sorted(default_day(grid_load()).items()):
+        own = 1.0 + DEMAND_AREA_RATIO * dice.standard_normal()
+        areas[code] = replace(
+            day,
+            demand_kw=day.demand_kw * level * own,
+            solar_kw=day.solar_kw * dice.uniform(*SOLAR_RATIOS),
+            wind_kw=day.wind_kw * dice.uniform(*WIND_RATIOS),
+        )
+    return areas
 
 
 def network_of(grid: Grid) -> Network:

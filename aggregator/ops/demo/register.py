@@ -54,7 +54,13 @@ class Registered:
 
 
 @transaction.atomic
-def register(*, grid: Grid, rows: Mapping[str, list[dict[str, Any]]], from_on: date) -> Registered:
+def register(
+    *,
+    grid: Grid,
+    rows: Mapping[str, list[dict[str, Any]]],
+    from_on: date,
+    rules: Mapping[str, Any] = cast.RULES,
+) -> Registered:
     """Register the cast of :mod:`aggregator.ops.demo.cast` on the demo grid.
 
     Parameters
@@ -63,6 +69,8 @@ def register(*, grid: Grid, rows: Mapping[str, list[dict[str, Any]]], from_on: d
         ``grid_load()`` and ``grid_model_rows(grid)`` of :mod:`aggregator.ops.demo.shapes`.
     from_on
         JST date from which consents and splits hold.
+    rules
+        Of the ruleset that is in force.
     """
     organisations = {
         code: organisation_register(code=code, kind=kind, name=name, name_en=name_en)
@@ -70,7 +78,7 @@ def register(*, grid: Grid, rows: Mapping[str, list[dict[str, Any]]], from_on: d
     }
     _members(organisations)
     tso_of_area = _areas(organisations)
-    _market_facts()
+    _market_facts(rules)
     model = grid_model_create(
         name="wattbit-demo",
         convention=grid["network"]["convention"],
@@ -122,7 +130,7 @@ def _areas(organisations: Mapping[str, Organisation]) -> dict[str, Organisation]
     return {code: organisations[tso] for code, _, _, _, tso in cast.AREAS if tso}
 
 
-def _market_facts() -> None:
+def _market_facts(rules: Mapping[str, Any]) -> None:
     ScaleClass.objects.bulk_create(
         ScaleClass(code=code, name=name, name_en=name_en, contract_min_kw=low, contract_max_kw=high)
         for code, name, name_en, low, high in cast.SCALE_CLASSES
@@ -138,9 +146,7 @@ def _market_facts() -> None:
         )
         for code, name, name_en, response_s, minimum, tick in cast.PRODUCTS
     )
-    ruleset_enact(
-        version=cast.RULESET_VERSION, valid_from_on=cast.RULESET_FROM_ON, rules=cast.RULES
-    )
+    ruleset_enact(version=cast.RULESET_VERSION, valid_from_on=cast.RULESET_FROM_ON, rules=rules)
 
 
 def _congestion_points(

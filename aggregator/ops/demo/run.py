@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -91,6 +91,9 @@ class Day:
 class DemoRun:
     """One run of the demo day on a started stack."""
 
+    # one: the steps follow each other, and each further process warms a solver too
+    worker_processes = 1
+
     def __init__(self, *, stack: Stack, day: Day, progress: Progress, port: int = 0) -> None:
         self.stack = stack
         self.day = day
@@ -109,22 +112,25 @@ class DemoRun:
             Naming the step that did not come to its end.
         """
         try:
-            with self.progress.step("start"):
-                self._start()
-            for name, body in (
-                ("register", self._register),
-                ("publish", self._publish),
-                ("bid", self._bid),
-                ("clear", self._clear),
-                ("dispatch", self._dispatch),
-                ("meter", self._meter),
-                ("settle", self._settle),
-                ("replay", self._replay),
-            ):
+            for name, body in self.steps().items():
                 with self.progress.step(name):
                     body()
         finally:
             self.engine.close()
+
+    def steps(self) -> dict[str, Callable[[], None]]:
+        """Return what is done, in order."""
+        return {
+            "start": self._start,
+            "register": self._register,
+            "publish": self._publish,
+            "bid": self._bid,
+            "clear": self._clear,
+            "dispatch": self._dispatch,
+            "meter": self._meter,
+            "settle": self._settle,
+            "replay": self._replay,
+        }
 
     def password_set(self) -> str:
         """Give every demo login one new random password, and return it to be printed."""
@@ -138,12 +144,16 @@ class DemoRun:
     def _start(self) -> None:
         self.stack.start_servers()
         self.stack.migrate(fresh=True)
-        # one pool process: the steps follow each other, and each further one warms a solver too
-        self.stack.start_worker(concurrency=1, wait=False)
+        self.stack.start_worker(concurrency=self.worker_processes, wait=False)
         self.stack.start_beat(wait=False)
         self.port = self.stack.start_web(self.port, wait=False)
-        clock_set(market_at=jst(self._day_before, 8))
+        clock_set(market_at=self.begins_at)
         self.stack.wait_ready()
+
+    @property
+    def begins_at(self) -> datetime:
+        """Return when the market clock starts."""
+        return jst(self._day_before, 8)
 
     @property
     def _day_before(self) -> date:
@@ -249,10 +259,14 @@ class DemoRun:
 
     def _job(self, step: str, *, key: str | None = None, **payload: Any) -> None:
         """Put a participants' step on the list, ring, and wait until it is done."""
+        job = self._job_begin(step, key=key, **payload)
+        self._wait(f"step {step}", lambda: _is_done(Job.objects.get(id=job.id)))
+
+    def _job_begin(self, step: str, *, key: str | None = None, **payload: Any) -> Job:
+        """Put a participants' step on the list."""
         kind = f"aggregator.ops.demo_{step}"
         facts = {"delivery_on": self.day.delivery_on.isoformat(), "is_real": self.day.is_real}
-        job = job_create(kind=kind, key=key or step, payload={**facts, **payload}, attempts_max=1)
-        self._wait(f"step {step}", lambda: _is_done(Job.objects.get(id=job.id)))
+        return job_create(kind=kind, key=key or step, payload={**facts, **payload}, attempts_max=1)
 
     def _wait(self, what: str, is_so: Callable[[], bool]) -> None:
         deadline = time.monotonic() + WAIT_S

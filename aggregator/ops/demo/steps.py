@@ -6,7 +6,7 @@ themselves, as in production.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -38,13 +38,14 @@ from aggregator.ops.demo.inputs import (
     peak_kw_of,
     profiles_kw,
     readings_before,
+    varied_areas,
 )
 from aggregator.ops.demo.offers import bids_by_operator
 from aggregator.ops.demo.qualify import qualify
 from aggregator.ops.demo.register import register
 from aggregator.ops.demo.shapes import AreaDay, grid_load, grid_model_rows
 from market.core.timegrid import INTERVAL_H, JST, interval_starts_at
-from market.registry.models import Area, Resource, Site
+from market.registry.models import Area, GridModel, Resource, Site
 from market.trading.bids import bid_withdraw, bids_submit
 from market.trading.condition_services import (
     base_flows_publish,
@@ -78,11 +79,11 @@ def jst(on: date, hour: int, minute: int = 0) -> datetime:
     return datetime.combine(on, time(hour, minute), tzinfo=JST)
 
 
-def inputs_on(delivery_on: date, *, is_real: bool) -> DayInputs:
-    """Return the day's inputs, from imported rows if the day is a real one."""
-    if not is_real:
-        return day_inputs()
-    return day_inputs({code: _area_day(delivery_on, code) for code in areas_needed()})
+def inputs_on(delivery_on: date, *, is_real: bool, is_varied: bool = False) -> DayInputs:
+    """Return the day's inputs: from imported rows, varied by the date, or the standard day's."""
+    if is_real:
+        return day_inputs({code: _area_day(delivery_on, code) for code in areas_needed()})
+    return day_inputs(varied_areas(delivery_on) if is_varied else None)
 
 
 def _area_day(delivery_on: date, area_code: str) -> AreaDay:
@@ -95,12 +96,23 @@ def _area_day(delivery_on: date, area_code: str) -> AreaDay:
     return AreaDay.from_mapping(vectors)
 
 
-def _delivery_of(claim: Claim) -> tuple[date, bool]:
-    return date.fromisoformat(claim.payload["delivery_on"]), bool(claim.payload["is_real"])
+def delivery_of(claim: Claim) -> date:
+    """Return the delivery day that a step is about."""
+    return date.fromisoformat(claim.payload["delivery_on"])
 
 
-def _no_time_limits() -> None:
-    """Seeding is bulk work of seconds; the web's limits are not made for it."""
+def inputs_of(claim: Claim) -> DayInputs:
+    """Return the inputs of the day that a step is about."""
+    payload = claim.payload
+    return inputs_on(
+        delivery_of(claim),
+        is_real=bool(payload.get("is_real")),
+        is_varied=bool(payload.get("is_varied")),
+    )
+
+
+def no_time_limits() -> None:
+    """Lift the limits of a statement: they are the web's, and this is bulk work of seconds."""
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL statement_timeout = 0")
         cursor.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
@@ -109,34 +121,47 @@ def _no_time_limits() -> None:
 @transaction.atomic
 def register_step(*, claim: Claim) -> None:
     """Register the cast and its meters, prequalify its plant, announce the auction."""
-    _no_time_limits()
-    delivery_on, _ = _delivery_of(claim)
+    no_time_limits()
+    delivery_on = delivery_of(claim)
+    grid_model = cast_register(first_on=delivery_on, rules=cast.RULES)
+    auction_announce(delivery_on=delivery_on, days_open=1, grid_model=grid_model)
+    job_finish(claim=claim)
+
+
+def cast_register(*, first_on: date, rules: Mapping[str, Any]) -> GridModel:
+    """Register everyone under `rules`, ready to be delivering from `first_on`."""
     grid = grid_load()
     registered = register(
-        grid=grid, rows=grid_model_rows(grid), from_on=delivery_on - timedelta(days=60)
+        grid=grid,
+        rows=grid_model_rows(grid),
+        from_on=first_on - timedelta(days=60),
+        rules=rules,
     )
     for number, resource in enumerate(
         Resource.objects.select_related("site").order_by("code"), start=METER_NUMBER_FIRST
     ):
         meter_register(point_number=f"{resource.site.area_id}1{number:019d}", resource=resource)
-    qualify(delivery_on=delivery_on)
-    the_day_before = delivery_on - timedelta(days=1)
-    auction_schedule(
-        code=auction_code(delivery_on),
-        name=f"前日オークション {delivery_on.isoformat()}",
-        delivery_on=delivery_on,
-        opens_at=jst(the_day_before, 9),
-        gate_closure_at=jst(the_day_before, 10),
-        grid_model=registered.grid_model,
-    )
+    qualify(delivery_on=first_on)
     osaka = Organisation.objects.get(code=cast.OPERATORS["osaka-dc"])
     standing_bid_create(
         organisation=osaka,
         code="osaka-evening",
         bid=standing_bid(Site.objects.get(code="osaka-dc").contract_kw),
-        days=StandingDays(valid_from_on=delivery_on),
+        days=StandingDays(valid_from_on=first_on),
     )
-    job_finish(claim=claim)
+    return registered.grid_model
+
+
+def auction_announce(*, delivery_on: date, days_open: int, grid_model: GridModel) -> None:
+    """Announce a day-ahead auction that opens at 9:00, `days_open` days before delivery."""
+    auction_schedule(
+        code=auction_code(delivery_on),
+        name=f"前日オークション {delivery_on.isoformat()}",
+        delivery_on=delivery_on,
+        opens_at=jst(delivery_on - timedelta(days=days_open), 9),
+        gate_closure_at=jst(delivery_on - timedelta(days=1), 10),
+        grid_model=grid_model,
+    )
 
 
 def import_step(*, claim: Claim) -> None:
@@ -153,9 +178,8 @@ def import_step(*, claim: Claim) -> None:
 @transaction.atomic
 def history_step(*, claim: Claim) -> None:
     """Seed the readings of the days before, as far as they have ended, and plans for the day."""
-    _no_time_limits()
-    delivery_on, is_real = _delivery_of(claim)
-    inputs = inputs_on(delivery_on, is_real=is_real)
+    no_time_limits()
+    delivery_on, inputs = delivery_of(claim), inputs_of(claim)
     days_before = range(int(claim.payload["first"]), int(claim.payload["last"]) + 1)
     numbers = dict(Resource.objects.values_list("code", "meter__point_number"))
     readings = []
@@ -176,11 +200,11 @@ def history_step(*, claim: Claim) -> None:
     reading_partitions_ensure(months=sorted(months))
     readings_ingest(rows=readings, source="demo history")
     if claim.payload.get("plans"):
-        _declare_plans(inputs, delivery_on)
+        plans_declare(inputs, delivery_on)
     job_finish(claim=claim)
 
 
-def _declare_plans(inputs: DayInputs, delivery_on: date) -> None:
+def plans_declare(inputs: DayInputs, delivery_on: date) -> None:
     """File generation plans: what sun and wind would give is their baseline."""
     profiles = profiles_kw(inputs)
     codes = [row[0] for row in cast.RENEWABLES]
@@ -199,8 +223,7 @@ def _exact(values: Iterable[float], places: int) -> list[Decimal]:
 @transaction.atomic
 def publish_step(*, claim: Claim) -> None:
     """Grid operators publish flows, transfer limits and needs; one need is revised."""
-    delivery_on, is_real = _delivery_of(claim)
-    inputs = inputs_on(delivery_on, is_real=is_real)
+    delivery_on, inputs = delivery_of(claim), inputs_of(claim)
     auction = Auction.objects.get(code=auction_code(delivery_on))
     tso_of = {area.code: area.tso for area in Area.objects.select_related("tso")}
     _publish_flows(auction.id, inputs, tso_of)
@@ -330,8 +353,7 @@ def _publish_envelopes(auction_id: UUID, inputs: DayInputs) -> None:
 @transaction.atomic
 def bid_step(*, claim: Claim) -> None:
     """Operators submit their baskets; one bid is replaced, one withdrawn."""
-    delivery_on, is_real = _delivery_of(claim)
-    inputs = inputs_on(delivery_on, is_real=is_real)
+    delivery_on, inputs = delivery_of(claim), inputs_of(claim)
     auction = Auction.objects.get(code=auction_code(delivery_on))
     bids = bids_by_operator(peak_kw_of=peak_kw_of(inputs), available_ratio=available_ratio(inputs))
     organisations = {row.code: row for row in Organisation.objects.filter(code__in=bids)}
@@ -353,8 +375,8 @@ def _change_of_mind(auction_id: UUID, inzai: Organisation, basket: list[dict[str
 @transaction.atomic
 def final_step(*, claim: Claim) -> None:
     """Let the grid operators confirm the day's values (確定); its delivery is verified on them."""
-    _no_time_limits()
-    delivery_on, _ = _delivery_of(claim)
+    no_time_limits()
+    delivery_on = delivery_of(claim)
     auction = Auction.objects.get(code=auction_code(delivery_on))
     starts_at = interval_starts_at(delivery_on)
     latest = (

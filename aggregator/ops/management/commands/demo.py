@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import time
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from django.db import InterfaceError, OperationalError, connection
 from kombu.exceptions import OperationalError as BrokerError
 
 from aggregator.ops.demo import cast
+from aggregator.ops.demo.month import MonthRun
 from aggregator.ops.demo.report import Facts, facts_of, lines_of
 from aggregator.ops.demo.run import Day, DemoFailed, DemoRun, Progress
 from aggregator.ops.errors import ChildFailed
@@ -25,7 +27,6 @@ DELIVERY_ON = date(2026, 8, 5)
 DELIVERY_LAST_ON = date(2099, 12, 31)
 PORT = 8000
 PORT_LAST = 65_535
-STEPS_COUNT = 9
 BAR_LENGTH = 27
 ENDING_S = 0.2
 
@@ -37,6 +38,7 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="one JSON object as the last line")
         parser.add_argument("--serve", action="store_true", help=f"keep the web up on port {PORT}")
         parser.add_argument("--port", type=int, default=None, help="port of the web server")
+        parser.add_argument("--month", action="store_true", help="the whole month of the day")
         parser.add_argument("--date", help="delivery day of real data, e.g. 2024-08-02")
         parser.add_argument("--spot", nargs="+", default=[], help="JEPX spot summary files")
         parser.add_argument("--area", nargs="+", default=[], help="area supply–demand files")
@@ -53,14 +55,18 @@ class Command(BaseCommand):
         """
         day = self._day(options)
         port = self._port(options)
+        if options["month"]:
+            if day.is_real:
+                raise CommandError("--month makes its own days: without --spot and --area")
+            day = replace(day, delivery_on=day.delivery_on.replace(day=1))
         stack = Stack(instance=os.environ.get("WATTBIT_INSTANCE", "demo"))
         logs = f"Logs are in {stack.home / 'log'}"
         try:
             with stack:
-                facts = self._run(
-                    DemoRun(stack=stack, day=day, progress=Progress(show=self._show), port=port),
-                    serve=options["serve"],
-                )
+                kind = MonthRun if options["month"] else DemoRun
+                run = kind(stack=stack, day=day, progress=Progress(show=self._show), port=port)
+                self._names = list(run.steps())
+                facts = self._run(run, serve=options["serve"])
         except DemoFailed as failure:
             raise CommandError(f"{failure}\n{logs}") from failure
         except (OperationalError, InterfaceError, psycopg.Error) as error:
@@ -132,25 +138,15 @@ class Command(BaseCommand):
 
     def _show(self, name: str, seconds: float | None) -> None:
         """Draw the progress on the error stream: a bar in a terminal, lines in a log."""
-        names = (
-            "start",
-            "register",
-            "publish",
-            "bid",
-            "clear",
-            "dispatch",
-            "meter",
-            "settle",
-            "replay",
-        )
-        done = names.index(name) + (seconds is not None)
+        done = self._names.index(name) + (seconds is not None)
+        count = len(self._names)
         if not sys.stderr.isatty():
             if seconds is not None:
-                self.stderr.write(f"{done}/{STEPS_COUNT} {name} {seconds:.1f} s")
+                self.stderr.write(f"{done}/{count} {name} {seconds:.1f} s")
             return
-        filled = BAR_LENGTH * done // STEPS_COUNT
+        filled = BAR_LENGTH * done // count
         bar = "█" * filled + "░" * (BAR_LENGTH - filled)
-        sys.stderr.write(f"\r{bar} {done}/{STEPS_COUNT} {name:<10}")
+        sys.stderr.write(f"\r{bar} {done}/{count} {name:<10}")
         sys.stderr.flush()
 
     def _serve(self, run: DemoRun) -> None:

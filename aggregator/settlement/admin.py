@@ -9,6 +9,8 @@ from aggregator.settlement.models import (
     DisputedLine,
     DisputeEntry,
     DisputeEvidence,
+    LineAdjustment,
+    NegawattContract,
     SettlementItem,
     SettlementLine,
     SettlementPeriod,
@@ -31,8 +33,10 @@ class SettlementPeriodAdmin(FactAdmin):
 
 @admin.register(SettlementRun)
 class SettlementRunAdmin(FactAdmin):
-    list_display = ("auction", "kind", "revision", "ruleset_version", "executed_at", "lines")
-    list_filter = ("kind",)
+    list_display = (
+        "auction", "kind", "revision", "cause_kind", "ruleset_version", "executed_at", "lines",
+    )  # fmt: skip
+    list_filter = ("kind", "cause_kind")
     list_select_related = ("auction",)
 
     @admin.display(description="明細")
@@ -58,6 +62,23 @@ class SettlementLineAdmin(FactAdmin):
     @admin.display(description="必要量")
     def need_link(self, row: SettlementLine) -> SafeString | str:
         return admin_link(row.need)
+
+
+@admin.register(LineAdjustment)
+class LineAdjustmentAdmin(FactAdmin):
+    list_display = ("run", "line", "quantity_kwh", "price_jpy_per_kwh", "amount_exact_jpy")
+    list_select_related = ("run__auction", "line")
+    ordering = ("-id",)
+
+
+@admin.register(NegawattContract)
+class NegawattContractAdmin(FactAdmin):
+    list_display = (
+        "retailer", "site", "resource", "method", "price_jpy_per_kwh", "valid_from_on",
+        "valid_to_on",
+    )  # fmt: skip
+    list_filter = ("method",)
+    list_select_related = ("retailer", "site", "resource")
 
 
 @admin.register(SettlementItem)

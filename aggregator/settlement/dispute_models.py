@@ -82,7 +82,7 @@ class Dispute(models.Model):
         models.PROTECT,
         null=True,
         blank=True,
-        related_name="corrects",
+        related_name="disputes",
         verbose_name="訂正した精算",
     )
 

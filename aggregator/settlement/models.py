@@ -13,12 +13,14 @@ from aggregator.settlement.dispute_models import (
     DisputeEntry,
     DisputeEvidence,
 )
+from aggregator.settlement.negawatt_models import NegawattContract, NegawattMethod
 from market.clearing.models import Award
 from market.trading.models import Auction, Need
 
 __all__ = (
-    "ITEM_CHOICES", "ITEM_NAMES", "Dispute", "DisputeEntry", "DisputeEvidence", "DisputedLine",
-    "PeriodState", "RunKind", "SettlementItem", "SettlementLine", "SettlementPeriod",
+    "ITEM_CHOICES", "ITEM_NAMES", "CorrectionCause", "Dispute", "DisputeEntry", "DisputeEvidence",
+    "DisputedLine", "LineAdjustment", "NegawattContract", "NegawattMethod", "PeriodState",
+    "RunKind", "SettlementItem", "SettlementLine", "SettlementPeriod",
     "SettlementRun",
 )  # fmt: skip
 
@@ -43,6 +45,16 @@ ITEM_NAMES = {
     Item.TRUNK_RENT: "光幹線収入",
     Item.PAYMENT_RULE: "支払規則による調整",
     Item.MARKET_FEE: "市場手数料（買い手）",
+    Item.ACTIVATION_UP: "上げ調整電力量料金（V1）",
+    Item.ACTIVATION_DOWN: "下げ調整電力量料金（V2）",
+    Item.CAPACITY_PENALTY_I: "アセスメントIペナルティ",
+    Item.CAPACITY_PENALTY_II: "アセスメントIIペナルティ",
+    Item.CAPACITY_CREDIT: "調整力不適合の返金",
+    Item.EXCHANGE_FEE: "取引所手数料",
+    Item.NEGAWATT_COMPENSATION: "ネガワット調整金",
+    Item.IMBALANCE_CAUSED: "未達によるインバランス負担",
+    Item.REPLACEMENT: "差替電力量料金",
+    Item.ADJUSTMENT: "異議訂正の負担",
     Item.RESIDUAL: "公表値の端数",
 }
 ITEM_CHOICES = [(item.value, name) for item, name in ITEM_NAMES.items()]
@@ -87,14 +99,31 @@ class SettlementPeriod(models.Model):
 
 
 class RunKind(models.TextChoices):
-    """A provisional run informs; only a final one is posted."""
+    """A provisional run informs; a final one is posted, and what corrections add to it."""
 
     PROVISIONAL = "PROVISIONAL", "速報"
     FINAL = "FINAL", "確定"
+    CORRECTION = "CORRECTION", "訂正"
+
+
+class CorrectionCause(models.TextChoices):
+    """Why a correction was made; its id names which."""
+
+    READING = "READING", "計量値の訂正"
+    DISPUTE = "DISPUTE", "異議の認容"
+    FORCE_MAJEURE = "FORCE_MAJEURE", "不可抗力"
+    PLACEMENT = "PLACEMENT", "配置記録"
+    ACTIVATION = "ACTIVATION", "調整力の発動"
+    RULE = "RULE", "規則の訂正"
 
 
 class SettlementRun(models.Model):
-    """One settlement of one auction from one set of inputs."""
+    """One settlement of one auction from one set of inputs.
+
+    What an auction is settled at is its final run and, in turn, the corrections after it: each
+    holds the differences alone and names the run before it. No run is corrected twice, so the
+    runs of an auction are a chain and never a tree.
+    """
 
     id = models.BigAutoField(primary_key=True)
     auction = models.ForeignKey(
@@ -108,6 +137,18 @@ class SettlementRun(models.Model):
     input_sha256 = models.CharField("入力のハッシュ", max_length=64)
     ruleset_version = models.CharField("規則の版", max_length=40)
     executed_at = models.DateTimeField("実行日時")
+    corrects = models.OneToOneField(
+        "self",
+        models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="corrected_by",
+        verbose_name="訂正対象",
+    )
+    cause_kind = models.CharField(
+        "訂正の原因", max_length=16, choices=CorrectionCause, blank=True, default=""
+    )
+    cause_id = models.CharField("原因の番号", max_length=64, blank=True, default="")
 
     class Meta:
         verbose_name = "精算"
@@ -119,6 +160,17 @@ class SettlementRun(models.Model):
             ),
             models.CheckConstraint(
                 condition=models.Q(kind__in=RunKind.values), name="settlementrun_kind"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(
+                    kind="CORRECTION",
+                    corrects__isnull=False,
+                    cause_kind__in=CorrectionCause.values,
+                )
+                & ~models.Q(cause_id="")
+                | ~models.Q(kind="CORRECTION")
+                & models.Q(corrects__isnull=True, cause_kind="", cause_id=""),
+                name="settlementrun_cause",
             ),
         ]
 
@@ -142,7 +194,7 @@ class SettlementLine(models.Model):
         related_name="lines",
         verbose_name="精算",
     )
-    item = models.CharField("項目", max_length=20, choices=ITEM_CHOICES)
+    item = models.CharField("項目", max_length=24, choices=ITEM_CHOICES)
     payer = models.ForeignKey(
         "ledger.LedgerAccount",
         models.PROTECT,
@@ -226,6 +278,63 @@ class SettlementLine(models.Model):
         return f"{self.get_item_display()} {self.amount_exact_jpy} 円"
 
 
+class LineAdjustment(models.Model):
+    """What a decided dispute says a line should have been; its correction follows from these.
+
+    Exactly the amount, or the quantity or price (or both) that it is to be computed from.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    run = models.ForeignKey(
+        SettlementRun, models.PROTECT, related_name="adjustments", verbose_name="訂正"
+    )
+    line = models.ForeignKey(
+        SettlementLine, models.PROTECT, related_name="adjustments", verbose_name="明細"
+    )
+    quantity_kwh = models.DecimalField(
+        "正しい電力量 (kWh)", max_digits=20, decimal_places=6, null=True, blank=True
+    )
+    price_jpy_per_kwh = models.DecimalField(
+        "正しい単価 (円/kWh)", max_digits=14, decimal_places=6, null=True, blank=True
+    )
+    amount_exact_jpy = models.DecimalField(
+        "正しい金額（円、端数あり）",
+        max_digits=22,
+        decimal_places=6,
+        null=True,
+        blank=True,
+        help_text="明細の向きで正；負は支払と受取が逆",
+    )
+
+    class Meta:
+        verbose_name = "明細の訂正"
+        verbose_name_plural = "明細の訂正"
+        constraints = [
+            models.UniqueConstraint(fields=["run", "line"], name="lineadjustment_once"),
+            models.CheckConstraint(
+                condition=models.Q(amount_exact_jpy__isnull=True)
+                & (models.Q(quantity_kwh__isnull=False) | models.Q(price_jpy_per_kwh__isnull=False))
+                | models.Q(
+                    amount_exact_jpy__isnull=False,
+                    quantity_kwh__isnull=True,
+                    price_jpy_per_kwh__isnull=True,
+                ),
+                name="lineadjustment_says_one",
+            ),
+            bounded("quantity_kwh", 0, KWH_MAX, name="lineadjustment"),
+            bounded(
+                "price_jpy_per_kwh",
+                -PRICE_MAX_JPY_PER_KWH,
+                PRICE_MAX_JPY_PER_KWH,
+                name="lineadjustment",
+            ),
+            bounded("amount_exact_jpy", -JPY_MAX, JPY_MAX, name="lineadjustment"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.run_id} {self.line_id}"
+
+
 class SettlementItem(models.Model):
     """What one close found for one account and kind of charge, and the transfer it made.
 
@@ -241,7 +350,7 @@ class SettlementItem(models.Model):
     account = models.ForeignKey(
         "ledger.LedgerAccount", models.PROTECT, related_name="+", verbose_name="勘定"
     )
-    item = models.CharField("項目", max_length=20)
+    item = models.CharField("項目", max_length=24)
     total_exact_jpy = models.DecimalField("合計（円、端数あり）", max_digits=22, decimal_places=6)
     amount_jpy = models.BigIntegerField("合計 (円)")
     posted_before_jpy = models.BigIntegerField("記帳済 (円)")

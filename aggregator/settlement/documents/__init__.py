@@ -1,0 +1,1 @@
+"""Documents of a closed period: issued, printed, confirmed, corrected, searched."""

@@ -4,8 +4,11 @@ from accounts.jobs.services import Claim
 from accounts.jobs.tasks import job_task
 from aggregator.ops.demo import month_steps, steps
 
+SEEDING_LEASE_S = 300.0
+"""Seeding is one transaction of seconds, and of many seconds on a machine that does more."""
 
-@job_task("aggregator.ops.demo_register")
+
+@job_task("aggregator.ops.demo_register", lease_s=SEEDING_LEASE_S)
 def demo_register(claim: Claim) -> None:
     """Register the cast."""
     steps.register_step(claim=claim)
@@ -17,7 +20,7 @@ def demo_import(claim: Claim) -> None:
     steps.import_step(claim=claim)
 
 
-@job_task("aggregator.ops.demo_history")
+@job_task("aggregator.ops.demo_history", lease_s=SEEDING_LEASE_S)
 def demo_history(claim: Claim) -> None:
     """Seed the readings of earlier days."""
     steps.history_step(claim=claim)
@@ -35,13 +38,13 @@ def demo_bid(claim: Claim) -> None:
     steps.bid_step(claim=claim)
 
 
-@job_task("aggregator.ops.demo_final")
+@job_task("aggregator.ops.demo_final", lease_s=SEEDING_LEASE_S)
 def demo_final(claim: Claim) -> None:
     """Confirm the day's values and ask for its settlement."""
     steps.final_step(claim=claim)
 
 
-@job_task("aggregator.ops.demo_month_register")
+@job_task("aggregator.ops.demo_month_register", lease_s=SEEDING_LEASE_S)
 def demo_month_register(claim: Claim) -> None:
     """Register the cast and announce a month of auctions."""
     month_steps.month_register_step(claim=claim)
@@ -59,13 +62,13 @@ def demo_answer(claim: Claim) -> None:
     month_steps.answer_step(claim=claim)
 
 
-@job_task("aggregator.ops.demo_metered")
+@job_task("aggregator.ops.demo_metered", lease_s=SEEDING_LEASE_S)
 def demo_metered(claim: Claim) -> None:
     """Read every meter for a day."""
     month_steps.metered_step(claim=claim)
 
 
-@job_task("aggregator.ops.demo_month_final")
+@job_task("aggregator.ops.demo_month_final", lease_s=SEEDING_LEASE_S)
 def demo_month_final(claim: Claim) -> None:
     """Confirm the month's values."""
     month_steps.month_final_step(claim=claim)

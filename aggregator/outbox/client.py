@@ -19,7 +19,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-import httpx
 from django.conf import settings
 
 CONNECT_S = 2.0
@@ -169,6 +168,8 @@ def _resolved(destination: Destination, policy: Policy) -> IpAddress:
 async def _post(
     destination: Destination, address: IpAddress, content: bytes, headers: Mapping[str, str]
 ) -> Answer:
+    import httpx
+
     host = f"[{address}]" if address.version == 6 else str(address)  # noqa: PLR2004 - IPv6
     named = destination.host if ":" not in destination.host else f"[{destination.host}]"
     limits = httpx.Timeout(TOTAL_S, connect=CONNECT_S)
@@ -208,6 +209,8 @@ def exchange(
     DeliveryFailed
         If there is no answer within five seconds, or none that is HTTP.
     """
+    import httpx
+
     destination = destination_of(url, policy=policy)
     address = _resolved(destination, policy)
 

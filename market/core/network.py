@@ -18,15 +18,19 @@ References
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import scipy.sparse as sp
-from scipy.sparse.linalg import LinearOperator, SuperLU, onenormest, splu
 
 from accounts.core.errors import ensure
 from market.core.errors import InvalidSnapshot
 from market.core.offers.terms import FloatArray, IntArray
 from market.core.snapshot import Network, Snapshot
+
+# scipy comes with the first network: what only serves doors starts without it
+if TYPE_CHECKING:
+    import scipy.sparse as sp
+    from scipy.sparse.linalg import SuperLU
 
 KW_PER_MW = 1000.0
 CONDITION_MAX = 1e12  # beyond it fewer than four of a float's sixteen digits are left
@@ -57,6 +61,8 @@ def susceptance_pu(network: Network) -> FloatArray:
 
 def _incidence(network: Network) -> sp.csr_array:
     """Return the branch–bus incidence, +1 at the ``from`` end, −1 at the ``to`` end, (L, N)."""
+    import scipy.sparse as sp
+
     count = len(network.branch_ids)
     row = np.arange(count)
     return sp.csr_array(
@@ -76,11 +82,15 @@ def _references(network: Network) -> IntArray:
 
 def _factor(network: Network) -> tuple[SuperLU | None, IntArray]:
     """Factorise the reduced bus susceptance matrix; ``None`` when every bus is a reference."""
+    from scipy.sparse.linalg import splu
+
     free = _references(network)
     return (splu(_reduced(network, free)) if len(free) else None), free
 
 
 def _reduced(network: Network, free: IntArray) -> sp.csc_matrix:
+    import scipy.sparse as sp
+
     incidence = _incidence(network)
     bus = incidence.T @ sp.diags_array(susceptance_pu(network)) @ incidence
     return sp.csc_matrix(bus.tocsr()[free][:, free])
@@ -103,6 +113,8 @@ def network_check(network: Network) -> None:
     .. [1] N. J. Higham and F. Tisseur, "A Block Algorithm for Matrix 1-Norm Estimation", SIAM
        Journal on Matrix Analysis and Applications 21(4), 2000.
     """
+    from scipy.sparse.linalg import LinearOperator, onenormest, splu
+
     free = _references(network)
     if len(free) == 0:
         return
@@ -173,6 +185,8 @@ def bus_sensitivity(network: Network, branches: IntArray) -> FloatArray:
     One factorisation and one solve per branch: B is symmetric, so the rows of
     :math:`B_f B^{-1}` are found without ever forming :math:`B^{-1}`.
     """
+    import scipy.sparse as sp
+
     rows = np.zeros((len(branches), len(network.bus_ids)))
     lu, free = _factor(network)
     if lu is None or len(branches) == 0:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from market.core.reading import Reader
+
+# scipy comes with the first rows: what only reads bids starts without it
+if TYPE_CHECKING:
+    import scipy.sparse as sp
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -217,6 +220,8 @@ def incidence(
     shape: tuple[int, int], *terms: tuple[IntArray, IntArray, FloatArray]
 ) -> sp.csr_array:
     """Return a sparse matrix from (row, column, coefficient) triples; equal places add up."""
+    import scipy.sparse as sp
+
     if not terms:
         return sp.csr_array(shape)
     row, column, coefficient = (np.concatenate(part) for part in zip(*terms, strict=True))

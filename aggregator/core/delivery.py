@@ -20,6 +20,17 @@ class Direction(StrEnum):
     DOWN = "DOWN"
 
 
+class Cause(StrEnum):
+    """Why an award's half hour counts otherwise than its meter alone would say."""
+
+    NONE = ""
+    OPTED_OUT = "OPTED_OUT"
+    REPLACED = "REPLACED"
+    STOOD_IN = "STOOD_IN"
+    EXCUSED = "EXCUSED"
+    NOT_METERED = "NOT_METERED"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Ordered:
     """What one award asks of a resource in one half hour [kWh, at the receiving end]."""

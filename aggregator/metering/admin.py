@@ -6,11 +6,17 @@ from django.utils.safestring import SafeString
 from accounts.fields.admin import FactAdmin, admin_link, admin_list_link
 from aggregator.metering.models import (
     Baseline,
+    CapacityActivation,
+    CapacityAssessment,
     DeclaredSchedule,
     Delivery,
     DeliveryVerification,
+    ForceMajeure,
     IntervalReading,
     Meter,
+    PlacementLog,
+    ShiftCheck,
+    StandInDelivery,
 )
 
 
@@ -47,7 +53,10 @@ class DeclaredScheduleAdmin(FactAdmin):
 
 @admin.register(DeliveryVerification)
 class DeliveryVerificationAdmin(FactAdmin):
-    list_display = ("auction", "revision", "stage", "as_of", "ruleset", "deliveries")
+    list_display = (
+        "auction", "revision", "stage", "as_of", "ruleset", "corrects", "cause_kind", "deliveries",
+    )  # fmt: skip
+    list_filter = ("stage", "cause_kind")
     list_select_related = ("auction", "ruleset")
 
     @admin.display(description="供出量")
@@ -67,7 +76,9 @@ class BaselineAdmin(FactAdmin):
 class DeliveryAdmin(FactAdmin):
     list_display = (
         "start_at", "award_link", "ordered_kwh", "delivered_kwh", "shortfall_kwh", "over_kwh",
+        "cause", "is_excused",
     )  # fmt: skip
+    list_filter = ("cause", "is_excused")
     list_select_related = ("award__bid",)
     ordering = ("-id",)
     readonly_fields = ("award_link",)
@@ -75,3 +86,53 @@ class DeliveryAdmin(FactAdmin):
     @admin.display(description="約定")
     def award_link(self, row: Delivery) -> SafeString | str:
         return admin_link(row.award)
+
+
+@admin.register(StandInDelivery)
+class StandInDeliveryAdmin(FactAdmin):
+    list_display = (
+        "start_at", "instruction", "award", "ordered_kwh", "delivered_kwh", "covered_kwh",
+    )  # fmt: skip
+    list_select_related = ("instruction__resource", "award__bid")
+
+
+@admin.register(ForceMajeure)
+class ForceMajeureAdmin(FactAdmin):
+    list_display = ("starts_at", "ends_at", "organisation", "site", "resource", "state", "reason")
+    list_filter = ("state",)
+    list_select_related = ("organisation", "site", "resource")
+    exclude = ("evidence",)
+
+
+@admin.register(PlacementLog)
+class PlacementLogAdmin(FactAdmin):
+    list_display = (
+        "start_at", "award", "label", "moved_gpu_h", "moved_kwh", "revision", "source",
+    )  # fmt: skip
+    list_select_related = ("award__bid",)
+
+
+@admin.register(ShiftCheck)
+class ShiftCheckAdmin(FactAdmin):
+    list_display = (
+        "start_at", "award", "moved_out_kwh", "moved_in_kwh", "counted_kwh", "is_conserved",
+        "labels_ok",
+    )  # fmt: skip
+    list_filter = ("is_conserved", "labels_ok")
+    list_select_related = ("award__bid",)
+
+
+@admin.register(CapacityActivation)
+class CapacityActivationAdmin(FactAdmin):
+    list_display = ("start_at", "award", "instructed_kw", "revision", "noted_by")
+    list_select_related = ("award__bid",)
+
+
+@admin.register(CapacityAssessment)
+class CapacityAssessmentAdmin(FactAdmin):
+    list_display = (
+        "start_at", "award", "reserved_kw", "available_kw", "shortfall_kw", "is_declared",
+        "is_responsive",
+    )  # fmt: skip
+    list_filter = ("is_declared", "is_responsive")
+    list_select_related = ("award__bid",)

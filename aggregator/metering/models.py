@@ -1,21 +1,83 @@
 """Meters, what they said and when, what would have been used, what was delivered."""
 
 import uuid
-from typing import Any
 
 from django.contrib.postgres.fields import ArrayField
 from django.core.validators import RegexValidator
 from django.db import models
 
 from accounts.fields import KWH_MAX, bounded
+from aggregator.core.delivery import Cause
+from aggregator.metering.assessment_models import CapacityActivation, CapacityAssessment
+from aggregator.metering.baseline_models import (
+    FINDING_TRANSITIONS,
+    VARIANT_LENGTH_MAX,
+    BaselineAssignment,
+    BaselineMethod,
+    BaselineTest,
+    FindingState,
+    GamingFinding,
+    GamingIndicator,
+)
+from aggregator.metering.excuse_models import EXCUSE_TRANSITIONS, ExcuseState, ForceMajeure
+from aggregator.metering.fields import kwh_field
+from aggregator.metering.placement_models import PlacementLog, ShiftCheck
+from aggregator.metering.reading_models import (
+    FineReading,
+    MeterRegister,
+    ReadingFault,
+    ReadingFinding,
+    RegisterReading,
+)
+from aggregator.metering.standin_models import StandInDelivery
 from market.clearing.models import Award
 from market.registry.models import Resource, Ruleset, Site
 from market.trading.models import Auction
 
+__all__ = [
+    "CAUSE_CHOICES",
+    "CAUSE_NAMES",
+    "EXCUSE_TRANSITIONS",
+    "FINDING_TRANSITIONS",
+    "Baseline",
+    "BaselineAssignment",
+    "BaselineMethod",
+    "BaselineTest",
+    "CapacityActivation",
+    "CapacityAssessment",
+    "CorrectionCause",
+    "DeclaredSchedule",
+    "Delivery",
+    "DeliveryVerification",
+    "ExcuseState",
+    "FindingState",
+    "FineReading",
+    "ForceMajeure",
+    "GamingFinding",
+    "GamingIndicator",
+    "IntervalReading",
+    "Meter",
+    "MeterRegister",
+    "PlacementLog",
+    "Quality",
+    "ReadingFault",
+    "ReadingFinding",
+    "RegisterReading",
+    "ShiftCheck",
+    "Stage",
+    "StandInDelivery",
+    "VerificationStage",
+    "kwh_field",
+]
 
-def kwh_field(verbose: str, **options: Any) -> Any:
-    """Energy in kWh to the nearest Wh."""
-    return models.DecimalField(verbose, max_digits=14, decimal_places=3, **options)
+CAUSE_NAMES = {
+    Cause.OPTED_OUT: "辞退",
+    Cause.REPLACED: "差替",
+    Cause.STOOD_IN: "差替先",
+    Cause.EXCUSED: "免責",
+    Cause.NOT_METERED: "計量なし",
+}
+CAUSE_CHOICES = [(cause.value, name) for cause, name in CAUSE_NAMES.items()]
 
 
 class Meter(models.Model):
@@ -140,14 +202,6 @@ class DeclaredSchedule(models.Model):
         return f"{self.resource} {self.delivery_on}"
 
 
-class BaselineMethod(models.TextChoices):
-    """How the baseline of a resource is found."""
-
-    HIGH_4_OF_5 = "HIGH_4_OF_5", "High 4 of 5（当日調整あり）"
-    DECLARED = "DECLARED", "計画値"
-    METER_ONLY = "METER_ONLY", "個別計量（ベースラインなし）"
-
-
 class VerificationStage(models.TextChoices):
     """On which readings a verification stands."""
 
@@ -155,8 +209,23 @@ class VerificationStage(models.TextChoices):
     FINAL = "FINAL", "確定"
 
 
+class CorrectionCause(models.TextChoices):
+    """Why a final verification was corrected."""
+
+    READING = "READING", "計量値"
+    DISPUTE = "DISPUTE", "異議"
+    FORCE_MAJEURE = "FORCE_MAJEURE", "不可抗力"
+    PLACEMENT = "PLACEMENT", "配置記録"
+    ACTIVATION = "ACTIVATION", "調整力の発動"
+
+
 class DeliveryVerification(models.Model):
-    """One look at an auction's delivery; later readings make the next revision."""
+    """One look at an auction's delivery.
+
+    A look at final readings after the first corrects the one before it and holds only the rows
+    that differ; what counts is the newest row of each award and half hour along that chain
+    (SQL function ``deliveries_effective``). Looks at preliminary readings are whole.
+    """
 
     id = models.BigAutoField(primary_key=True)
     auction = models.ForeignKey(
@@ -167,11 +236,30 @@ class DeliveryVerification(models.Model):
     as_of = models.DateTimeField("計量値の時点")
     ruleset = models.ForeignKey(Ruleset, models.PROTECT, verbose_name="ルールセット")
     input_sha256 = models.CharField("入力のハッシュ", max_length=64)
+    corrects = models.OneToOneField(
+        "self",
+        models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="corrected_by",
+        verbose_name="訂正する確認",
+    )
+    cause_kind = models.CharField(
+        "訂正の理由", max_length=16, choices=CorrectionCause, blank=True, db_default=""
+    )
+    cause_id = models.CharField("訂正の根拠", max_length=60, blank=True, db_default="")
 
     class Meta:
         verbose_name = "供出量の確認"
         verbose_name_plural = "供出量の確認"
         constraints = [
+            models.CheckConstraint(
+                condition=models.Q(corrects__isnull=True, cause_kind="", cause_id="")
+                | models.Q(
+                    corrects__isnull=False, stage="FINAL", cause_kind__in=CorrectionCause.values
+                ),
+                name="verification_correction",
+            ),
             models.UniqueConstraint(fields=["auction", "revision"], name="verification_revision"),
             models.CheckConstraint(
                 condition=models.Q(stage__in=VerificationStage.values), name="verification_stage"
@@ -194,7 +282,8 @@ class Baseline(models.Model):
     )
     delivery_on = models.DateField("受渡日")
     revision = models.PositiveIntegerField("版", default=1)
-    method = models.CharField("方式", max_length=12, choices=BaselineMethod)
+    method = models.CharField("方式", max_length=16, choices=BaselineMethod)
+    variant = models.CharField("方式名", max_length=VARIANT_LENGTH_MAX, blank=True, default="")
     baseline_kwh = ArrayField(
         kwh_field("kWh"), size=48, null=True, blank=True, verbose_name="ベースライン (kWh)"
     )
@@ -267,6 +356,10 @@ class Delivery(models.Model):
     over_kwh = kwh_field("超過 (kWh)")
     reading_revision = models.SmallIntegerField("計量値の版", null=True)
     reading_stage = models.SmallIntegerField("計量値の段階", choices=Stage, null=True)
+    cause = models.CharField(
+        "理由", max_length=12, choices=CAUSE_CHOICES, blank=True, db_default=""
+    )
+    is_excused = models.BooleanField("免責", db_default=False)
 
     class Meta:
         verbose_name = "供出量"
@@ -285,6 +378,10 @@ class Delivery(models.Model):
                     ordered_kwh=models.F("delivered_kwh") + models.F("shortfall_kwh")
                 ),
                 name="delivery_adds_up",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(cause__in=[cause.value for cause in Cause]),
+                name="delivery_cause",
             ),
         ]
 

@@ -4,20 +4,24 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import F, QuerySet, Sum
+from django.db.models import Exists, F, OuterRef, QuerySet, Sum
 from django.db.models.functions import Coalesce, Greatest
 
 from accounts.parties.models import Organisation, OrganisationKind
 from aggregator.metering.models import (
     Baseline,
+    CapacityAssessment,
     DeclaredSchedule,
     Delivery,
     DeliveryVerification,
     Meter,
     Quality,
+    ShiftCheck,
+    StandInDelivery,
     VerificationStage,
 )
 from market.registry.models import Resource, Site
@@ -253,6 +257,71 @@ def verification_of(*, auction: str, stage: str | None = None) -> DeliveryVerifi
     return rows.order_by("-revision").first()
 
 
+def verification_chain(*, verification_id: int) -> list[int]:
+    """Return a verification and all it corrects, newest first."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT id FROM verification_chain(%s) ORDER BY depth", [verification_id])
+        return [row[0] for row in cursor]
+
+
+def deliveries_effective(*, verification_id: int) -> QuerySet[Delivery]:
+    """Return what counts after a verification: of each award and half hour the newest row.
+
+    In SQL the same is ``deliveries_effective(verification_id)``, a set of rows of
+    ``metering_delivery``; ``deliveries_replaced(verification_id)`` gives, for each row of a
+    correction, the row that counted before it.
+    """
+    chain = verification_chain(verification_id=verification_id)
+    rows = Delivery.objects.filter(verification_id__in=chain)
+    if len(chain) > 1:
+        # ids grow along the chain: each verification is written after the one it corrects
+        newer = Delivery.objects.filter(
+            verification_id__in=chain,
+            verification_id__gt=OuterRef("verification_id"),
+            award_id=OuterRef("award_id"),
+            t=OuterRef("t"),
+        )
+        rows = rows.filter(~Exists(newer))
+    return rows
+
+
+def stand_ins_effective(*, verification_id: int) -> QuerySet[StandInDelivery]:
+    """Return what counts of stand-ins: of each instruction and half hour the newest row."""
+    chain = verification_chain(verification_id=verification_id)
+    newer = StandInDelivery.objects.filter(
+        verification_id__in=chain,
+        verification_id__gt=OuterRef("verification_id"),
+        instruction_id=OuterRef("instruction_id"),
+        t=OuterRef("t"),
+    )
+    return StandInDelivery.objects.filter(~Exists(newer), verification_id__in=chain)
+
+
+def assessments_effective(*, verification_id: int) -> QuerySet[CapacityAssessment]:
+    """Return the assessments that count: of each award and half hour the newest."""
+    chain = verification_chain(verification_id=verification_id)
+    return CapacityAssessment.objects.filter(
+        ~Exists(_newer_check(CapacityAssessment, chain)), verification_id__in=chain
+    )
+
+
+def shift_checks_effective(*, verification_id: int) -> QuerySet[ShiftCheck]:
+    """Return the checks of shifts that count: of each award and half hour the newest."""
+    chain = verification_chain(verification_id=verification_id)
+    return ShiftCheck.objects.filter(
+        ~Exists(_newer_check(ShiftCheck, chain)), verification_id__in=chain
+    )
+
+
+def _newer_check(model: type[CapacityAssessment | ShiftCheck], chain: list[int]) -> QuerySet[Any]:
+    return model.objects.filter(
+        verification_id__in=chain,
+        verification_id__gt=OuterRef("verification_id"),
+        award_id=OuterRef("award_id"),
+        t=OuterRef("t"),
+    )
+
+
 def deliveries_of(
     *, auction_id: UUID, seen_by: Organisation, verification: DeliveryVerification | None = None
 ) -> QuerySet[Delivery]:
@@ -263,7 +332,7 @@ def deliveries_of(
     verification = verification or verification_latest(auction_id=auction_id)
     if verification is None:
         return Delivery.objects.none()
-    rows = Delivery.objects.filter(verification=verification).select_related(
+    rows = deliveries_effective(verification_id=verification.pk).select_related(
         "award__bid", "award__resource__site", "award__organisation"
     )
     if seen_by.kind != OrganisationKind.AGGREGATOR:

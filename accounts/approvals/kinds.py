@@ -8,6 +8,7 @@ from typing import Final
 NEED_PUBLISH: Final = "need.publish"
 RESULT_CANCEL: Final = "result.cancel"
 PAYMENT_RELEASE: Final = "payment.release"
+AUCTION_CLOSE_EARLY: Final = "auction.close_early"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,5 +38,8 @@ KINDS: Final[Mapping[str, ApprovalKind]] = {
     ),
     PAYMENT_RELEASE: ApprovalKind(
         make="payment.release", check="payment.release", lifetime=timedelta(hours=72)
+    ),
+    AUCTION_CLOSE_EARLY: ApprovalKind(
+        make="auction.run", check="auction.run", lifetime=timedelta(hours=24)
     ),
 }

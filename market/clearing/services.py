@@ -105,7 +105,7 @@ def _publication(auction: Auction) -> Mapping[str, Any]:
 
 
 def _publishable_at(auction: Auction) -> datetime:
-    return auction.gate_closure_at + timedelta(minutes=_publication(auction).get("hold_min", 0))
+    return auction.shut_at + timedelta(minutes=_publication(auction).get("hold_min", 0))
 
 
 def _auction_of(claim: Claim) -> UUID:

@@ -149,24 +149,36 @@ def bidder_turn(bidder_id: UUID) -> None:
         )
 
 
-def gate_shut(auction_id: UUID) -> datetime | None:
+def gate_take(auction_id: UUID) -> None:
+    """Wait until nobody is in the gate, and let nobody in until the transaction ends."""
+    ensure(connection.in_atomic_block, "the gate is taken inside a transaction")
+    number = Auction.objects.values_list("gate_number", flat=True).get(id=auction_id)
+    with connection.cursor() as cursor:
+        # Writers hold the lock for milliseconds, a stalled one until its session times out.
+        cursor.execute("SET LOCAL lock_timeout = '10s'")
+        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [GATE_LOCK_CLASS, number])
+
+
+def gate_shut(auction_id: UUID, *, is_early: bool = False) -> datetime | None:
     """Take the gate alone and close the auction if its time has come.
 
     Runs READ COMMITTED: the state is read after the lock was waited for.
+
+    Parameters
+    ----------
+    is_early
+        Whether it closes before its announced moment; the database asks for the approval of a
+        second person that was used for it.
 
     Returns
     -------
     datetime or None
         The moment of closing; None if the auction was not open any more.
     """
-    ensure(connection.in_atomic_block, "the gate is shut inside a transaction")
-    number = Auction.objects.values_list("gate_number", flat=True).get(id=auction_id)
-    with connection.cursor() as cursor:
-        # Writers hold the lock for milliseconds, a stalled one until its session times out.
-        cursor.execute("SET LOCAL lock_timeout = '10s'")
-        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [GATE_LOCK_CLASS, number])
+    gate_take(auction_id)
     moment = market_now()
-    changed = Auction.objects.filter(
-        id=auction_id, state=AuctionState.OPEN, gate_closure_at__lte=moment
-    ).update(state=AuctionState.CLOSED, closed_at=moment)
+    due = Auction.objects.filter(id=auction_id, state=AuctionState.OPEN)
+    if not is_early:
+        due = due.filter(gate_closure_at__lte=moment)
+    changed = due.update(state=AuctionState.CLOSED, closed_at=moment)
     return moment if changed == 1 else None

@@ -1,6 +1,7 @@
 """Auctions, needs and bids. A bid's envelope is public to its owner; its content is sealed."""
 
 import uuid
+from datetime import datetime
 
 from django.db import models
 from django.db.models.functions import Now
@@ -144,6 +145,11 @@ class Auction(models.Model):
 
     def __str__(self) -> str:
         return self.code
+
+    @property
+    def shut_at(self) -> datetime:
+        """When the gate shut or will: as announced, unless two people closed it before."""
+        return min(self.closed_at or self.gate_closure_at, self.gate_closure_at)
 
 
 class BidForm(models.TextChoices):

@@ -112,7 +112,7 @@ def book_open(*, auction_id: UUID) -> BookOpening | None:
     if opening is not None:
         return opening
     moment = market_now()
-    if auction.state in SEALED_STATES or moment < auction.gate_closure_at:
+    if auction.state in SEALED_STATES or moment < auction.shut_at:
         raise BookSealed(
             field="auction",
             value=auction.code,

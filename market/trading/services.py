@@ -1,7 +1,9 @@
 """Auctions: scheduling, opening, closing the gate, cancelling."""
 
 import re
+from collections.abc import Mapping
 from datetime import date, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from django.db import connection, transaction
@@ -97,21 +99,37 @@ def gate_close(*, claim: Claim) -> None:
     auction_id = UUID(claim.key)
     moment = gate_shut(auction_id)
     if moment is not None:
-        entry_append(
-            action="market.auction.closed",
-            subject=f"trading.auction:{claim.key}",
-            detail={"closed_at": moment.isoformat()},
-        )
-        job_create(kind="market.trading.book_root", key=claim.key)
-        job_create(kind="market.clearing.run_execute", key=claim.key, attempts_max=4)
-        auction = Auction.objects.select_related("ruleset").get(id=auction_id)
-        minutes = auction.ruleset.rules["publication"]["deadline_min"]
-        job_create(
-            kind="market.clearing.deadline",
-            key=claim.key,
-            due_at=auction.gate_closure_at + timedelta(minutes=minutes),
-        )
+        auction_closed(auction_id, moment)
     job_finish(claim=claim)
+
+
+def auction_closed(
+    auction_id: UUID, moment: datetime, *, detail: Mapping[str, Any] | None = None
+) -> None:
+    """Put on the list what comes after a gate, in the transaction that shut it.
+
+    Parameters
+    ----------
+    moment
+        When it was shut.
+    detail
+        More for the audit trail.
+    """
+    key = str(auction_id)
+    entry_append(
+        action="market.auction.closed",
+        subject=f"trading.auction:{key}",
+        detail={"closed_at": moment.isoformat(), **(detail or {})},
+    )
+    job_create(kind="market.trading.book_root", key=key)
+    job_create(kind="market.clearing.run_execute", key=key, attempts_max=4)
+    auction = Auction.objects.select_related("ruleset").get(id=auction_id)
+    minutes = auction.ruleset.rules["publication"]["deadline_min"]
+    job_create(
+        kind="market.clearing.deadline",
+        key=key,
+        due_at=auction.shut_at + timedelta(minutes=minutes),
+    )
 
 
 @transaction.atomic

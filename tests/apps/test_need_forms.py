@@ -72,6 +72,7 @@ def _envelope(day: cast.MarketDay, **changes: Any) -> Envelope:
 
 
 def _snapshot(day: cast.MarketDay) -> dict[str, Any]:
+    clock_set(market_at=day.auction.gate_closure_at)
     Auction.objects.filter(id=day.auction.id).update(state=AuctionState.CLOSED)
     auction = Auction.objects.select_related("ruleset", "grid_model").get(id=day.auction.id)
     return dict(json.loads(snapshot_of_book(auction)))

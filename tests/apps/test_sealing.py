@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import IntegrityError, connection, transaction
 from nacl.public import PrivateKey
 from nacl.signing import SigningKey
 
@@ -134,14 +134,17 @@ def test_nobody_opens_a_book_before_its_gate(day: cast.MarketDay) -> None:
     _submit(day, _bid("b"))
     with pytest.raises(BookSealed):
         book_open(auction_id=day.auction.id)
-    # nor when somebody has closed the auction early: the database's clock decides
-    Auction.objects.filter(id=day.auction.id).update(state=AuctionState.CLOSED)
+    # nor by closing the auction early: the database's clock decides
     clock_set(market_at=day.auction.gate_closure_at - timedelta(minutes=1))
-    with pytest.raises(BookSealed):
-        book_open(auction_id=day.auction.id)
+    closed = Auction.objects.filter(id=day.auction.id)
+    with pytest.raises(IntegrityError, match="before its gate alone"), transaction.atomic():
+        closed.update(state=AuctionState.CLOSED)
     assert not BidContent.objects.exists()
     assert not BookRoot.objects.exists()
     clock_set(market_at=day.auction.gate_closure_at)
+    with pytest.raises(BookSealed):
+        book_open(auction_id=day.auction.id)
+    closed.update(state=AuctionState.CLOSED)
     opening = book_open(auction_id=day.auction.id)
     assert opening is not None
     assert (opening.opened_count, opening.quarantined_count) == (1, 0)
@@ -472,8 +475,6 @@ def test_an_opened_book_that_was_changed_afterwards_is_found(day: cast.MarketDay
 
 
 def test_no_offer_is_stored_readable_while_bids_are_taken(day: cast.MarketDay) -> None:
-    from django.db import IntegrityError, transaction
-
     _submit(day, _bid("b"))
     with pytest.raises(IntegrityError, match="takes bids"), transaction.atomic():
         BidContent.objects.create(bid=Bid.objects.get(), content={})

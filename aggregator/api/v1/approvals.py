@@ -1,12 +1,14 @@
 """Approvals: what waits for a second person, and their word.
 
 Who approves names the digest of what they have looked at. Where the approved thing can be done at
-once (publishing a need, cancelling a result) it is done in the same transaction.
+once (publishing a need, cancelling a result, closing an auction) it is done in the same
+transaction.
 """
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Final
 from uuid import UUID
 
 from django.urls import URLPattern, path
@@ -16,7 +18,12 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts.approvals.kinds import KINDS, NEED_PUBLISH, RESULT_CANCEL
+from accounts.approvals.kinds import (
+    AUCTION_CLOSE_EARLY,
+    KINDS,
+    NEED_PUBLISH,
+    RESULT_CANCEL,
+)
 from accounts.approvals.models import Approval, ApprovalState
 from accounts.approvals.selectors import approvals_seen
 from accounts.approvals.services import REASON_LENGTH_MAX, approval_approve, approval_reject
@@ -27,10 +34,17 @@ from aggregator.api.v1.pagination import page
 from aggregator.api.v1.registry_rows import coded, pages_of
 from aggregator.api.v1.schema import PAGED
 from aggregator.dispatch.cancelling import result_cancel_approve, result_cancel_request
+from market.trading.early_closing import auction_close_early
 from market.trading.proposals import need_approve, need_reject
 from market.trading.selectors import auction_named
 
 DIGEST_LENGTH = 64
+# What a second person's yes does in the same transaction, by kind.
+DONE_AT_ONCE: Final[Mapping[str, Callable[..., object]]] = {
+    NEED_PUBLISH: need_approve,
+    RESULT_CANCEL: result_cancel_approve,
+    AUCTION_CLOSE_EARLY: auction_close_early,
+}
 
 
 class ApprovalWritten(serializers.Serializer[Any]):
@@ -171,7 +185,7 @@ class ApprovalApprove(Door):
         operation_id="approval_approve",
         summary="Approve a request that somebody else made",
         description="People only, with the role that the kind asks for, in the organisation whose "
-        "matter it is. A need is published, a result cancelled at once.",
+        "matter it is. A need is published, a result cancelled, an auction closed at once.",
         tags=["approvals"],
         request=ApprovalGiven,
         responses={200: ApprovalWritten},
@@ -180,9 +194,7 @@ class ApprovalApprove(Door):
         """Approve, and do it where it can be done."""
         row = row_of(approvals_seen(seen_by=self.sight), "approval", id=approval_id)
         body = body_of(request, required=("content_sha256",), optional=("reason",))
-        approve: Any = {NEED_PUBLISH: need_approve, RESULT_CANCEL: result_cancel_approve}.get(
-            row.kind, approval_approve
-        )
+        approve: Any = DONE_AT_ONCE.get(row.kind, approval_approve)
         approve(
             approval_id=row.id,
             by=self.sight,

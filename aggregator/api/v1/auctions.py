@@ -11,9 +11,11 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from accounts.approvals.selectors import approvals_seen
 from accounts.core.errors import NotFound, Refused
 from accounts.fields.checking import entries_checked
 from aggregator.api.v1.access import PUBLIC, Access
+from aggregator.api.v1.approvals import ApprovalWritten, approval_written
 from aggregator.api.v1.asked import (
     body_of,
     choice_of,
@@ -21,6 +23,7 @@ from aggregator.api.v1.asked import (
     list_of,
     moment_of,
     query_of,
+    row_of,
     text_of,
     uuid_of,
 )
@@ -33,6 +36,7 @@ from market.clearing.services import clearing_run_repeat
 from market.registry.models import GridModel
 from market.registry.selectors import grid_models
 from market.trading import selectors
+from market.trading.early_closing import auction_close_early_request
 from market.trading.models import Auction, AuctionState
 from market.trading.services import auction_schedule
 
@@ -57,7 +61,9 @@ class AuctionSeen(serializers.Serializer[Any]):
     delivery_start = serializers.DateTimeField()
     opens_at = serializers.DateTimeField()
     gate_closure_at = serializers.DateTimeField(help_text="Bids come before this moment.")
-    closed_at = serializers.DateTimeField(allow_null=True)
+    closed_at = serializers.DateTimeField(
+        allow_null=True, help_text="When it was closed; before gate_closure_at if closed early."
+    )
     state = serializers.ChoiceField(AuctionState.choices)
     state_reason = serializers.CharField(allow_blank=True)
     ruleset = serializers.CharField(help_text="Version of the rules.")
@@ -126,6 +132,12 @@ class RunInput(serializers.Serializer[Any]):
     without = serializers.ListField(
         child=serializers.UUIDField(), required=False, max_length=WITHOUT_MAX
     )
+
+
+class ClosingInput(serializers.Serializer[Any]):
+    """Why an auction is to be closed before its announced gate."""
+
+    reason = serializers.CharField(max_length=REASON_LENGTH_MAX)
 
 
 class RunAsked(serializers.Serializer[Any]):
@@ -253,6 +265,33 @@ class OneAuction(Door):
         )
 
 
+class EarlyClosing(Door):
+    """The desk's wish to close an auction before its announced gate."""
+
+    access: ClassVar[Access] = {"POST": "auction.run"}
+
+    @extend_schema(
+        operation_id="auction_close_early",
+        summary="Ask that an open auction be closed before its announced gate",
+        description="A second person of the market desk decides at `/approvals`; the gate shuts "
+        "with their yes. `gate_closure_at` stays as announced, `closed_at` says when it was.",
+        request=ClosingInput,
+        responses={201: ApprovalWritten, **problems("gate-closed", "conflict")},
+    )
+    def post(self, request: Request, code: str) -> Response:
+        """Ask; until then bids come in as before."""
+        query_of(request, is_list=False)
+        body = body_of(request, required=("reason",))
+        made = auction_close_early_request(
+            auction_id=selectors.auction_named(code).id,
+            reason=text_of(body["reason"], field="reason", length_max=REASON_LENGTH_MAX),
+            by=self.sight,
+        )
+        row = row_of(approvals_seen(seen_by=self.sight), "approval", id=made.id)
+        location = {"Location": f"/api/v1/approvals/{row.id}"}
+        return Response(approval_written(row), status=201, headers=location)
+
+
 class RunsOf(Door):
     """Runs of an auction, for the desk."""
 
@@ -296,5 +335,6 @@ class RunsOf(Door):
 urlpatterns: list[URLPattern] = [
     path("auctions", Auctions.as_view(), name="auction-list"),
     path("auctions/<slug:code>", OneAuction.as_view(), name="auction"),
+    path("auctions/<slug:code>/close-early", EarlyClosing.as_view(), name="auction-close-early"),
     path("auctions/<slug:code>/runs", RunsOf.as_view(), name="auction-runs"),
 ]

@@ -45,7 +45,7 @@ class MonthRun(DemoRun):
 
     def _register(self) -> None:
         self._job("month_register")
-        self._job("history", first=1, last=31, is_varied=True)
+        self._job("history", first=3, last=31, is_varied=True)
 
     def _days(self) -> None:
         days = days_of(self.day.delivery_on)
@@ -53,6 +53,11 @@ class MonthRun(DemoRun):
         for on in days:
             self._auction_day(on, then=on + timedelta(days=1) if on != days[-1] else None)
         self._metered(days[-1])
+
+    def _history_end(self) -> None:
+        """Read the two days before the month, which were not over when it was announced."""
+        clock_advance(market_at=jst(self.day.delivery_on, 0, 30))
+        self._job("history", key="history-end", first=1, last=2, is_varied=True)
 
     def _auction_day(self, on: date, *, then: date | None) -> None:
         """Close the day's gate, and while it clears take the offers for the next."""
@@ -66,6 +71,8 @@ class MonthRun(DemoRun):
         self._answered(auction)
         if on > self.day.delivery_on:
             self._metered(on - timedelta(days=1))
+        else:
+            self._history_end()
 
     def _offers(self, on: date) -> None:
         """Let grid operators publish and sites bid for a day, whose auction is open by now."""

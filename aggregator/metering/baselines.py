@@ -119,7 +119,7 @@ def baselines_find(
             elif method == BaselineMethod.DECLARED:
                 baseline = core.baseline_declared(plans.get(resource_id, ()))
             else:
-                baseline = core.baseline_high_4_of_5(
+                baseline = core.baseline_x_of_y(
                     loads[resource_id].load_kwh,
                     day=day,
                     event={order.t for order in ordered},

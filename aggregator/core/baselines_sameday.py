@@ -1,0 +1,228 @@
+"""Baselines out of the event's own day: before it, before and after it, just before the call."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from decimal import ROUND_HALF_EVEN, Decimal, localcontext
+from itertools import pairwise
+
+from accounts.core.errors import Refused
+from aggregator.core.baselines import (
+    INTERVAL_COUNT,
+    MEAN_CONTEXT,
+    QUANTUM_KWH,
+    Baseline,
+    BaselineNotComputable,
+    Day,
+    is_metered,
+    slots_of,
+    sum_kwh,
+)
+
+HALF_HOUR_MIN = 30
+FINE_INTERVALS_MIN = (1, 5, 30)
+WINDOW_MAX_SLOTS = INTERVAL_COUNT
+
+
+@dataclass(frozen=True, kw_only=True)
+class BeforeAndAfter:
+    """Windows beside the event; the defaults are 事前計測: the hour just before it.
+
+    Attributes
+    ----------
+    before
+        Half-open span of half hours relative to the event's first one; (−2, 0) is the hour
+        before it.
+    after
+        The same relative to the event's end; None looks only before (事前計測), (0, 2) is the
+        hour after it (事前・事後計測). PJM's Same Day (3+2) is (−8, −2) and (2, 6).
+    floor_kwh
+        The baseline is not under it.
+    """
+
+    before: tuple[int, int] = (-2, 0)
+    after: tuple[int, int] | None = None
+    floor_kwh: Decimal = Decimal(0)
+
+    def __post_init__(self) -> None:
+        """Refuse windows that are empty, touch the event or leave the days beside it."""
+        if not -WINDOW_MAX_SLOTS <= self.before[0] < self.before[1] <= 0:
+            raise Refused(field="before", value=self.before, rule="lies before the event")
+        if self.after is not None and not (0 <= self.after[0] < self.after[1] <= WINDOW_MAX_SLOTS):
+            raise Refused(field="after", value=self.after, rule="lies after the event")
+
+
+@dataclass(frozen=True, kw_only=True)
+class JustBefore:
+    """直前計測: the mean of the last minutes before the call, held flat over the event."""
+
+    minutes: int = 5
+    floor_kwh: Decimal = Decimal(0)
+
+    def __post_init__(self) -> None:
+        """Refuse a span that is no whole number of minutes up to a day."""
+        if not 1 <= self.minutes <= 24 * 60:
+            raise Refused(field="minutes", value=self.minutes, rule="1 minute to a day")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FineValue:
+    """Metered energy of one short interval [kWh]; None where the meter said nothing usable."""
+
+    start_at: datetime
+    interval_min: int
+    energy_kwh: Decimal | None
+
+    @property
+    def end_at(self) -> datetime:
+        """When the interval ends."""
+        return self.start_at + timedelta(minutes=self.interval_min)
+
+
+def baseline_before_and_after(
+    load_kwh: Mapping[date, Day],
+    *,
+    day: date,
+    event: Collection[int],
+    called: Collection[int] = (),
+    rules: BeforeAndAfter | None = None,
+) -> Baseline:
+    """Hold the mean of the half hours beside each block of the event flat over that block.
+
+    Half hours that follow one another are one block, with windows of its own. A half hour in a
+    window that was itself called says nothing about the usual load and is left out, together
+    with nothing else: the mean is of those that remain.
+
+    Parameters
+    ----------
+    load_kwh
+        Day to 48 half-hourly values [kWh], positive = flow to the customer.
+    day, event
+        The day and its half hours t for which something was ordered.
+    called
+        Half hours of the day on which the resource was called for anything; the event is always
+        among them.
+    rules
+        Windows; the hour before the event if left out.
+
+    Returns
+    -------
+    Baseline
+        48 values [kWh]; outside the event the floor, which no order is measured against.
+
+    Raises
+    ------
+    BaselineNotComputable
+        If a value of a window is missing, or every half hour of a window was called.
+    Refused
+        If the event is empty or lies outside the day.
+
+    References
+    ----------
+    .. [1] PJM Manual 11, Same Day (3 + 2): three hours before the event after skipping one, two
+       hours after it after skipping one.
+    """
+    rules = rules or BeforeAndAfter()
+    slots = slots_of(event)
+    busy = {*slots, *called}
+    values = [rules.floor_kwh] * INTERVAL_COUNT
+    with localcontext(MEAN_CONTEXT):
+        for block in _blocks(slots):
+            spans = [range(block[0] + rules.before[0], block[0] + rules.before[1])]
+            if rules.after is not None:
+                spans.append(range(block[-1] + 1 + rules.after[0], block[-1] + 1 + rules.after[1]))
+            window = [slot for span in spans for slot in span if slot not in busy]
+            if not window or not is_metered(load_kwh, day, window):
+                raise BaselineNotComputable(
+                    field="window", value=day, rule="the half hours beside the event are metered"
+                )
+            mean_kwh = sum_kwh(load_kwh, day, window) / len(window)
+            for t in block:
+                values[t] = max(rules.floor_kwh, mean_kwh)
+    return _flat(values)
+
+
+def baseline_just_before(
+    fine: Sequence[FineValue],
+    *,
+    event: Collection[int],
+    instructed_at: Mapping[int, datetime],
+    rules: JustBefore | None = None,
+) -> Baseline:
+    """Hold the mean power of the last minutes before each instruction flat over its half hours.
+
+    Of the meter's intervals those count that end at the instruction or before it and reach into
+    the last `minutes` before it; an interval that began before the span, or was running when the
+    instruction came, is left out rather than cut. Together they must cover all of the span but
+    less than one interval.
+
+    Parameters
+    ----------
+    fine
+        Readings of 1, 5 or 30 minutes of one resource, at most one per start.
+    event
+        Half hours t of the day for which something was ordered.
+    instructed_at
+        Half hour to the time at which its instruction was sent.
+    rules
+        The span; five minutes if left out.
+
+    Returns
+    -------
+    Baseline
+        48 values [kWh per half hour]; outside the event the floor.
+
+    Raises
+    ------
+    BaselineNotComputable
+        If a half hour has no instruction, or its span is not metered throughout.
+    Refused
+        If the event is empty or lies outside the day.
+    """
+    rules = rules or JustBefore()
+    values = [rules.floor_kwh] * INTERVAL_COUNT
+    with localcontext(MEAN_CONTEXT):
+        for t in slots_of(event):
+            moment = instructed_at.get(t)
+            if moment is None:
+                raise BaselineNotComputable(
+                    field="instructed_at", value=t, rule="an instruction was sent for it"
+                )
+            mean_kw = _mean_before_kw(fine, moment, rules.minutes)
+            values[t] = max(rules.floor_kwh, mean_kw * HALF_HOUR_MIN / 60)
+    return _flat(values)
+
+
+def _mean_before_kw(fine: Sequence[FineValue], moment: datetime, minutes: int) -> Decimal:
+    first_at = moment - timedelta(minutes=minutes)
+    inside = [value for value in fine if value.start_at >= first_at and value.end_at <= moment]
+    covered_min = sum(value.interval_min for value in inside)
+    longest_min = max((value.interval_min for value in inside), default=minutes)
+    energy_kwh = [value.energy_kwh for value in inside if value.energy_kwh is not None]
+    # Readings stand on their own grid; a call between two of them loses less than one.
+    if covered_min <= minutes - longest_min or len(energy_kwh) < len(inside) or not inside:
+        raise BaselineNotComputable(
+            field="fine", value=moment.isoformat(), rule=f"{minutes} minutes before it are metered"
+        )
+    return sum(energy_kwh, Decimal(0)) * 60 / covered_min
+
+
+def _blocks(slots: Sequence[int]) -> list[list[int]]:
+    """Split sorted half hours where one is left out between two."""
+    blocks = [[slots[0]]]
+    for slot, following in pairwise(slots):
+        if following == slot + 1:
+            blocks[-1].append(following)
+        else:
+            blocks.append([following])
+    return blocks
+
+
+def _flat(values: Sequence[Decimal]) -> Baseline:
+    return Baseline(
+        baseline_kwh=tuple(value.quantize(QUANTUM_KWH, ROUND_HALF_EVEN) for value in values),
+        adjustment_kwh=Decimal(0),
+        days_used=(),
+    )

@@ -30,7 +30,9 @@ PDF_TAIL_BYTES: Final = 1024
 BOM: Final = "\ufeff"
 _NEVER_IN_NAME: Final = re.compile(r'[\x00-\x1f\x7f-\x9f\ud800-\udfff/\\:*?"<>|\u202a-\u202e]')
 _NEVER_IN_TEXT: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
-_BRACKET: Final = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
+_ESCAPE: Final = re.compile(r"\\.", re.DOTALL)
+# once escapes are gone quotes come in pairs, so that no character is looked at twice
+_BRACKET: Final = re.compile(r'"[^"]*"?|[\[\]{}]')
 
 
 class FileRefused(Refused):
@@ -152,7 +154,7 @@ def _json_fault(content: bytes) -> str:
     if text is None:
         return "JSON in UTF-8 without control characters"
     depth = 0
-    for token in _BRACKET.finditer(text):
+    for token in _BRACKET.finditer(_ESCAPE.sub("", text)):
         if token.group() in "[{":
             depth += 1
             if depth > DEPTH_MAX:

@@ -21,7 +21,6 @@ from accounts.core.errors import Refused
 FILE_BYTES_MAX = 50_000_000
 MATRICES = ("bus", "gen", "branch", "gencost", "dcline", "dclinecost")
 
-_BLOCK_COMMENT = re.compile(r"^[ \t]*%\{[ \t]*$.*?^[ \t]*%\}[ \t]*$", re.DOTALL | re.MULTILINE)
 _LINE_COMMENT = re.compile(r"^((?:[^%'\n]|'[^'\n]*')*)%.*$", re.MULTILINE)
 _MATRIX = re.compile(
     r"(mpc\.(?:bus|gen|branch|gencost|dcline|dclinecost)\s*=\s*\[)(.*?)\]", re.DOTALL
@@ -121,7 +120,7 @@ def _plain_text(path: Path) -> str:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise InvalidGridFile(field=name, value=str(error), rule="UTF-8 text") from error
-    text = _BLOCK_COMMENT.sub("", text.replace("\r\n", "\n"))
+    text = _without_blocks(text.replace("\r\n", "\n"))
     text = _LINE_COMMENT.sub(r"\1", text)
     if _HEAD.search(text) is None:
         raise InvalidGridFile(field=name, value=text[:40], rule="begins with function mpc = …")
@@ -147,6 +146,27 @@ def _plain_text(path: Path) -> str:
         lambda match: f"{match[1]}\n" + re.sub(r";", ";\n", match[2].replace(",", " ")) + "\n]",
         text,
     )
+
+
+def _without_blocks(text: str) -> str:
+    """Return the text without comments from ``%{`` to ``%}``, each alone on its line.
+
+    In one walk: of a file of many beginnings without an end nothing is looked at twice.
+    """
+    kept: list[str] = []
+    inside: list[str] = []
+    for line in text.split("\n"):
+        mark = line.strip(" \t")
+        if inside:
+            inside.append(line)
+            if mark == "%}":
+                inside = []
+                kept.append("")
+        elif mark == "%{":
+            inside.append(line)
+        else:
+            kept.append(line)
+    return "\n".join(kept + inside)  # a beginning without an end begins nothing
 
 
 def finite(value: object, field: str) -> float:

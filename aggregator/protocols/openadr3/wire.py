@@ -36,7 +36,9 @@ DURATION: Final = re.compile(
 DATE_TIME: Final = re.compile(
     r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,6})?([Zz]|[+-]\d\d:\d\d)", re.ASCII
 )
-_STRING: Final = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_ESCAPE: Final = re.compile(rb"\\.", re.DOTALL)
+# once escapes are gone quotes come in pairs, so that no byte is looked at twice
+_STRING: Final = re.compile(rb'"[^"]*"?')
 _BRACKET: Final = re.compile(rb"[\[\]{}]")
 
 
@@ -89,7 +91,7 @@ def read_json(body: bytes) -> Any:
 
 def _refuse_deep(body: bytes) -> None:
     depth = 0
-    for bracket in _BRACKET.finditer(_STRING.sub(b"", body)):
+    for bracket in _BRACKET.finditer(_STRING.sub(b"", _ESCAPE.sub(b"", body))):
         depth += 1 if bracket.group() in b"[{" else -1
         if depth > DEPTH_MAX:
             raise Malformed("body", f"at most {DEPTH_MAX} levels")
@@ -98,8 +100,11 @@ def _refuse_deep(body: bytes) -> None:
 def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        twice = next(key for i, (key, _) in enumerate(pairs) if key in dict(pairs[:i]))
-        raise Malformed(twice[:NAME_LENGTH_MAX], "each property once")
+        seen: set[str] = set()
+        for key, _ in pairs:
+            if key in seen:
+                raise Malformed(key[:NAME_LENGTH_MAX], "each property once")
+            seen.add(key)
     return found
 
 

@@ -293,32 +293,41 @@ def workload_classes_changed_by(*, seen_by: Sight) -> QuerySet[WorkloadClass]:
     )
 
 
-def optical_paths_seen(*, seen_by: Sight) -> QuerySet[OpticalPath]:
-    """Paths the caller owns or operates an end of; the market's desk all."""
+def optical_paths_by_way(*, seen_by: Sight) -> list[QuerySet[OpticalPath]]:
+    """Paths the caller owns, and those it operates an end of; the market's desk all."""
     rows = OpticalPath.objects.select_related("owner", "from_site", "to_site")
     if seen_by.may_everywhere("site.read"):
-        return rows
+        return [rows]
     mine = seen_by.organisations_for("site.read")
-    return rows.filter(
-        Q(owner__in=mine)
-        | Q(from_site__in=Site.objects.filter(organisation__in=mine).values("id"))
-        | Q(to_site__in=Site.objects.filter(organisation__in=mine).values("id"))
-    )
+    return [
+        rows.filter(owner__in=mine),
+        rows.filter(from_site__organisation__in=mine),
+        rows.filter(to_site__organisation__in=mine),
+    ]
 
 
-def optical_trunks_seen(*, seen_by: Sight) -> QuerySet[OpticalTrunk]:
+def optical_paths_seen(*, seen_by: Sight) -> QuerySet[OpticalPath]:
+    """Paths the caller sees in any way, to be narrowed to a few; lists go by way."""
+    return reduce(or_, optical_paths_by_way(seen_by=seen_by))
+
+
+def optical_trunks_by_way(*, seen_by: Sight) -> list[QuerySet[OpticalTrunk]]:
     """Trunks the caller owns or sees a path of, with those of its paths that the caller sees."""
-    paths = optical_paths_seen(seen_by=seen_by)
     rows = OpticalTrunk.objects.select_related("owner").prefetch_related(
-        Prefetch("paths", paths.order_by("code"))
+        Prefetch("paths", optical_paths_seen(seen_by=seen_by).order_by("code"))
     )
     if seen_by.may_everywhere("site.read"):
-        return rows
-    carried = OpticalTrunk.paths.through.objects.filter(opticalpath__in=paths.values("id")).values(
-        "opticaltrunk"
-    )
-    mine = seen_by.organisations_for("site.read")
-    return rows.filter(Q(owner__in=mine) | Q(id__in=carried))
+        return [rows]
+    carried = OpticalTrunk.paths.through.objects
+    return [
+        rows.filter(owner__in=seen_by.organisations_for("site.read")),
+        *(
+            rows.filter(id__in=carried.filter(opticalpath__in=way).values("opticaltrunk"))
+            for way in (
+                paths.order_by().values("id") for paths in optical_paths_by_way(seen_by=seen_by)
+            )
+        ),
+    ]
 
 
 def consents_seen(*, seen_by: Sight) -> QuerySet[Consent]:

@@ -92,7 +92,7 @@ class OpticalPaths(Door):
     def get(self, request: Request) -> Response:
         """In order of code."""
         query_of(request)
-        rows = selectors.optical_paths_seen(seen_by=self.sight)
+        rows = selectors.optical_paths_by_way(seen_by=self.sight)
         return listed(request, rows, path_written, key=("code",))
 
 
@@ -131,7 +131,7 @@ class OpticalTrunks(Door):
     def get(self, request: Request) -> Response:
         """In order of code."""
         query_of(request)
-        rows = selectors.optical_trunks_seen(seen_by=self.sight)
+        rows = selectors.optical_trunks_by_way(seen_by=self.sight)
         return listed(request, rows, trunk_written, key=("code",))
 
 

@@ -46,7 +46,7 @@ Row = TypeVar("Row", bound=Model)
 
 def page(
     request: Request,
-    rows: QuerySet[Row],
+    rows: QuerySet[Row] | Sequence[QuerySet[Row]],
     write: Callable[[Row], Any],
     *,
     key: Sequence[str] = ("id",),
@@ -58,7 +58,8 @@ def page(
     request
         With ``limit`` (1 to 500) and ``cursor`` in its query.
     rows
-        What the caller may see, filtered.
+        What the caller may see, filtered; where it is seen in several ways, the rows of each way.
+        No index finds a page of an "or" in order, but one finds the page of each way.
     write
         From a row to what is printed.
     key
@@ -73,16 +74,30 @@ def page(
     is_falling = key[0].startswith("-")
     limit = _limit(request.query_params.get("limit"))
     cursor = request.query_params.get("cursor")
-    ordered = rows.order_by(*[f"-{name}" if is_falling else name for name in fields])
+    ways = [rows] if isinstance(rows, QuerySet) else rows
+    order = [f"-{name}" if is_falling else name for name in fields]
+    after = Q()
     if cursor is not None:
-        ordered = ordered.filter(_after(fields, _read(cursor, rows, fields), is_falling=is_falling))
-    found = list(ordered[: limit + 1])
+        after = _after(fields, _read(cursor, ways[0], fields), is_falling=is_falling)
+    found = _first(ways, after, order, limit + 1)
     shown = found[:limit]
     more = len(found) > limit
     return {
         "items": [write(row) for row in shown],
         "next": _print([_value(shown[-1], name) for name in fields]) if more else None,
     }
+
+
+def _first(ways: Sequence[QuerySet[Row]], after: Q, order: Sequence[str], count: int) -> list[Row]:
+    """Return the first rows of all ways together: they are among the first of each."""
+    pages = [list(way.filter(after).order_by(*order)[:count]) for way in ways]
+    found = [rows for rows in pages if rows]
+    if len(found) < 2:  # noqa: PLR2004 - nothing to merge
+        return found[0] if found else []
+    seen = {row.pk: row for rows in found for row in rows}
+    # the database compares: its order of text is not Python's
+    ordered = ways[0].model._default_manager.filter(pk__in=seen).order_by(*order)  # noqa: SLF001 - Django's own way
+    return [seen[pk] for pk in ordered.values_list("pk", flat=True)[:count]]
 
 
 def _limit(text: str | None) -> int:

@@ -90,7 +90,7 @@ def printed(value: Any) -> Any:
 
 def listed(
     request: Request,
-    rows: QuerySet[Row],
+    rows: QuerySet[Row] | Sequence[QuerySet[Row]],
     write: Callable[[Row], Any],
     *,
     key: Sequence[str] = ("id",),

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from typing import Any, ClassVar
 
 import pytest
+from django.test import override_settings
 from rest_framework.response import Response
 from rest_framework.test import APIRequestFactory
 
@@ -167,6 +168,17 @@ def test_a_door_tells_when_to_ask_again(tight: None) -> None:
     assert refused.data["code"] == "too-many-requests"
     assert refused.data["detail_ja"] == "毎秒 0.1 件、一度に 1 件までです"
     assert limits.ADMISSION.in_work == 0
+
+
+@override_settings(TRUSTED_PROXIES_COUNT=1)
+def test_behind_a_proxy_each_nobody_has_tokens_of_their_own(tight: None) -> None:
+    for address, status in (
+        ("192.0.2.1", 200),
+        ("192.0.2.1", 429),
+        ("192.0.2.2", 200),
+        ("192.0.2.99, 192.0.2.2", 429),  # what the caller says before the proxy is hearsay
+    ):
+        assert _look(**{"X-Forwarded-For": address}).status_code == status
 
 
 def test_a_full_process_refuses_before_it_asks_who_knocks(tight: None) -> None:

@@ -9,6 +9,8 @@ import pytest
 from accounts.audit.models import AuditEntry
 from accounts.parties.models import OrganisationKind
 from accounts.parties.roles import Role
+from market.registry import site_services
+from market.registry.changes import row_taken
 from market.registry.models import Site
 from tests import cast
 from tests.api.conftest import AsMember, DoorClient
@@ -171,6 +173,18 @@ def test_a_change_needs_the_version_that_was_read(owner: DoorClient) -> None:
     assert Site.objects.get(code="inzai-dc-1").name == "新名"
     entry = AuditEntry.objects.get(action="market.site.changed")
     assert entry.detail == {"fields": ["contract_kw", "name"], "version": 2}
+
+
+def test_who_is_slower_between_reading_and_locking_is_told_412_as_well(
+    owner: DoorClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def overtaken(row: Site, *, version: int) -> Site:
+        Site.objects.filter(id=row.id).update(name="先の名")
+        return row_taken(row, version=version)
+
+    monkeypatch.setattr(site_services, "row_taken", overtaken)
+    late = owner.patch(INZAI, {"name": "遅い"}, headers={"If-Match": '"1"'})
+    assert (late.status_code, late.json()["code"]) == (412, "version-changed")
 
 
 def test_a_replacement_names_all_and_what_is_left_out_is_none(owner: DoorClient) -> None:

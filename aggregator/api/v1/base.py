@@ -15,6 +15,7 @@ from rest_framework.views import APIView
 
 from accounts.audit.acting import acting_as
 from accounts.core.text import RULE, address_is_plain
+from accounts.parties.addresses import client_address
 from accounts.parties.sight import Sight
 from aggregator.api.v1 import limits, uploads
 from aggregator.api.v1.access import PUBLIC, Access, MayKnock
@@ -135,7 +136,7 @@ class Door(APIView):
     def _caller(self) -> str:
         """Name whose tokens are spent: a known caller, or an address."""
         sight = self.sight
-        return sight.actor if sight.is_known else str(self.request.META.get("REMOTE_ADDR", ""))
+        return sight.actor if sight.is_known else client_address(self.request)
 
     def _rate(self) -> str:
         if self.rate:

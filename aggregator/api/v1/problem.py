@@ -192,7 +192,9 @@ def problem_log(response: Response, *, method: str, path: str, caller: str) -> N
 
 
 def code_of(error: Refused) -> str:
-    """Return the code of a refusal; kinds that share a status share its code."""
+    """Return the code of a refusal: its own where it has a status, else that of its kind."""
+    if error.code in TITLES:
+        return error.code
     for kind, code in (
         (NotFound, "not-found"),
         (NotPermitted, "not-permitted"),

@@ -248,7 +248,7 @@ def _email_checked(email: str) -> str:
         validate_email(email)
     except ValidationError as error:
         raise Refused(field="email", value=email, rule="an e-mail address") from error
-    return email
+    return email.lower()  # as it is looked up at sign-in
 
 
 def _open(invitation_id: UUID) -> Invitation:

@@ -74,6 +74,14 @@ class ReauthenticationCodeForm(_OnceOnly, ReauthenticateForm):
     """Before something that asks again."""
 
 
+def setup_code_spend(*, user_id: int, code: str) -> None:
+    """Note that the code by which an app was set up is used: it does not sign in as well."""
+    rows = Authenticator.objects.select_for_update()
+    factor = rows.filter(user_id=user_id, type=Authenticator.Type.TOTP).first()
+    if factor is not None and _takes(factor, "".join(code.split())):
+        factor.save(update_fields=["data"])
+
+
 def _takes(factor: Authenticator, code: str) -> bool:
     if factor.type == Authenticator.Type.RECOVERY_CODES:
         wrapped = factor.wrap()

@@ -68,7 +68,11 @@ urlpatterns = [
     _factor("base", "index", "index", ""),
     _factor("base", "authenticate", "authenticate", "authenticate/"),
     _factor("base", "reauthenticate", "reauthenticate", "reauthenticate/"),
-    _factor("totp", "activate_totp", "activate_totp", "app/activate/"),
+    path(
+        "account/factors/app/activate/",
+        _late("aggregator.portal.factors", "activate_totp"),
+        name="mfa_activate_totp",
+    ),
     _factor("totp", "deactivate_totp", "deactivate_totp", "app/deactivate/"),
     _factor("webauthn", "list_webauthn", "list_webauthn", "key/"),
     _factor("webauthn", "add_webauthn", "add_webauthn", "key/add/"),

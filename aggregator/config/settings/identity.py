@@ -64,7 +64,8 @@ AXES_COOLOFF_TIME = timedelta(minutes=15)
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_RESET_ON_SUCCESS = True
 AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
-AXES_CLIENT_IP_CALLABLE = "accounts.parties.addresses.client_address"
+AXES_CLIENT_IP_CALLABLE = "accounts.parties.addresses.locked_address"
+AXES_USERNAME_CALLABLE = "accounts.parties.addresses.locked_name"
 AXES_LOCKOUT_CALLABLE = "aggregator.portal.entrance.locked_out"
 AXES_ENABLE_ADMIN = False  # its tables are shown by our own
 AXES_DISABLE_ACCESS_LOG = True  # the audit trail and the list of sessions tell it

@@ -6,15 +6,22 @@ from django.utils.safestring import SafeString
 from accounts.fields.admin import FactAdmin, admin_link, admin_list_link
 from aggregator.metering.models import (
     Baseline,
+    BaselineAssignment,
+    BaselineTest,
     CapacityActivation,
     CapacityAssessment,
     DeclaredSchedule,
     Delivery,
     DeliveryVerification,
+    FineReading,
     ForceMajeure,
+    GamingFinding,
     IntervalReading,
     Meter,
+    MeterRegister,
     PlacementLog,
+    ReadingFinding,
+    RegisterReading,
     ShiftCheck,
     StandInDelivery,
 )
@@ -136,3 +143,68 @@ class CapacityAssessmentAdmin(FactAdmin):
     )  # fmt: skip
     list_filter = ("is_declared", "is_responsive")
     list_select_related = ("award__bid",)
+
+
+@admin.register(FineReading)
+class FineReadingAdmin(FactAdmin):
+    list_display = (
+        "start_at", "interval_min", "meter", "energy_kwh", "quality", "stage", "revision",
+        "available_at",
+    )  # fmt: skip
+    list_filter = ("interval_min",)
+    list_select_related = ("meter__resource", "meter__site")
+    ordering = ("-start_at", "-meter_id", "-interval_min", "-revision")
+
+
+@admin.register(MeterRegister)
+class MeterRegisterAdmin(FactAdmin):
+    list_display = (
+        "meter", "serial", "digits", "count_kwh", "coefficient_ratio", "is_export", "installed_at",
+    )  # fmt: skip
+    list_select_related = ("meter__resource", "meter__site")
+    search_fields = ("serial", "meter__point_number")
+
+
+@admin.register(RegisterReading)
+class RegisterReadingAdmin(FactAdmin):
+    list_display = ("read_at", "register", "count", "is_reset", "revision", "stage", "available_at")
+    list_select_related = ("register__meter",)
+    ordering = ("-id",)
+
+
+@admin.register(ReadingFinding)
+class ReadingFindingAdmin(FactAdmin):
+    list_display = ("fault", "meter", "start_at", "end_at", "as_of")
+    list_filter = ("fault",)
+    list_select_related = ("meter__resource", "meter__site")
+    search_fields = ("meter__point_number",)
+
+
+@admin.register(BaselineTest)
+class BaselineTestAdmin(FactAdmin):
+    list_display = (
+        "resource", "term_from_on", "term_to_on", "variant", "mean_kw", "reason", "as_of",
+    )  # fmt: skip
+    list_select_related = ("resource",)
+    search_fields = ("resource__code",)
+
+
+@admin.register(BaselineAssignment)
+class BaselineAssignmentAdmin(FactAdmin):
+    list_display = (
+        "resource", "variant", "valid_from_on", "valid_to_on", "smallest_kw", "bias_ratio",
+        "cv_rmse_ratio",
+    )  # fmt: skip
+    list_filter = ("method",)
+    list_select_related = ("resource",)
+    search_fields = ("resource__code",)
+
+
+@admin.register(GamingFinding)
+class GamingFindingAdmin(FactAdmin):
+    list_display = (
+        "indicator", "resource", "from_on", "to_on", "statistic_ratio", "threshold_ratio", "state",
+    )  # fmt: skip
+    list_filter = ("indicator", "state")
+    list_select_related = ("resource",)
+    search_fields = ("resource__code",)

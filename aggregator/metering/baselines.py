@@ -1,26 +1,29 @@
 """Baselines of a day: readings in, a baseline of each resource or the reason for none out."""
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 
-import holidays
-
 from aggregator.core import baselines as core
+from aggregator.core.baseline_variants import Facts, Variant, baseline_of
+from aggregator.core.baselines_sameday import BeforeAndAfter, FineValue, JustBefore
 from aggregator.metering import selectors
+from aggregator.metering.assignments import assigned_methods
+from aggregator.metering.calendar import day_start, days_of, holidays_between
+from aggregator.metering.fine_selectors import fine_values, instructions_sent
 from aggregator.metering.models import (
     Baseline,
-    BaselineMethod,
     DeliveryVerification,
     Meter,
 )
 from aggregator.metering.rules import BaselineRules
+from aggregator.metering.schedules import schedules_on
 from aggregator.metering.selectors import LatestReading, OrderedInterval
 
-JST_OFFSET = timedelta(hours=9)
-COUNTRY = "JP"
+# Methods that look at the day itself only, and at the evening or the morning beside it.
+SAME_DAY = BeforeAndAfter
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +32,8 @@ class DayLoad:
 
     load_kwh: Mapping[date, core.Day]
     today: Mapping[int, LatestReading]
+    fine: Sequence[FineValue] = ()
+    instructed_at: Mapping[int, datetime] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +42,7 @@ class FoundBaseline:
 
     method: str
     baseline: core.Baseline | None
+    variant: str = ""
     reason: str = ""
     stored: Baseline | None = None
 
@@ -46,6 +52,17 @@ class FoundBaseline:
         if self.baseline is None:
             return (None,) * core.INTERVAL_COUNT
         return self.baseline.baseline_kwh
+
+
+def variants_of(
+    orders: Mapping[UUID, Sequence[OrderedInterval]], terms: BaselineRules, day: date
+) -> dict[UUID, Variant]:
+    """Return the method of every resource with orders: what it is assigned, or its kind's."""
+    assigned = assigned_methods(resource_ids=orders.keys(), on=day)
+    return {
+        resource_id: assigned.get(resource_id) or terms.variant_of_kind(ordered[0].resource_kind)
+        for resource_id, ordered in orders.items()
+    }
 
 
 def loads_read(
@@ -58,32 +75,52 @@ def loads_read(
     resource_of = dict(
         Meter.objects.filter(resource_id__in=orders.keys()).values_list("id", "resource_id")
     )
-    needs_history = {
+    variants = variants_of(orders, terms, day)
+    with_history = {
         meter_id
         for meter_id, resource_id in resource_of.items()
-        if terms.methods[orders[resource_id][0].resource_kind] == BaselineMethod.HIGH_4_OF_5
+        if variants[resource_id].reach_days or isinstance(variants[resource_id].rules, SAME_DAY)
     }
-    start_at = datetime(day.year, day.month, day.day, tzinfo=UTC) - JST_OFFSET
+    start_at = day_start(day)
     end_at = start_at + timedelta(days=1)
     # One day more than the look-back: an early event's window lies on the evening before.
-    history_at = start_at - timedelta(days=terms.high_4_of_5.lookback_days + 1)
+    history_at = start_at - timedelta(days=_reach_days(variants.values()) + 1)
     history = selectors.readings_latest(
-        meter_ids=needs_history, start_at=history_at, end_at=start_at, as_of=as_of
+        meter_ids=with_history, start_at=history_at, end_at=start_at, as_of=as_of
     )
     today = selectors.readings_latest(
-        meter_ids=resource_of.keys(), start_at=start_at, end_at=end_at, as_of=as_of
+        # a late event's window after it lies on the next morning
+        meter_ids=resource_of.keys(),
+        start_at=start_at,
+        end_at=end_at + _overhang(variants.values()),
+        as_of=as_of,
     )
-    values: dict[UUID, dict[date, list[Decimal | None]]] = {id_: {} for id_ in orders}
+    values = days_of([*history, *today])
     rows: dict[UUID, dict[int, LatestReading]] = {id_: {} for id_ in orders}
-    for reading in [*history, *today]:
-        resource_id = resource_of[reading.meter_id]
-        days = values[resource_id]
-        if reading.day not in days:
-            days[reading.day] = [None] * core.INTERVAL_COUNT
-        days[reading.day][reading.t] = reading.usable_kwh
+    for reading in today:
         if reading.day == day:
-            rows[resource_id][reading.t] = reading
-    return {id_: DayLoad(load_kwh=values[id_], today=rows[id_]) for id_ in orders}
+            rows[resource_of[reading.meter_id]][reading.t] = reading
+    meter_of = {resource_id: meter_id for meter_id, resource_id in resource_of.items()}
+    calls = _calls(variants, meter_of, day, as_of)
+    return {
+        id_: DayLoad(
+            load_kwh=values.get(meter_of.get(id_, 0), {}),
+            today=rows[id_],
+            fine=calls[id_].fine if id_ in calls else (),
+            instructed_at=calls[id_].instructed_at if id_ in calls else {},
+        )
+        for id_ in orders
+    }
+
+
+def _reach_days(variants: Iterable[Variant]) -> int:
+    return max((variant.reach_days for variant in variants), default=0)
+
+
+def _overhang(variants: Iterable[Variant]) -> timedelta:
+    """Return how far beyond the day a method may look."""
+    slots = [v.rules.after[1] for v in variants if isinstance(v.rules, SAME_DAY) and v.rules.after]
+    return timedelta(minutes=30) * max(slots, default=0)
 
 
 def baselines_find(
@@ -93,52 +130,71 @@ def baselines_find(
     day: date,
 ) -> dict[UUID, FoundBaseline]:
     """Find the baseline of every resource with orders; a locked one stands as it was stored."""
-    locked = {
-        id_: row
-        for id_, row in selectors.baselines_latest(
-            resource_ids=orders.keys(), delivery_on=day
-        ).items()
-        if row.is_locked
+    stored = selectors.baselines_latest(resource_ids=orders.keys(), delivery_on=day)
+    found = {id_: from_stored(row) for id_, row in stored.items() if row.is_locked}
+    variants = {
+        id_: variant for id_, variant in variants_of(orders, terms, day).items() if id_ not in found
     }
+    reach_days = _reach_days(variants.values())
     called = selectors.called_days(
-        resource_ids=orders.keys(),
-        before_on=day,
-        lookback_days=terms.high_4_of_5.lookback_days,
+        resource_ids=variants.keys(), before_on=day, lookback_days=reach_days
     )
-    plans = selectors.schedules_on(resource_ids=orders.keys(), delivery_on=day)
-    free = holidays_around(day, terms.high_4_of_5.lookback_days)
-    found = {}
-    for resource_id, ordered in orders.items():
-        method = terms.methods[ordered[0].resource_kind]
-        if resource_id in locked:
-            found[resource_id] = from_stored(locked[resource_id])
-            continue
+    plans = schedules_on(resource_ids=variants.keys(), delivery_on=day)
+    free = holidays_between(day - timedelta(days=reach_days), day)
+    for resource_id, variant in variants.items():
+        facts = Facts(
+            load_kwh=loads[resource_id].load_kwh,
+            day=day,
+            event={order.t for order in orders[resource_id]},
+            called_on=called.get(resource_id, ()),
+            holidays=free,
+            plan_kwh=plans.get(resource_id, ()),
+            fine=loads[resource_id].fine,
+            instructed_at=loads[resource_id].instructed_at,
+        )
         try:
-            if method == BaselineMethod.METER_ONLY:
-                baseline = core.baseline_meter_only()
-            elif method == BaselineMethod.DECLARED:
-                baseline = core.baseline_declared(plans.get(resource_id, ()))
-            else:
-                baseline = core.baseline_x_of_y(
-                    loads[resource_id].load_kwh,
-                    day=day,
-                    event={order.t for order in ordered},
-                    called_on=called.get(resource_id, ()),
-                    holidays=free,
-                    rules=terms.high_4_of_5,
-                )
-            found[resource_id] = FoundBaseline(method=method, baseline=baseline)
-        except core.BaselineNotComputable as reason:
-            found[resource_id] = FoundBaseline(
-                method=method, baseline=None, reason=str(reason)[:200]
-            )
+            baseline = baseline_of(variant, facts)
+            reason = ""
+        except core.BaselineNotComputable as refused:
+            baseline, reason = None, str(refused)[:200]
+        found[resource_id] = FoundBaseline(
+            method=str(variant.method), variant=variant.name, baseline=baseline, reason=reason
+        )
     return found
 
 
-def holidays_around(day: date, lookback_days: int) -> Collection[date]:
-    """Return the national holidays of the years that the look-back touches."""
-    years = {day.year, (day - timedelta(days=lookback_days)).year}
-    return set(holidays.country_holidays(COUNTRY, years=years))
+@dataclass(frozen=True, kw_only=True)
+class _Called:
+    """When instructions of a day were sent, and the short intervals before them."""
+
+    instructed_at: Mapping[int, datetime]
+    fine: Sequence[FineValue]
+
+
+def _calls(
+    variants: Mapping[UUID, Variant], meter_of: Mapping[UUID, int], day: date, as_of: datetime
+) -> dict[UUID, _Called]:
+    """Fetch what 直前計測 stands on, for the resources that are measured by it."""
+    minutes = {
+        id_: variant.rules.minutes
+        for id_, variant in variants.items()
+        if isinstance(variant.rules, JustBefore) and id_ in meter_of
+    }
+    if not minutes:
+        return {}
+    sent = instructions_sent(resource_ids=minutes.keys(), delivery_on=day, as_of=as_of)
+    return {
+        id_: _Called(
+            instructed_at=moments,
+            fine=fine_values(
+                meter_id=meter_of[id_],
+                start_at=min(moments.values()) - timedelta(minutes=minutes[id_]),
+                end_at=max(moments.values()),
+                as_of=as_of,
+            ),
+        )
+        for id_, moments in sent.items()
+    }
 
 
 def from_stored(row: Baseline) -> FoundBaseline:
@@ -150,7 +206,9 @@ def from_stored(row: Baseline) -> FoundBaseline:
             adjustment_kwh=row.adjustment_kwh,
             days_used=tuple(row.days_used),
         )
-    return FoundBaseline(method=row.method, baseline=baseline, reason=row.reason, stored=row)
+    return FoundBaseline(
+        method=row.method, variant=row.variant, baseline=baseline, reason=row.reason, stored=row
+    )
 
 
 def baselines_write(
@@ -181,6 +239,7 @@ def baselines_write(
                 delivery_on=delivery_on,
                 revision=1 if earlier is None else earlier.revision + 1,
                 method=of_resource.method,
+                variant=of_resource.variant,
                 baseline_kwh=None if baseline is None else list(baseline.baseline_kwh),
                 adjustment_kwh=Decimal(0) if baseline is None else baseline.adjustment_kwh,
                 days_used=[] if baseline is None else list(baseline.days_used),

@@ -15,7 +15,6 @@ from accounts.parties.models import Organisation, OrganisationKind
 from aggregator.metering.models import (
     Baseline,
     CapacityAssessment,
-    DeclaredSchedule,
     Delivery,
     DeliveryVerification,
     Meter,
@@ -111,7 +110,13 @@ def _energy_max_kwh(site_ids: Collection[UUID]) -> dict[UUID, Decimal]:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OrderedInterval:
-    """What a published award orders in one half hour."""
+    """What an award, or an instruction that stands in for one, orders in one half hour.
+
+    `void` is why it is no order any more (a :class:`Cause`), else empty; `is_excused` says that
+    the desk took it back. A stand-in has its `instruction_id`, names the award it stands in for,
+    and makes up for `cover_ratio` kWh at that one's place with each kWh at its own, up to what
+    that one ordered, `lost_quantity_kw`.
+    """
 
     auction_id: UUID
     award_id: UUID
@@ -121,6 +126,14 @@ class OrderedInterval:
     t: int
     start_at: datetime
     quantity_kw: Decimal
+    leg: str = ""
+    bid_id: UUID | None = None
+    site_id: UUID | None = None
+    void: str = ""
+    is_excused: bool = False
+    instruction_id: UUID | None = None
+    cover_ratio: Decimal = Decimal(1)
+    lost_quantity_kw: Decimal = Decimal(0)
 
 
 def readings_latest(
@@ -166,40 +179,6 @@ def readings_latest(
     return readings
 
 
-def orders_on(delivery_on: date) -> list[OrderedInterval]:
-    """Return every half hour ordered by published auctions of a delivery date."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            SELECT a.auction_id, a.id, a.resource_id, r.kind, a.direction, i.t, i.start_at,
-                   i.quantity_kw
-            FROM trading_auction u
-            JOIN clearing_award a ON a.auction_id = u.id
-            JOIN clearing_clearingrun c ON c.id = a.run_id AND c.state = 'PUBLISHED'
-            JOIN clearing_awardinterval i ON i.award_id = a.id
-            JOIN registry_resource r ON r.id = a.resource_id
-            WHERE u.delivery_on = %s AND u.state IN (
-                      'PUBLISHED', 'PUBLISHED_BY_FALLBACK', 'SETTLED')
-              AND i.quantity_kw > 0
-            ORDER BY a.resource_id, i.t, a.id
-            """,
-            [delivery_on],
-        )
-        return [
-            OrderedInterval(
-                auction_id=row[0],
-                award_id=row[1],
-                resource_id=row[2],
-                resource_kind=row[3],
-                direction=row[4],
-                t=row[5],
-                start_at=row[6],
-                quantity_kw=row[7],
-            )
-            for row in cursor
-        ]
-
-
 def called_days(
     *, resource_ids: Collection[UUID], before_on: date, lookback_days: int
 ) -> dict[UUID, set[date]]:
@@ -214,21 +193,20 @@ def called_days(
             WHERE a.resource_id = ANY(%s) AND u.delivery_on >= %s AND u.delivery_on < %s
               AND EXISTS (SELECT 1 FROM clearing_awardinterval i
                           WHERE i.award_id = a.id AND i.quantity_kw > 0)
+            UNION
+            SELECT d.resource_id, u.delivery_on
+            FROM dispatch_dispatchinstruction d
+            JOIN clearing_award a ON a.id = d.award_id
+            JOIN trading_auction u ON u.id = a.auction_id
+            WHERE d.resource_id = ANY(%s) AND d.version > 1 AND d.acknowledged_at IS NOT NULL
+              AND u.delivery_on >= %s AND u.delivery_on < %s
             """,
-            [list(resource_ids), before_on - timedelta(days=lookback_days), before_on],
+            [list(resource_ids), before_on - timedelta(days=lookback_days), before_on] * 2,
         )
         days: dict[UUID, set[date]] = {}
         for resource_id, delivery_on in cursor:
             days.setdefault(resource_id, set()).add(delivery_on)
     return days
-
-
-def schedules_on(*, resource_ids: Collection[UUID], delivery_on: date) -> dict[UUID, list[Decimal]]:
-    """Return the declared plans of a day by resource."""
-    schedules = DeclaredSchedule.objects.filter(
-        resource_id__in=resource_ids, delivery_on=delivery_on
-    )
-    return {schedule.resource_id: list(schedule.schedule_kwh) for schedule in schedules}
 
 
 def baselines_latest(*, resource_ids: Collection[UUID], delivery_on: date) -> dict[UUID, Baseline]:

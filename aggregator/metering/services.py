@@ -13,12 +13,11 @@ from django.db import connection, transaction
 from accounts.audit.services import entry_append
 from accounts.clock.selectors import market_now
 from accounts.core.errors import Refused, ensure
-from accounts.core.numbers import decimals_of
 from accounts.fields import KWH_MAX
 from aggregator.core.baselines import INTERVAL_COUNT
 from aggregator.metering.limits import bulk_limits_set
-from aggregator.metering.models import DeclaredSchedule, Meter, Quality, Stage
-from aggregator.metering.selectors import MeterKnown, energy_max_kwh_of, meters_known
+from aggregator.metering.models import Meter, Quality, Stage
+from aggregator.metering.selectors import MeterKnown, meters_known
 from market.registry.models import Resource, Site
 
 HALF_HOUR = timedelta(minutes=30)
@@ -110,51 +109,6 @@ def meter_register(
     meter = Meter.objects.create(point_number=point_number, resource=resource, site=site)
     entry_append(action="metering.meter.registered", subject=meter, detail={"point": point_number})
     return meter
-
-
-@transaction.atomic
-def schedule_declare(
-    *, resource: Resource, delivery_on: date, schedule_kwh: Sequence[object]
-) -> DeclaredSchedule:
-    """File a resource's plan for a day, once, before the day begins.
-
-    Raises
-    ------
-    Refused
-        If it is not 48 finite values that the site can carry, the day is none of this century
-        or has begun, or a plan is filed already.
-    """
-    if type(delivery_on) is not date or not YEAR_FIRST <= delivery_on.year <= YEAR_LAST:
-        raise Refused(
-            field="delivery_on", value=delivery_on, rule=f"a day from {YEAR_FIRST} to {YEAR_LAST}"
-        )
-    values = decimals_of(
-        schedule_kwh,
-        field="schedule_kwh",
-        count=INTERVAL_COUNT,
-        low=KWH_LOW,
-        high=KWH_HIGH,
-        places=PLACES_KWH,
-    )
-    max_kwh = energy_max_kwh_of(resource)
-    for t, value in enumerate(values):
-        if abs(value) > max_kwh:
-            raise Refused(field=f"schedule_kwh[{t}]", value=value, rule=plausible_rule(max_kwh))
-    now = market_now()
-    # JST is nine hours ahead of UTC: the day begins at 15:00 UTC of the day before.
-    begins_at = datetime(
-        delivery_on.year, delivery_on.month, delivery_on.day, tzinfo=UTC
-    ) - timedelta(hours=9)
-    if now >= begins_at:
-        raise Refused(field="delivery_on", value=delivery_on, rule="a day that has not begun")
-    schedule, created = DeclaredSchedule.objects.get_or_create(
-        resource=resource,
-        delivery_on=delivery_on,
-        defaults={"schedule_kwh": values, "available_at": now},
-    )
-    if not created and list(schedule.schedule_kwh) != values:
-        raise Refused(field="schedule_kwh", value=values[0], rule="one plan a day, filed once")
-    return schedule
 
 
 def plausible_rule(max_kwh: Decimal) -> str:

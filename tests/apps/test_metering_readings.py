@@ -13,6 +13,7 @@ from accounts.clock.services import clock_set
 from accounts.core.errors import Refused
 from aggregator.metering.models import IntervalReading, Meter, Quality, Stage
 from aggregator.metering.readings_csv import readings_ingest_csv
+from aggregator.metering.schedules import schedule_declare
 from aggregator.metering.selectors import readings_latest
 from aggregator.metering.services import (
     Ingested,
@@ -21,7 +22,6 @@ from aggregator.metering.services import (
     meter_register,
     reading_partitions_ensure,
     readings_ingest,
-    schedule_declare,
 )
 from market.registry.models import StorageUnit
 from tests import cast
@@ -382,7 +382,7 @@ def test_a_plan_is_filed_once_and_before_its_day(meter: Meter) -> None:
     schedule_declare(resource=resource, delivery_on=tomorrow, schedule_kwh=[1] * 48)
     with pytest.raises(Refused, match="filed once"):
         schedule_declare(resource=resource, delivery_on=tomorrow, schedule_kwh=[2] * 48)
-    with pytest.raises(Refused, match="not begun"):
+    with pytest.raises(Refused, match="gate has not closed"):
         schedule_declare(resource=resource, delivery_on=cast.DAY, schedule_kwh=[1] * 48)
     with pytest.raises(Refused, match="48"):
         schedule_declare(resource=resource, delivery_on=tomorrow, schedule_kwh=[1] * 47)

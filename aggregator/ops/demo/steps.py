@@ -356,20 +356,32 @@ def bid_step(*, claim: Claim) -> None:
     delivery_on, inputs = delivery_of(claim), inputs_of(claim)
     auction = Auction.objects.get(code=auction_code(delivery_on))
     bids = bids_by_operator(peak_kw_of=peak_kw_of(inputs), available_ratio=available_ratio(inputs))
+    tail = f"-{delivery_on:%m%d}" if claim.payload.get("is_varied") else ""
     organisations = {row.code: row for row in Organisation.objects.filter(code__in=bids)}
     for code, basket in bids.items():
+        for bid in basket:
+            _name_of_day(bid, tail)
         bids_submit(auction_id=auction.id, organisation=organisations[code], bids=basket)
-    _change_of_mind(auction.id, organisations["inzai"], bids["inzai"])
+    _change_of_mind(auction.id, organisations["inzai"], bids["inzai"], tail)
     job_finish(claim=claim)
 
 
-def _change_of_mind(auction_id: UUID, inzai: Organisation, basket: list[dict[str, Any]]) -> None:
-    deferral = next(bid for bid in basket if bid["client_bid_id"] == "inzai-dc-deferral")
+def _name_of_day(bid: dict[str, Any], tail: str) -> None:
+    """Let a bid's name, and the name of the bid it hangs on, be its day's own."""
+    for field in ("client_bid_id", "parent"):
+        if field in bid:
+            bid[field] += tail
+
+
+def _change_of_mind(
+    auction_id: UUID, inzai: Organisation, basket: list[dict[str, Any]], tail: str
+) -> None:
+    deferral = next(bid for bid in basket if bid["client_bid_id"] == f"inzai-dc-deferral{tail}")
     for curve in deferral["curves"]:
         for step in curve["steps"]:
             step["ask_jpy_per_kwh"] = str(Decimal(step["ask_jpy_per_kwh"]) - 1)
     bids_submit(auction_id=auction_id, organisation=inzai, bids=[deferral])
-    bid_withdraw(auction_id=auction_id, organisation=inzai, client_bid_id="inzai-dc-stop")
+    bid_withdraw(auction_id=auction_id, organisation=inzai, client_bid_id=f"inzai-dc-stop{tail}")
 
 
 @transaction.atomic

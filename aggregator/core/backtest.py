@@ -16,7 +16,6 @@ from aggregator.core.baselines import (
     Day,
     is_holiday,
     is_metered,
-    sum_kwh,
     value_kwh,
 )
 
@@ -187,15 +186,6 @@ def quantile(values: Sequence[Decimal], share: Decimal) -> Decimal:
     below = int(place)
     above = min(below + 1, len(ordered) - 1)
     return ordered[below] + (place - below) * (ordered[above] - ordered[below])
-
-
-def mean_of_days_kw(load_kwh: Mapping[date, Day], days: Collection[date]) -> Decimal:
-    """Mean power [kW] over the metered half hours of some days; zero where there are none."""
-    slots = range(INTERVAL_COUNT)
-    count = sum(value_kwh(load_kwh, day, slot) is not None for day in days for slot in slots)
-    with localcontext(MEAN_CONTEXT):
-        total_kwh = sum((sum_kwh(load_kwh, day, slots) for day in days), Decimal(0))
-        return total_kwh * SLOTS_PER_H / count if count else Decimal(0)
 
 
 def _figures(name: str, events: Sequence[_Event], skipped: int, trial: Trial) -> Figures:

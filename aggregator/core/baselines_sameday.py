@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal, localcontext
 from itertools import pairwise
 
@@ -22,8 +22,8 @@ from aggregator.core.baselines import (
 )
 
 HALF_HOUR_MIN = 30
-FINE_INTERVALS_MIN = (1, 5, 30)
 WINDOW_MAX_SLOTS = INTERVAL_COUNT
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,15 +153,14 @@ def baseline_just_before(
 ) -> Baseline:
     """Hold the mean power of the last minutes before each instruction flat over its half hours.
 
-    Of the meter's intervals those count that end at the instruction or before it and reach into
-    the last `minutes` before it; an interval that began before the span, or was running when the
-    instruction came, is left out rather than cut. Together they must cover all of the span but
-    less than one interval.
+    Those are the latest intervals of the meter that had ended when the instruction was sent, as
+    many as make up `minutes`; one that was running is left out rather than cut, and all must be
+    there.
 
     Parameters
     ----------
     fine
-        Readings of 1, 5 or 30 minutes of one resource, at most one per start.
+        Readings of one resource, all of one interval (1, 5 or 30 minutes), one per start.
     event
         Half hours t of the day for which something was ordered.
     instructed_at
@@ -196,17 +195,18 @@ def baseline_just_before(
 
 
 def _mean_before_kw(fine: Sequence[FineValue], moment: datetime, minutes: int) -> Decimal:
-    first_at = moment - timedelta(minutes=minutes)
-    inside = [value for value in fine if value.start_at >= first_at and value.end_at <= moment]
-    covered_min = sum(value.interval_min for value in inside)
-    longest_min = max((value.interval_min for value in inside), default=minutes)
-    energy_kwh = [value.energy_kwh for value in inside if value.energy_kwh is not None]
-    # Readings stand on their own grid; a call between two of them loses less than one.
-    if covered_min <= minutes - longest_min or len(energy_kwh) < len(inside) or not inside:
+    interval_min = min((value.interval_min for value in fine), default=1)
+    interval = timedelta(minutes=interval_min)
+    count = -(-minutes // interval_min)
+    last_at = moment - (moment - EPOCH) % interval
+    values = {value.start_at: value.energy_kwh for value in fine}
+    energy_kwh = [values.get(last_at - n * interval) for n in range(1, count + 1)]
+    usable_kwh = [value for value in energy_kwh if value is not None]
+    if len(usable_kwh) < count:
         raise BaselineNotComputable(
             field="fine", value=moment.isoformat(), rule=f"{minutes} minutes before it are metered"
         )
-    return sum(energy_kwh, Decimal(0)) * 60 / covered_min
+    return sum(usable_kwh, Decimal(0)) * 60 / (count * interval_min)
 
 
 def _blocks(slots: Sequence[int]) -> list[list[int]]:

@@ -24,6 +24,7 @@ from aggregator.metering.selectors import LatestReading, OrderedInterval
 
 # Methods that look at the day itself only, and at the evening or the morning beside it.
 SAME_DAY = BeforeAndAfter
+LONGEST_FINE = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,7 +189,8 @@ def _calls(
             instructed_at=moments,
             fine=fine_values(
                 meter_id=meter_of[id_],
-                start_at=min(moments.values()) - timedelta(minutes=minutes[id_]),
+                # the latest interval may have ended as much before the call as it is long
+                start_at=min(moments.values()) - timedelta(minutes=minutes[id_]) - LONGEST_FINE,
                 end_at=max(moments.values()),
                 as_of=as_of,
             ),

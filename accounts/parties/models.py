@@ -5,13 +5,25 @@ from datetime import datetime
 
 from django.contrib.auth.models import AbstractUser
 from django.contrib.postgres.functions import RandomUUID
-from django.core.validators import RegexValidator
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models.functions import Lower, Now
 from oauth2_provider.models import AbstractApplication
 
+from accounts.core.errors import Refused
+from accounts.core.registration import registration_checked
 from accounts.fields.keys import uuid7
 from accounts.parties.roles import Role
+
+
+def registration_validate(text: str) -> None:
+    """Refuse a registration number whose form or check digit is wrong, wherever it is typed."""
+    try:
+        registration_checked(text)
+    except Refused as refused:
+        raise ValidationError(
+            "T と13桁の数字（検査数字が正しい法人番号）で入力してください。"
+        ) from refused
 
 
 class OrganisationKind(models.TextChoices):
@@ -38,7 +50,7 @@ class Organisation(models.Model):  # type: ignore[django-manager-missing]  # of 
         "登録番号",
         max_length=14,
         blank=True,
-        validators=[RegexValidator(r"^T[1-9]\d{12}$", "T と13桁の数字で入力してください。")],
+        validators=[registration_validate],
         help_text="適格請求書発行事業者の登録番号（T＋13桁）",
     )
     version = models.PositiveIntegerField("版", default=1)

@@ -9,6 +9,9 @@ from aggregator.settlement.models import (
     DisputedLine,
     DisputeEntry,
     DisputeEvidence,
+    Document,
+    DocumentFile,
+    DocumentSeries,
     LineAdjustment,
     NegawattContract,
     SettlementItem,
@@ -136,3 +139,34 @@ class DisputeEvidenceAdmin(FactAdmin):
     list_select_related = ("dispute__organisation", "organisation")
     exclude = ("content",)
     ordering = ("-added_at",)
+
+
+@admin.register(Document)
+class DocumentAdmin(FactAdmin):
+    list_display = (
+        "number", "kind", "organisation", "period", "revision", "issued_on", "total_jpy", "tax_jpy",
+        "state", "files_link",
+    )  # fmt: skip
+    list_filter = ("kind", "state")
+    list_select_related = ("organisation", "period")
+    search_fields = ("number", "organisation__code", "organisation__name")
+    date_hierarchy = "issued_on"
+
+    @admin.display(description="ファイル")
+    def files_link(self, row: Document) -> SafeString | str:
+        return admin_list_link(
+            "settlement.documentfile", f"document__id__exact={row.pk}", "ファイル"
+        )
+
+
+@admin.register(DocumentFile)
+class DocumentFileAdmin(FactAdmin):
+    list_display = ("document", "language", "format", "size_bytes", "sha256", "made_at")
+    list_select_related = ("document",)
+    exclude = ("content",)
+    ordering = ("-id",)
+
+
+@admin.register(DocumentSeries)
+class DocumentSeriesAdmin(FactAdmin):
+    list_display = ("fiscal_year", "kind", "last_sequence")

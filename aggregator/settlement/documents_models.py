@@ -143,7 +143,7 @@ class Document(models.Model):
                 fields=["period", "organisation", "kind", "revision"], name="document_revision"
             ),
             models.UniqueConstraint(
-                fields=["kind", "fiscal_year", "sequence"], name="document_sequence"
+                fields=["kind", "fiscal_year", "sequence"], name="document_in_series"
             ),
             models.CheckConstraint(condition=models.Q(kind__in=Kind.values), name="document_kind"),
             models.CheckConstraint(

@@ -13,15 +13,16 @@ from aggregator.settlement.dispute_models import (
     DisputeEntry,
     DisputeEvidence,
 )
+from aggregator.settlement.documents_models import Document, DocumentFile, DocumentSeries
 from aggregator.settlement.negawatt_models import NegawattContract, NegawattMethod
 from market.clearing.models import Award
 from market.trading.models import Auction, Need
 
 __all__ = (
     "ITEM_CHOICES", "ITEM_NAMES", "CorrectionCause", "Dispute", "DisputeEntry", "DisputeEvidence",
-    "DisputedLine", "LineAdjustment", "NegawattContract", "NegawattMethod", "PeriodState",
-    "RunKind", "SettlementItem", "SettlementLine", "SettlementPeriod",
-    "SettlementRun",
+    "DisputedLine", "Document", "DocumentFile", "DocumentSeries", "LineAdjustment",
+    "NegawattContract", "NegawattMethod", "PeriodState", "RunKind", "SettlementItem",
+    "SettlementLine", "SettlementPeriod", "SettlementRun",
 )  # fmt: skip
 
 ITEM_NAMES = {

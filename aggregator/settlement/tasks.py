@@ -3,6 +3,7 @@
 from accounts.jobs.services import Claim
 from accounts.jobs.tasks import job_task
 from aggregator.settlement import closes
+from aggregator.settlement.documents import confirming, issuing
 
 # A close verifies and settles every auction of a month before it posts.
 CLOSE_LEASE_S = 300
@@ -18,3 +19,15 @@ def run_execute(claim: Claim) -> None:
 def period_close(claim: Claim) -> None:
     """Close one period; safe to deliver any number of times."""
     closes.period_close_run(claim=claim)
+
+
+@job_task(issuing.ISSUE_KIND)
+def documents_issue(claim: Claim) -> None:
+    """Issue and print the documents of a period; what is issued and printed stays."""
+    issuing.documents_issue_run(claim=claim)
+
+
+@job_task(issuing.CONFIRM_KIND)
+def document_confirm(claim: Claim) -> None:
+    """Let a statement count as confirmed once its days of objection are over."""
+    confirming.document_confirm_due(claim=claim)

@@ -65,7 +65,7 @@ PATH_REQUIRED = (
     "latency_ms",
 )
 # Sections that parts above the market read for themselves.
-RULES_ABOVE = ("dispatch", "baseline", "settlement")
+RULES_ABOVE = ("dispatch", "baseline", "delivery", "settlement", "documents")
 DEADLINE_MAX_MIN = 7 * 24 * 60
 SOLVER_DEADLINE_MAX_S = 24 * 60 * 60
 SUSTAINED_MAX_H = 24

@@ -31,7 +31,10 @@ def test_there_is_one_platform_and_its_tax_number_is_one() -> None:
     given: Change = {"kind": "AGGREGATOR", "name": "市場", "name_en": "Market"}
     with pytest.raises(Refused, match="registration_number"):
         organisation_register(code="a", registration_number="T1", **given)
-    organisation_register(code="a", registration_number="T1234567890123", **given)
+    # the check digit of 000012050002 is 7
+    with pytest.raises(Refused, match="registration_number"):
+        organisation_register(code="a", registration_number="T6000012050002", **given)
+    organisation_register(code="a", registration_number="T7000012050002", **given)
     with pytest.raises(Refused) as refused:
         organisation_register(code="b", **given)
     assert refused.value.field == "kind"

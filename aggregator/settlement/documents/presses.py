@@ -14,14 +14,16 @@ import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 from queue import SimpleQueue
 from types import TracebackType
-from typing import IO, Any, Final
+from typing import IO, Any, Final, Self
 
 from aggregator.settlement.documents.csv_file import document_csv
 from aggregator.settlement.documents.pdf_file import document_pdf
 from aggregator.settlement.documents.xlsx_file import document_xlsx
 
+ROOT: Final = Path(__file__).resolve().parents[3]
 LENGTH: Final = struct.Struct(">I")
 AHEAD_COUNT: Final = 8  # jobs handed out per press before the first is awaited
 PRINTERS: Final = {"pdf": document_pdf, "xlsx": document_xlsx, "csv": document_csv}
@@ -45,7 +47,7 @@ class Press:
         self._idle: SimpleQueue[subprocess.Popen[bytes]] = SimpleQueue()
         self._all: list[subprocess.Popen[bytes]] = []
 
-    def __enter__(self) -> Press:
+    def __enter__(self) -> Self:
         """Start; a process is made when it is first needed."""
         self._threads = ThreadPoolExecutor(self._count)
         return self
@@ -90,12 +92,12 @@ class Press:
         return printed
 
     def _start(self) -> subprocess.Popen[bytes]:
-        process = subprocess.Popen(  # noqa: S603 - ourselves
+        process = subprocess.Popen(
             [sys.executable, "-m", __name__],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             # one press is one core: the typesetter's own threads would fight the other press
-            env={**os.environ, "RAYON_NUM_THREADS": "1"},
+            env={**os.environ, "RAYON_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
         )
         self._all.append(process)
         return process

@@ -2,7 +2,7 @@
 
 import hmac
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -11,7 +11,8 @@ from uuid import UUID, uuid4
 
 from django.db import connection
 
-from accounts.audit.services import entry_insert
+from accounts.audit.acting import actor_now
+from accounts.audit.services import entries_insert, entry_row
 from accounts.fields.copying import FEW, insert_of, rows_copy
 from accounts.parties.models import Organisation
 from market.trading.bid_checks import Draft
@@ -82,6 +83,7 @@ class Basket:
     auction: Auction
     organisation: Organisation
     moment: datetime
+    actor: str = field(default_factory=actor_now)
     id: UUID = field(default_factory=uuid4)
     receipts: list[Receipt] = field(default_factory=list)
     rows: list[tuple[Any, ...]] = field(default_factory=list)
@@ -184,13 +186,11 @@ class Basket:
 
     def store(self) -> dict[str, Any] | None:
         """Write what is new, and say so in the audit trail; return its signed receipt."""
-        if not self.rows:
-            return None
-        row, signed = self.sealed(sealing_keys(self.organisation))
-        if self.superseded:
-            Bid.objects.filter(id__in=self.superseded).update(state=BidState.SUPERSEDED)
-        basket = insert_of(SealedBasket, BASKET_COLUMNS, [row])
-        entry = entry_insert(
+        return baskets_store([self])[0]
+
+    def entry(self) -> list[Any]:
+        """Return what the audit trail says of it."""
+        return entry_row(
             action="market.bid.submitted",
             subject=self.auction,
             organisation_id=self.organisation.id,
@@ -199,19 +199,8 @@ class Basket:
                 "bids": len(self.rows),
                 "superseded": len(self.superseded),
             },
+            actor=self.actor,
         )
-        is_few = len(self.rows) <= FEW
-        bids = [insert_of(Bid, BID_COLUMNS, self.rows)] if is_few else []
-        with connection.cursor() as cursor:
-            # One message for all of it: a single bid spends most of its time on messages.
-            statements = [basket, *bids, entry]
-            cursor.execute(
-                ";".join(statement for statement, _ in statements),
-                [value for _, values in statements for value in values],
-            )
-        if not is_few:
-            rows_copy(Bid, BID_COLUMNS, self.rows)
-        return signed
 
     def sealed(self, keys: SealingKeys) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Return the envelope's row and the signed receipt."""
@@ -249,6 +238,39 @@ class Basket:
                 if receipt.is_new
             ],
         )
+
+
+def baskets_store(baskets: Sequence[Basket]) -> list[dict[str, Any] | None]:
+    """Write what is new in each basket; return their signed receipts, None where nothing is."""
+    signed: list[dict[str, Any] | None] = []
+    envelopes, bids, entries, superseded = [], [], [], []
+    for basket in baskets:
+        if not basket.rows:
+            signed.append(None)
+            continue
+        envelope, receipt = basket.sealed(sealing_keys(basket.organisation))
+        signed.append(receipt)
+        envelopes.append(envelope)
+        entries.append(basket.entry())
+        bids += basket.rows
+        superseded += basket.superseded
+    if not bids:
+        return signed
+    if superseded:
+        Bid.objects.filter(id__in=superseded).update(state=BidState.SUPERSEDED)
+    is_few = len(bids) <= FEW
+    statements = [insert_of(SealedBasket, BASKET_COLUMNS, envelopes), entries_insert(entries)]
+    if is_few:
+        statements.insert(1, insert_of(Bid, BID_COLUMNS, bids))
+    with connection.cursor() as cursor:
+        # One message for all of it: a single bid spends most of its time on messages.
+        cursor.execute(
+            ";".join(statement for statement, _ in statements),
+            [value for _, values in statements for value in values],
+        )
+    if not is_few:
+        rows_copy(Bid, BID_COLUMNS, bids)
+    return signed
 
 
 def receipt_body(

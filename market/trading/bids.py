@@ -107,7 +107,7 @@ def _submitted(
     drafts = drafts_of(organisation, bids)
     auction, moment = gate_enter(auction_id, bidder_id=organisation.id)
     refuse_unsellable(auction, organisation, drafts)
-    _refuse_overfull(auction, organisation, len(drafts))
+    refuse_overfull(auction, organisation, len(drafts))
     current = _current(organisation, [draft.client_bid_id for draft in drafts])
     if expects is not None:
         for draft in drafts:
@@ -190,7 +190,7 @@ def bid_withdraw(
     entry_append(action="market.bid.withdrawn", subject=bid, organisation_id=organisation.id)
 
 
-def _refuse_overfull(auction: Auction, organisation: Organisation, count: int) -> None:
+def refuse_overfull(auction: Auction, organisation: Organisation, count: int) -> None:
     """Refuse what would make a bidder's book too large.
 
     Counting a large book for each single bid would cost more than the bid. So a process counts

@@ -8,7 +8,7 @@ be missing from the closed book, and nothing stamped at or after it can be in
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from copy import copy
 from datetime import datetime
 from typing import Any
@@ -27,6 +27,7 @@ GATE_LOCK_CLASS = 2601
 BIDDER_LOCK_CLASS = 2602
 CONDITIONS_LOCK_CLASS = 2603
 AUCTION_LOCK_CLASS = 2604
+BID_LOCK_CLASS = 2606  # 2605 is of `market.trading.keys`
 
 
 # Called with the row in force, or None, which nobody changes meanwhile; raises if the caller
@@ -62,6 +63,12 @@ def gate_enter(
     """
     ensure(connection.in_atomic_block, "the gate is entered inside a transaction")
     auction, moment = _entered(auction_id, bidder_id)
+    refuse_closed(auction, moment)
+    return auction, moment
+
+
+def refuse_closed(auction: Auction, moment: datetime) -> None:
+    """Refuse what comes at `moment` to an auction that is not open then."""
     if auction.state != AuctionState.OPEN or moment < auction.opens_at:
         raise GateClosed(
             field="auction", value=auction.code, rule=f"not open for bids (state {auction.state})"
@@ -72,7 +79,55 @@ def gate_enter(
             value=auction.code,
             rule=f"gate closed at {auction.gate_closure_at.isoformat()}, now {moment.isoformat()}",
         )
-    return auction, moment
+
+
+def bids_enter(
+    code: str, names: Sequence[tuple[UUID, str]]
+) -> tuple[Auction, datetime, list[bool]]:
+    """Enter the gate for one bid each of several bidders; the caller refuses where it is closed.
+
+    Nobody waits for a bidder's turn here: a bid shares it with other single bids and takes the
+    turn of its own name.
+
+    Parameters
+    ----------
+    code
+        Of the auction.
+    names
+        Bidder and client id of each bid.
+
+    Returns
+    -------
+    auction, moment
+        As of :func:`gate_enter`.
+    is_turn
+        Of each bid, whether nobody else is at work on it or on all bids of its bidder.
+
+    Raises
+    ------
+    NotFound
+        If there is no such auction.
+    """
+    ensure(connection.in_atomic_block, "the gate is entered inside a transaction")
+    with connection.cursor() as cursor:
+        cursor.execute(
+            TURNS + NOW.format(column="code"),
+            [
+                GATE_LOCK_CLASS,
+                code,
+                BIDDER_LOCK_CLASS,
+                BID_LOCK_CLASS,
+                [str(bidder_id) for bidder_id, _ in names],
+                [name for _, name in names],
+                code,
+            ],
+        )
+        if cursor.fetchone() is None:
+            raise NotFound(field="auction", value=code, rule="a known auction")
+        cursor.nextset()
+        is_turn = [row[0] for row in cursor]
+        cursor.nextset()
+        return *_read(code, cursor.fetchone()), is_turn
 
 
 def _auctions(keys: Iterable[UUID | str]) -> dict[UUID | str, Auction]:
@@ -89,6 +144,13 @@ _auctions_recent: Recent[UUID | str, Auction] = Recent(_auctions)
 NOW = """
 SELECT market_now(), state, state_reason, opens_at, gate_closure_at, closed_at
 FROM trading_auction WHERE {column} = %s
+"""
+# One message, too. What is tried is not waited for: each lock is given at once or not at all.
+TURNS = """
+SELECT pg_advisory_xact_lock_shared(%s, gate_number::integer) FROM trading_auction WHERE code = %s;
+SELECT pg_try_advisory_xact_lock_shared(%s, hashtext(bidder))
+       AND pg_try_advisory_xact_lock(%s, hashtext(bidder || '/' || name))
+FROM unnest(%s::text[], %s::text[]) WITH ORDINALITY AS asked(bidder, name, n) ORDER BY n;
 """
 
 
@@ -115,7 +177,12 @@ def _entered(auction_id: UUID | str, bidder_id: UUID | None) -> tuple[Auction, d
         if cursor.fetchone() is None:
             raise NotFound(field="auction", value=auction_id, rule="a known auction")
         cursor.nextset()
-        moment, *decisive = cursor.fetchone()
+        return _read(auction_id, cursor.fetchone())
+
+
+def _read(auction_id: UUID | str, row: Sequence[Any]) -> tuple[Auction, datetime]:
+    """Return an auction with what was just read of it (:data:`NOW`), and the moment."""
+    moment, *decisive = row
     auction = copy(_auctions_recent.of([auction_id])[auction_id])
     (
         auction.state,

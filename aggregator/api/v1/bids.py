@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, TypeVar
 from uuid import UUID
 
 from django.urls import URLPattern, path
@@ -19,6 +19,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.core.errors import Conflict, Refused
+from accounts.parties.models import Organisation
 from aggregator.api.v1 import told
 from aggregator.api.v1.access import SIGNED_IN, Access
 from aggregator.api.v1.asked import body_of, choice_of, query_of
@@ -32,6 +33,7 @@ from aggregator.api.v1.pagination import page
 from aggregator.api.v1.reading import StrictJsonParser
 from aggregator.api.v1.receipts import ManySubmitted, OneSubmitted, receipt_told
 from aggregator.api.v1.schema import PAGED, problems
+from aggregator.api.v1.single_bids import answered_together
 from aggregator.api.v1.uploads import CsvParser, Table
 from market.clearing import selectors as results
 from market.trading import selectors
@@ -40,6 +42,7 @@ from market.trading.models import Bid, BidForm, BidState
 from market.trading.refusals import RowsRefused
 
 ONE: Final = "bids[0]"
+Done = TypeVar("Done")
 
 
 SUBMITTED: Final = PolymorphicProxySerializer(
@@ -129,27 +132,43 @@ class BidsOfAuction(Door):
         request={"application/json": BID_OR_LIST, "text/csv": OpenApiTypes.STR},
         responses={201: SUBMITTED, 200: SUBMITTED, **problems("gate-closed", "rows-refused")},
     )
-    def post(self, request: Request, code: str) -> Response:
+    def post(self, request: Request, code: str) -> Any:
         """Read, check and store; nothing of it is kept unless all of it is."""
-        query = query_of(request, "organisation", is_list=False)
-        organisation = self.sight.acting_for("bid.submit", query.get("organisation"))
 
         def submit(bids: Any) -> Submission:
             return basket_submit(
-                auction_id=code, organisation=organisation, bids=bids, is_whole=True
+                auction_id=code, organisation=self._bidder(), bids=bids, is_whole=True
             )
 
-        body = request.data
+        body: Any = request.data
         if isinstance(body, Table):
             return _many(_of_sheet(sheet_of(body), submit))
-        if isinstance(body, Mapping) and "bids" in body:
+        if _is_list(body):
             body_of(request, required=("bids",))
             try:
                 return _many(submit(body["bids"]))
             except RowsRefused as refused:
                 raise told.rows_stopped(refused) from refused
-        done = _of_one(body, submit)
-        return _one(done, status=201 if done.signed else 200)
+        return _told(_of_one(body, submit))
+
+    def keyed_work(self, request: Request) -> Any:
+        """Answer a single bid together with others that come now, if it goes with others."""
+        if isinstance(request.data, Table) or _is_list(request.data):
+            return None
+        organisation = self._bidder()
+        return _named(
+            lambda: answered_together(
+                request,
+                auction_code=self.kwargs["code"],
+                organisation=organisation,
+                actor=self.sight.actor,
+                told=_told,
+            )
+        )
+
+    def _bidder(self) -> Organisation:
+        query = query_of(self.request, "organisation", is_list=False)
+        return self.sight.acting_for("bid.submit", query.get("organisation"))
 
 
 class Bids(Door):
@@ -266,10 +285,19 @@ def _expecting(request: Request) -> Callable[[Bid | None], None]:
     return expects
 
 
+def _is_list(body: object) -> bool:
+    return isinstance(body, Mapping) and "bids" in body
+
+
 def _of_one(body: object, submit: Callable[[Any], Submission]) -> Submission:
-    """Submit a single bid; what is refused is named from the bid itself on."""
+    """Submit a single bid as a list of one."""
+    return _named(lambda: submit([body]))
+
+
+def _named(work: Callable[[], Done]) -> Done:
+    """Do what is to be done with a single bid; what is refused is named from the bid itself on."""
     try:
-        return submit([body])
+        return work()
     except Refused as refused:
         if not refused.field.startswith(ONE):
             raise
@@ -290,6 +318,10 @@ def _of_sheet(sheet: Sheet, submit: Callable[[Any], Submission]) -> Submission:
 def _many(done: Submission) -> Response:
     body = {"receipts": list(map(receipt_told, done.receipts)), "signed": done.signed}
     return Response(body, status=201 if done.signed else 200)
+
+
+def _told(done: Submission) -> Response:
+    return _one(done, status=201 if done.signed else 200)
 
 
 def _one(done: Submission, *, status: int) -> Response:

@@ -21,7 +21,8 @@ import hashlib
 import hmac
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
@@ -33,7 +34,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.core.errors import ensure
-from aggregator.api.models import STATUS_MAX
+from accounts.fields.copying import insert_of
+from aggregator.api.models import STATUS_MAX, IdempotentAnswer
 from aggregator.api.v1.problem import Stopped
 from aggregator.api.v1.rendering import ExactJsonRenderer
 
@@ -42,17 +44,43 @@ REPLAYED: Final = "Idempotency-Replayed"
 KEPT_HEADERS: Final = ("ETag", "Location")
 _KEY: Final = re.compile(r"[\x20-\x7e]{1,255}")
 _TABLE: Final = "api_idempotentanswer"
+# One message: the second statement sees what was committed before the first gave the lock.
 _LOOK: Final = f"""
-WITH trial AS MATERIALIZED (SELECT pg_try_advisory_xact_lock(%s) AS is_mine)
-SELECT is_mine, request_sha256, status, content_type, headers, body
-FROM trial LEFT JOIN {_TABLE} ON id = %s
+SELECT pg_try_advisory_xact_lock(number)
+FROM unnest(%s::bigint[]) WITH ORDINALITY AS asked(number, n) ORDER BY n;
+SELECT id, request_sha256, status, content_type, headers, body FROM {_TABLE} WHERE id = ANY(%s)
 """  # noqa: S608 - a constant
-_KEEP: Final = f"""
-INSERT INTO {_TABLE}
-    (id, caller, key, request, request_sha256, status, content_type, headers, body)
-VALUES (%s, %s, %s, %s, %s, %s, %s, %s::jsonb, %s)
-ON CONFLICT (id) DO NOTHING
-"""  # noqa: S608 - a constant
+_COLUMNS: Final = (
+    "id",
+    "caller",
+    "key",
+    "request",
+    "request_sha256",
+    "status",
+    "content_type",
+    "headers",
+    "body",
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Keyed:
+    """A request as its caller named it.
+
+    Parameters
+    ----------
+    id, lock
+        Halves of SHA-256 over caller and key: of the answer's row, and of its lock.
+    digest
+        Of the whole request.
+    """
+
+    id: UUID
+    lock: int
+    caller: str
+    key: str
+    request: str
+    digest: bytes
 
 
 class Printed(Response):
@@ -106,6 +134,38 @@ def key_of(request: Request) -> str:
     return key
 
 
+def keyed(request: Request, caller: str) -> Keyed:
+    """Return what to know a request by; its body was read already.
+
+    Parameters
+    ----------
+    caller
+        Whose key it is, e.g. ``client:<id>``.
+
+    Raises
+    ------
+    Stopped
+        ``key-required`` or ``malformed``.
+    """
+    key = key_of(request)
+    # keyed: from a bare hash of a sealed bid its price could be found by trying
+    content = hmac.new(
+        settings.SECRET_KEY.encode(),
+        f"{request.method} {request.get_full_path()}\n{request.content_type}\n".encode(),
+        "sha256",
+    )
+    content.update(request._request.body)  # noqa: SLF001 - DRF offers its own no second time
+    number = hashlib.sha256(f"{caller}\n{key}".encode()).digest()
+    return Keyed(
+        id=UUID(bytes=number[:16]),
+        lock=int.from_bytes(number[:8], signed=True),
+        caller=caller,
+        key=key,
+        request=f"{request.method} {request.path}"[:300],
+        digest=content.digest(),
+    )
+
+
 def answered(request: Request, caller: str, work: Callable[[], Any]) -> Any:
     """Do `work` in one transaction unless it was done before, and return its answer.
 
@@ -123,59 +183,80 @@ def answered(request: Request, caller: str, work: Callable[[], Any]) -> Any:
     Stopped
         ``key-required``, ``malformed``, ``key-reused`` or ``key-in-flight``.
     """
-    key = key_of(request)
-    name = f"{request.method} {request.path}"
-    # keyed: from a bare hash of a sealed bid its price could be found by trying
-    content = hmac.new(
-        settings.SECRET_KEY.encode(),
-        f"{request.method} {request.get_full_path()}\n{request.content_type}\n".encode(),
-        "sha256",
-    )
-    content.update(request._request.body)  # noqa: SLF001 - DRF offers its own no second time
-    digest = content.digest()
-    number = hashlib.sha256(f"{caller}\n{key}".encode()).digest()
-    answer_id = UUID(bytes=number[:16])
+    asked = keyed(request, caller)
     with transaction.atomic():
-        before = _before(answer_id, int.from_bytes(number[:8], signed=True), digest)
+        (before,) = befores([asked])
+        if isinstance(before, Stopped):
+            raise before
         if before is not None:
             return before
         answer = work()
         if answer.status_code > STATUS_MAX:
             transaction.set_rollback(True)
             return answer
-        printed = _printed(answer)
-        headers = {one: answer[one] for one in KEPT_HEADERS if one in answer}
-        with connection.cursor() as cursor:
-            cursor.execute(
-                _KEEP,
-                [
-                    answer_id,
-                    caller,
-                    key,
-                    name[:300],
-                    digest,
-                    printed.status_code,
-                    printed.content_type,
-                    json.dumps(headers),
-                    printed.rendered_content,
-                ],
-            )
-            if cursor.rowcount != 1:  # the twin ended between our look and our lock
-                raise _in_flight()
-    return printed
+        done = printed(answer)
+        keep([(asked, done)])
+    return done
 
 
-def _before(answer_id: UUID, lock: int, digest: bytes) -> Printed | None:
-    """Return the first answer, if there is one; else the key is ours until the commit."""
+def befores(asked: Sequence[Keyed]) -> list[Printed | Stopped | None]:
+    """Look what each request was answered before; where nothing is, its key is ours till the end.
+
+    Runs in the caller's transaction, READ COMMITTED.
+
+    Returns
+    -------
+    list
+        Of each its first answer, or why it has none, or None if it is to be worked on.
+    """
     with connection.cursor() as cursor:
-        cursor.execute(_LOOK, [lock, answer_id])
-        is_mine, content, number, content_type, headers, body = cursor.fetchone()
-    if content is None:
-        if not is_mine:
-            raise _in_flight()
-        return None
-    if bytes(content) != digest:
-        raise Stopped(
+        cursor.execute(_LOOK, [[one.lock for one in asked], [one.id for one in asked]])
+        is_mine = [row[0] for row in cursor]
+        cursor.nextset()
+        rows = {row[0]: row[1:] for row in cursor}
+    found: list[Printed | Stopped | None] = []
+    taken: set[UUID] = set()
+    for one, is_free in zip(asked, is_mine, strict=True):
+        if one.id in rows:
+            found.append(_again(one, *rows[one.id]))
+        elif not is_free or one.id in taken:  # whoever has a lock is given it a second time
+            found.append(_in_flight())
+        else:
+            taken.add(one.id)
+            found.append(None)
+    return found
+
+
+def keep(answers: Sequence[tuple[Keyed, Printed]]) -> None:
+    """Store first answers in the transaction of what they tell of."""
+    statement, values = insert_of(
+        IdempotentAnswer,
+        _COLUMNS,
+        [
+            (
+                asked.id,
+                asked.caller,
+                asked.key,
+                asked.request,
+                asked.digest,
+                answer.status_code,
+                answer.content_type,
+                json.dumps({one: answer[one] for one in KEPT_HEADERS if one in answer}),
+                answer.rendered_content,
+            )
+            for asked, answer in answers
+        ],
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(statement, values)
+
+
+def _again(
+    asked: Keyed, content: bytes, number: int, content_type: str, headers: Any, body: bytes
+) -> Printed | Stopped:
+    """Return the first answer, if it was one to the same request."""
+    if bytes(content) != asked.digest:
+        return Stopped(
             "key-reused",
             "this key named another request; use a new one",
             detail_ja="このキーは別の要求に使われています。新しいキーを使ってください",
@@ -190,7 +271,7 @@ def _before(answer_id: UUID, lock: int, digest: bytes) -> Printed | None:
     )
 
 
-def _printed(answer: Any) -> Printed:
+def printed(answer: Any) -> Printed:
     """Write the body now, so that what is stored is what is sent."""
     headers = dict(answer.items())
     headers.pop("Content-Type", None)

@@ -13,11 +13,13 @@ from django.db.models.expressions import RawSQL
 from accounts.approvals.kinds import KINDS
 from accounts.approvals.models import Approval, ApprovalState
 from accounts.approvals.selectors import approval_open, approvals_seen
+from accounts.audit.models import AuditEntry
 from accounts.audit.services import entry_append, subject_of
 from accounts.clock.selectors import market_now
 from accounts.core.errors import Conflict, NotFound, NotPermitted, Refused, ensure
 from accounts.jobs.services import Claim, job_create, job_finish
-from accounts.parties.models import Organisation
+from accounts.parties.keys import SECRET_SHOWN
+from accounts.parties.models import ApiClient, Organisation
 from accounts.parties.sight import Sight
 
 EXPIRE_KIND = "accounts.approvals.approval_expire"
@@ -129,7 +131,8 @@ def approval_approve(
     Raises
     ------
     NotFound, NotPermitted
-        If the caller may not see or not decide it, asked for it, or is a machine.
+        If the caller may not see or not decide it, asked for it (themselves, or by a machine
+        whose secret they were shown), or is a machine.
     ContentChanged
         If it is about something else than the caller has looked at.
     ApprovalMissing
@@ -228,12 +231,23 @@ def _decidable(approval_id: UUID, by: Sight) -> Approval:
             value=by.actor,
             rule=f"a role of {row.organisation.code} that may {check}",
         )
-    if row.maker == by.actor:
+    if row.maker == by.actor or _holds_key_of(row.maker, by.actor):
         raise NotPermitted(field="checker", value=by.actor, rule="somebody else than who asked")
     if row.state != _S.REQUESTED or row.expires_at <= market_now():
         shown = _S.EXPIRED if row.state == _S.REQUESTED else row.state
         raise ApprovalMissing(field="approval", value=shown, rule="still asked for, and in time")
     return row
+
+
+def _holds_key_of(maker: str, person: str) -> bool:
+    """Whether a machine asked whose secret this person was shown: then it is the same person."""
+    kind, _, client_id = maker.partition(":")
+    if kind != "client":
+        return False
+    entries = AuditEntry.objects.filter(
+        subject=subject_of(ApiClient(id=UUID(client_id))), action__in=SECRET_SHOWN, actor=person
+    )
+    return entries.exists()
 
 
 def _decide(row: Approval, by: Sight, state: str, reason: str) -> Approval:

@@ -26,6 +26,8 @@ SECRET_BYTES_COUNT: Final = 32
 CLIENT_ID_LENGTH_MAX: Final = 128
 CLIENT_ID: Final = re.compile(r"[A-Za-z0-9._~-]+", re.ASCII)
 NAME_LENGTH_MAX: Final = 120
+# the entries of the audit trail whose actor was shown a machine's secret
+SECRET_SHOWN: Final = ("accounts.client.created", "accounts.client.rotated")
 GRACE_S: Final = 24 * 3600
 GRACE_MAX_S: Final = 7 * 24 * 3600
 

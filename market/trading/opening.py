@@ -281,6 +281,21 @@ def inclusion_of(bid: Bid) -> InclusionProof:
     )
 
 
+def leaf_of(bid: Bid) -> Leaf | None:
+    """Return what a bid's leaf was made of, None until its book is opened.
+
+    Who may see the bid may see it, and can hash it: that is the leaf of the receipt.
+    """
+    content = BidContent.objects.filter(bid=bid).first()
+    if content is None:
+        return None
+    return Leaf(
+        salt=bytes(content.salt),
+        header=header_of(bid.auction, bid),
+        content=content_bytes(content.content),
+    )
+
+
 def book_faults(auction: Auction) -> Iterator[str]:
     """Yield what does not fit between a published root and an opened book; nothing if all does.
 

@@ -10,7 +10,7 @@ from uuid import UUID
 
 import httpx
 
-from aggregator.api.client.proofs import Broken, inclusion_check, receipt_check
+from aggregator.api.client.proofs import Broken, inclusion_check, offer_check, receipt_check
 from aggregator.api.client.rows import Auction, Bid, Instruction, Need, Receipt, Submission, Taken
 from aggregator.api.client.transport import Transport
 
@@ -110,11 +110,11 @@ class WattBit:
             The receipt is not what the market would sign: do not rely on it.
         """
         body = self._line.post(f"/auctions/{auction}/bids", {"bids": list(bids)}, key=key).body
+        receipts = tuple(map(Receipt.read, body["receipts"]))
         if body["signed"] is not None:
             self.receipt_check(body["signed"])
-        return Submission(
-            receipts=tuple(map(Receipt.read, body["receipts"])), signed=body["signed"]
-        )
+        _is_of_this(body["signed"], auction, bids, receipts)
+        return Submission(receipts=receipts, signed=body["signed"])
 
     def bids(self, *, auction: str | None = None, state: str | None = None) -> Iterator[Bid]:
         """Yield own bids, the newest first."""
@@ -139,13 +139,19 @@ class WattBit:
                 return
         raise Broken("the receipt names a key that is not published")
 
-    def inclusion_check(self, bid_id: UUID | str, *, leaf: str) -> None:
+    def inclusion_check(self, bid_id: UUID | str, *, leaf: str) -> Body | None:
         """Check that a bid of yours is in the closed book whose root was published.
 
         Parameters
         ----------
         leaf
             Of your receipt, not of any later answer.
+
+        Returns
+        -------
+        Mapping or None
+            Once the book is opened, ``header`` and ``content`` as they were hashed: compare them
+            with what you sent.
 
         Raises
         ------
@@ -156,6 +162,7 @@ class WattBit:
         root = self._line.get(f"/auctions/{bid.auction}/book-root").body["merkle_root"]
         proof = self._line.get(f"/bids/{bid_id}/inclusion").body
         inclusion_check(proof, leaf=leaf, root=root)
+        return None if proof["salt"] is None else offer_check(proof, leaf=leaf)
 
     # Delivery
 
@@ -180,3 +187,20 @@ class WattBit:
     def statements(self) -> Iterator[Body]:
         """Yield own statements."""
         return self._line.pages("/statements")
+
+
+def _is_of_this(
+    signed: Body | None, auction: str, bids: Sequence[Body], receipts: Sequence[Receipt]
+) -> None:
+    """Refuse a receipt that is genuine but of something else, such as one of yesterday."""
+    names = [bid.get("client_bid_id") for bid in bids]
+    if [receipt.client_bid_id for receipt in receipts] != names:
+        raise Broken("the answer names other bids than were sent")
+    new = [(one.client_bid_id, one.version, one.leaf_sha256) for one in receipts if one.is_new]
+    if signed is None:
+        if new:
+            raise Broken("new bids without a receipt")
+        return
+    held = [(one["client_bid_id"], one["version"], one["leaf"]) for one in signed["bids"]]
+    if signed["auction"] != auction or held != new:
+        raise Broken("the receipt is of other bids")

@@ -72,6 +72,35 @@ def inclusion_check(proof: Mapping[str, Any], *, leaf: str, root: str) -> None:
         raise Broken("the path does not lead to the root")
 
 
+def offer_check(proof: Mapping[str, Any], *, leaf: str) -> Mapping[str, Any]:
+    """Return what was opened as the offer behind a leaf of a receipt.
+
+    Parameters
+    ----------
+    proof
+        As ``/bids/<id>/inclusion`` gives it once the book is opened.
+    leaf
+        Of the receipt, hexadecimal.
+
+    Returns
+    -------
+    Mapping
+        ``header`` (auction, bidder, bid and version) and ``content`` (the offer).
+
+    Raises
+    ------
+    Broken
+        If the book is not opened yet, or what it holds is not what the receipt commits to.
+    """
+    salt, header, content = (proof.get(name) for name in ("salt", "header", "content"))
+    if not (isinstance(salt, str) and isinstance(header, str) and isinstance(content, str)):
+        raise Broken("the book is not opened")
+    made = hashlib.sha256(b"\x00" + bytes.fromhex(salt) + header.encode() + content.encode())
+    if made.hexdigest() != leaf:
+        raise Broken("the opened offer is not the one of the receipt")
+    return {"header": json.loads(header), "content": json.loads(content)}
+
+
 def _climbed(leaf: bytes, index: int, count: int, path: Sequence[bytes]) -> bytes:
     """Return the root that a path leads to (RFC 9162, section 2.1.3.2)."""
     hashes = list(path)

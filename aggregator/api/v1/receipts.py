@@ -17,7 +17,7 @@ from aggregator.api.v1.asked import query_of
 from aggregator.api.v1.base import Door
 from market.trading import selectors
 from market.trading.baskets import Receipt, receipt_of
-from market.trading.opening import inclusion_of
+from market.trading.opening import inclusion_of, leaf_of
 
 
 class SignedLeaf(serializers.Serializer[Any]):
@@ -76,6 +76,16 @@ class InclusionSeen(serializers.Serializer[Any]):
     leaf_count = serializers.IntegerField(min_value=1)
     path = serializers.ListField(child=serializers.CharField(), help_text="Hashes beside the way.")
     merkle_root = serializers.CharField()
+    salt = serializers.CharField(
+        allow_null=True, help_text="16 bytes in hexadecimal; null until the book is opened."
+    )
+    header = serializers.CharField(
+        allow_null=True, help_text="What the leaf binds the offer to, as hashed: JSON as a text."
+    )
+    content = serializers.CharField(
+        allow_null=True,
+        help_text="The offer as hashed: the leaf is SHA-256 of 0x00, salt, header and content.",
+    )
 
 
 class OwnCopy(serializers.Serializer[Any]):
@@ -129,9 +139,10 @@ class InclusionOf(Door):
         responses={200: InclusionSeen},
     )
     def get(self, request: Request, bid_id: UUID) -> Response:
-        """Show the path from the leaf to the root."""
+        """Show the path from the leaf to the root, and what the leaf is made of."""
         query_of(request, is_list=False)
-        proof = inclusion_of(selectors.bid_seen(bid_id, seen_by=self.sight))
+        bid = selectors.bid_seen(bid_id, seen_by=self.sight)
+        proof, leaf = inclusion_of(bid), leaf_of(bid)
         return Response(
             {
                 "leaf": proof.leaf,
@@ -139,6 +150,9 @@ class InclusionOf(Door):
                 "leaf_count": proof.leaf_count,
                 "path": proof.path,
                 "merkle_root": proof.merkle_root,
+                "salt": None if leaf is None else leaf.salt.hex(),
+                "header": None if leaf is None else leaf.header.decode(),
+                "content": None if leaf is None else leaf.content.decode(),
             }
         )
 

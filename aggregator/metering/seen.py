@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
+from functools import reduce
+from operator import or_
 from uuid import UUID
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
@@ -26,7 +28,8 @@ from aggregator.metering.models import (
     Meter,
     Stage,
 )
-from market.registry.models import Resource, Site
+from aggregator.metering.selectors import deliveries_effective
+from market.registry.models import Area, Resource, Site
 
 READ = "reading.read"
 SUBMIT = "reading.submit"
@@ -50,16 +53,26 @@ def resources_metered(*, seen_by: Sight, action: str) -> QuerySet[Resource]:
     return rows.filter(site__in=sites_metered(seen_by=seen_by, action=action).values("id"))
 
 
-def meters_seen(*, seen_by: Sight, action: str = READ) -> QuerySet[Meter]:
-    """Meters a caller may do `action` with."""
+def meters_by_way(*, seen_by: Sight, action: str = READ) -> list[QuerySet[Meter]]:
+    """Meters a caller may do `action` with: of resources and of whole sites, as their side."""
     rows = Meter.objects.select_related(
         "resource__site__organisation", "resource__site__area", "site__organisation", "site__area"
     )
     if seen_by.may_everywhere(action):
-        return rows
-    sites = sites_metered(seen_by=seen_by, action=action).values("id")
-    of_resources = Meter.objects.filter(resource__site__in=sites).values("id")
-    return rows.filter(id__in=of_resources.union(Meter.objects.filter(site__in=sites).values("id")))
+        return [rows]
+    own_ids = seen_by.organisations_for(action)
+    areas = list(Area.objects.filter(tso__in=own_ids).values_list("code", flat=True))
+    return [
+        rows.filter(resource__site__organisation__in=own_ids),
+        rows.filter(resource__site__area__in=areas),
+        rows.filter(site__organisation__in=own_ids),
+        rows.filter(site__area__in=areas),
+    ]
+
+
+def meters_seen(*, seen_by: Sight, action: str = READ) -> QuerySet[Meter]:
+    """Meters a caller may do `action` with, to be narrowed to a few; lists go by way."""
+    return reduce(or_, meters_by_way(seen_by=seen_by, action=action))
 
 
 def stages_allowed(*, seen_by: Sight, point_numbers: Collection[str]) -> dict[str, int]:
@@ -158,7 +171,7 @@ def deliveries_seen(*, seen_by: Sight, verification: DeliveryVerification) -> Qu
     Sellers see their own, grid operators what served their needs, the market all.
     """
     # what stands beside a delivery is fetched for the page alone, not joined to all of the day
-    rows = Delivery.objects.filter(verification=verification).prefetch_related(
+    rows = deliveries_effective(verification_id=verification.pk).prefetch_related(
         "award__resource__site", "award__organisation"
     )
     if seen_by.may_everywhere(READ_DELIVERY):

@@ -1,12 +1,10 @@
-"""Verify an auction's delivery: orders and readings in, baselines and deliveries out."""
+"""Verify an auction's delivery: orders and readings in, baselines and deliveries out.
 
-import hashlib
-import json
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from decimal import Decimal
+The first look at final readings is whole. Every later one corrects the one before it: only what
+something became known of since is counted again, and only rows that differ are written.
+"""
+
+from datetime import datetime
 from uuid import UUID
 
 from django.db import transaction
@@ -14,70 +12,40 @@ from django.db import transaction
 from accounts.audit.services import entry_append
 from accounts.clock.selectors import market_now
 from accounts.core.errors import NotFound, Refused
-from accounts.fields.copying import rows_copy
 from accounts.jobs.models import Job
 from accounts.jobs.services import Claim, job_create, job_finish
-from aggregator.core.delivery import Delivered, Direction, Ordered, deliver
-from aggregator.core.terms import rules_from_mapping
 from aggregator.metering import selectors
-from aggregator.metering.baselines import (
-    DayLoad,
-    FoundBaseline,
-    baselines_find,
-    baselines_write,
-    loads_read,
-)
+from aggregator.metering.affected import places_affected
+from aggregator.metering.baselines import baselines_write
+from aggregator.metering.correction_requests import JOB_KIND
+from aggregator.metering.counting import ReadingsNotFinal
+from aggregator.metering.delivery_rules import delivery_rules
 from aggregator.metering.limits import bulk_limits_set
 from aggregator.metering.models import (
-    Delivery,
+    CorrectionCause,
     DeliveryVerification,
-    Stage,
     VerificationStage,
 )
-from aggregator.metering.rules import baseline_rules_from_mapping
-from aggregator.metering.selectors import LatestReading, OrderedInterval
+from aggregator.metering.outcome_rows import differing, digest_of, outcome_write
+from aggregator.metering.outcomes import NothingPublished, Outcome, outcome_of
 from market.trading.models import Auction
 
-JOB_KIND = "aggregator.metering.delivery_verify"
-SETTLEMENT_JOB_KIND = "aggregator.settlement.run_execute"
-HOURS_PER_INTERVAL = Decimal("0.5")
-JST_OFFSET = timedelta(hours=9)
-COUNTRY = "JP"
-
-DELIVERY_COLUMNS = (
-    "verification_id",
-    "award_id",
-    "t",
-    "start_at",
-    "ordered_kwh",
-    "baseline_kwh",
-    "metered_kwh",
-    "delivered_kwh",
-    "shortfall_kwh",
-    "over_kwh",
-    "reading_revision",
-    "reading_stage",
+__all__ = (
+    "JOB_KIND",
+    "NotVerified",
+    "NothingPublished",
+    "ReadingsNotFinal",
+    "delivery_verification_request",
+    "delivery_verify",
+    "verification_correct",
+    "verification_execute",
 )
 
-
-class ReadingsNotFinal(Refused):
-    """A final verification must wait: a half hour has a value that is not 確定 yet."""
+SETTLEMENT_JOB_KIND = "aggregator.settlement.run_execute"
 
 
-class NothingPublished(Refused):
-    """The auction has no published award to verify."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """What a verification found, ready to be written."""
-
-    auction: Auction
-    stage: str
-    as_of: datetime
-    found: Mapping[UUID, FoundBaseline]
-    rows: tuple[tuple[OrderedInterval, Delivered, Decimal | None, LatestReading | None], ...]
-    sha256: str = field(default="")
+class NotVerified(Refused):
+    """There is no look at final readings to correct."""
 
 
 def delivery_verification_request(
@@ -95,13 +63,22 @@ def delivery_verification_request(
 
 
 def delivery_verify(*, claim: Claim) -> DeliveryVerification | None:
-    """Verify the delivery of the auction a job names; see :func:`verification_execute`.
+    """Verify the delivery of the auction a job names, or correct what was verified.
 
     An auction that awarded nothing has nothing to verify; its job is done.
     """
+    auction_id = UUID(str(claim.payload["auction"]))
+    cause_kind = claim.payload.get("cause_kind")
     try:
+        if cause_kind is not None:
+            return verification_correct(
+                auction_id=auction_id,
+                cause_kind=str(cause_kind),
+                cause_id=str(claim.payload.get("cause_id", "")),
+                claim=claim,
+            )
         return verification_execute(
-            auction_id=UUID(str(claim.payload["auction"])),
+            auction_id=auction_id,
             stage=str(claim.payload.get("stage", VerificationStage.PRELIMINARY)),
             claim=claim,
         )
@@ -117,7 +94,8 @@ def verification_execute(
     """Compute baselines and deliveries, write them, and have them settled.
 
     Computed outside any transaction, written in one. If nothing differs from the latest
-    verification of the same stage, nothing is written and that one is returned.
+    verification of the same stage, nothing is written and that one is returned. A second look
+    at final readings is a correction: see :func:`verification_correct`.
 
     Parameters
     ----------
@@ -139,120 +117,107 @@ def verification_execute(
     NotFound
         If there is no such auction.
     """
-    auction = Auction.objects.select_related("ruleset").filter(id=auction_id).first()
-    if auction is None:
-        raise NotFound(field="auction", value=str(auction_id), rule="an auction")
-    outcome = _computed(auction, VerificationStage(stage))
+    auction = _auction(auction_id)
+    stage = VerificationStage(stage)
+    before = selectors.verification_latest(auction_id=auction.id, stage=stage)
+    if stage == VerificationStage.FINAL and before is not None:
+        return verification_correct(
+            auction_id=auction_id, cause_kind=CorrectionCause.READING, claim=claim
+        )
+    outcome = outcome_of(auction, stage=stage, as_of=market_now())
+    sha256 = digest_of(outcome)
     with transaction.atomic():
         bulk_limits_set()
-        verification = _written(outcome)
+        if before is not None and before.input_sha256 == sha256:
+            verification = before
+        else:
+            verification = _written(outcome, sha256)
         if claim is not None:
             job_finish(claim=claim)
     return verification
 
 
-def _computed(auction: Auction, stage: str) -> Outcome:
-    terms = baseline_rules_from_mapping(auction.ruleset.rules.get("baseline", {}))
+def verification_correct(
+    *, auction_id: UUID, cause_kind: str, cause_id: str = "", claim: Claim | None = None
+) -> DeliveryVerification:
+    """Count again what something became known of since the last look at final readings.
+
+    Readings, excuses, placement logs and calls of capacity that came since are looked at,
+    whichever of them is the cause; what hangs together with them (the other end of a shift,
+    stand-ins of the same award) is counted with them. Baselines are locked. The cost is that of
+    what changed, not that of the auction.
+
+    Parameters
+    ----------
+    cause_kind, cause_id
+        Why, as :class:`~aggregator.metering.models.CorrectionCause` and in the cause's own words.
+
+    Returns
+    -------
+    DeliveryVerification
+        The correction; the verification that stands if nothing differs from it.
+
+    Raises
+    ------
+    NotVerified
+        If the auction was not verified on final readings yet.
+    ReadingsNotFinal
+        If a value that came since is not one to be paid on.
+    """
+    auction = _auction(auction_id)
+    kind = CorrectionCause(cause_kind)
+    before = selectors.verification_latest(auction_id=auction.id, stage=VerificationStage.FINAL)
+    if before is None:
+        raise NotVerified(field="auction", value=auction.code, rule="verified on final readings")
     as_of = market_now()
-    everything = selectors.orders_on(auction.delivery_on)
-    resource_ids = {order.resource_id for order in everything if order.auction_id == auction.id}
-    if not resource_ids:
-        raise NothingPublished(field="auction", value=auction.code, rule="has published awards")
-    orders: dict[UUID, list[OrderedInterval]] = defaultdict(list)
-    for order in everything:
-        if order.resource_id in resource_ids:
-            orders[order.resource_id].append(order)
-    loads = loads_read(orders, terms, auction.delivery_on, as_of)
-    found = baselines_find(orders, loads, terms, auction.delivery_on)
-    rows = []
-    pay_stage = Stage[rules_from_mapping(auction.ruleset.rules.get("settlement", {})).pay_stage]
-    needed = pay_stage if stage == VerificationStage.FINAL else Stage.PRELIMINARY
-    for resource_id in sorted(orders):
-        rows += _deliveries(
-            orders[resource_id], loads.get(resource_id), found[resource_id], needed=needed
-        )
-    mine = tuple(row for row in rows if row[0].auction_id == auction.id)
-    return Outcome(
-        auction=auction,
-        stage=stage,
-        as_of=as_of,
-        found=found,
-        rows=mine,
-        sha256=_sha256(auction.ruleset_id, stage, found, mine),
-    )
-
-
-def _deliveries(
-    orders: Sequence[OrderedInterval],
-    load: DayLoad | None,
-    found: FoundBaseline,
-    *,
-    needed: Stage,
-) -> list[tuple[OrderedInterval, Delivered, Decimal | None, LatestReading | None]]:
-    by_t: dict[int, list[OrderedInterval]] = defaultdict(list)
-    for order in orders:
-        by_t[order.t].append(order)
-    rows = []
-    for t in sorted(by_t):
-        reading = None if load is None else load.today.get(t)
-        if reading and reading.stage < needed:
-            raise ReadingsNotFinal(
-                field="start_at",
-                value=reading.start_at.isoformat(),
-                rule=f"the reading of resource {orders[0].resource_id} is {needed.label}",
+    before.auction = auction
+    margin = delivery_rules(auction.ruleset.rules).late_margin
+    places = places_affected(before, margin=margin)
+    outcome = outcome_of(auction, stage=VerificationStage.FINAL, as_of=as_of, places=places)
+    changed = differing(outcome, before)
+    with transaction.atomic():
+        bulk_limits_set()
+        verification = before
+        if not changed.is_empty:
+            verification = _written(
+                changed,
+                digest_of(changed, after=before.input_sha256),
+                corrects=before,
+                cause_kind=kind,
+                cause_id=cause_id,
             )
-        baseline_kwh = found.values_kwh[t]
-        delivered = deliver(
-            [
-                Ordered(
-                    award=str(order.award_id),
-                    direction=Direction(order.direction),
-                    ordered_kwh=order.quantity_kw * HOURS_PER_INTERVAL,
-                )
-                for order in by_t[t]
-            ],
-            baseline_kwh=baseline_kwh,
-            metered_kwh=reading.usable_kwh if reading else None,
-        )
-        by_award = {row.award: row for row in delivered}
-        rows += [(order, by_award[str(order.award_id)], baseline_kwh, reading) for order in by_t[t]]
-    return rows
+        if claim is not None:
+            job_finish(claim=claim)
+    return verification
 
 
-def _sha256(
-    version: str,
-    stage: str,
-    found: Mapping[UUID, FoundBaseline],
-    rows: Iterable[tuple[OrderedInterval, Delivered, Decimal | None, LatestReading | None]],
-) -> str:
-    digest = hashlib.sha256(f"{version}\n{stage}\n".encode())
-    for resource_id in sorted(found):
-        values = [
-            f"{value:.3f}" if value is not None else None for value in found[resource_id].values_kwh
-        ]
-        digest.update(f"{resource_id}{json.dumps(values)}\n".encode())
-    for order, delivered, _, reading in rows:
-        known = None if reading is None else (reading.revision, reading.stage)
-        digest.update(
-            f"{order.award_id} {order.t} {delivered.ordered_kwh:.3f}"
-            f" {delivered.delivered_kwh:.3f} {delivered.over_kwh:.3f} {known}\n".encode()
-        )
-    return digest.hexdigest()
+def _auction(auction_id: UUID) -> Auction:
+    auction = Auction.objects.select_related("ruleset").filter(id=auction_id).first()
+    if auction is None:
+        raise NotFound(field="auction", value=str(auction_id), rule="an auction")
+    return auction
 
 
-def _written(outcome: Outcome) -> DeliveryVerification:
+def _written(
+    outcome: Outcome,
+    sha256: str,
+    *,
+    corrects: DeliveryVerification | None = None,
+    cause_kind: str = "",
+    cause_id: str = "",
+) -> DeliveryVerification:
     auction = outcome.auction
     latest = selectors.verification_latest(auction_id=auction.id)
-    same = selectors.verification_latest(auction_id=auction.id, stage=outcome.stage)
-    if same is not None and same.input_sha256 == outcome.sha256:
-        return same
     verification = DeliveryVerification.objects.create(
         auction=auction,
         revision=1 if latest is None else latest.revision + 1,
         stage=outcome.stage,
         as_of=outcome.as_of,
         ruleset=auction.ruleset,
-        input_sha256=outcome.sha256,
+        input_sha256=sha256,
+        corrects=corrects,
+        cause_kind=cause_kind,
+        cause_id=cause_id,
     )
     baselines_write(
         verification=verification,
@@ -261,45 +226,24 @@ def _written(outcome: Outcome) -> DeliveryVerification:
         computed_at=outcome.as_of,
         is_final=outcome.stage == VerificationStage.FINAL,
     )
-    _copy_deliveries(outcome, verification)
-    short_kwh = sum((row[1].shortfall_kwh for row in outcome.rows), Decimal(0))
+    outcome_write(outcome, verification)
+    payload = {"auction": str(auction.id)}
+    if corrects is not None:
+        payload |= {
+            "verification": str(verification.pk), "cause_kind": cause_kind, "cause_id": cause_id,
+        }  # fmt: skip
     entry_append(
-        action="metering.delivery.verified",
+        action="metering.delivery.verified" if corrects is None else "metering.delivery.corrected",
         subject=verification,
         detail={
             "auction": auction.code,
             "stage": outcome.stage,
             "rows": len(outcome.rows),
-            "shortfall_kwh": str(short_kwh),
-        },
+            "shortfall_kwh": str(outcome.shortfall_kwh),
+        }
+        | ({} if corrects is None else {"cause": cause_kind, "cause_id": cause_id}),
     )
     job_create(
-        kind=SETTLEMENT_JOB_KIND,
-        key=f"{auction.id}:{verification.revision}",
-        payload={"auction": str(auction.id)},
+        kind=SETTLEMENT_JOB_KIND, key=f"{auction.id}:{verification.revision}", payload=payload
     )
     return verification
-
-
-def _copy_deliveries(outcome: Outcome, verification: DeliveryVerification) -> None:
-    rows_copy(
-        Delivery,
-        DELIVERY_COLUMNS,
-        (
-            (
-                verification.id,
-                order.award_id,
-                order.t,
-                order.start_at,
-                row.ordered_kwh,
-                baseline_kwh,
-                reading.usable_kwh if reading else None,
-                row.delivered_kwh,
-                row.shortfall_kwh,
-                row.over_kwh,
-                reading.revision if reading else None,
-                reading.stage if reading else None,
-            )
-            for order, row, baseline_kwh, reading in outcome.rows
-        ),
-    )

@@ -1,0 +1,54 @@
+"""Ask that what was verified on final readings be corrected, one job for each auction."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import date, datetime, timedelta
+from uuid import UUID
+
+from accounts.jobs.services import job_create
+from aggregator.metering.calendar import japanese_day
+from aggregator.metering.models import (
+    CorrectionCause,
+    DeliveryVerification,
+    VerificationStage,
+)
+
+JOB_KIND = "aggregator.metering.delivery_verify"
+
+
+def correction_request(*, auction_id: UUID, cause_kind: str, cause_id: str) -> None:
+    """Create the job that corrects one auction's verification; once for each cause."""
+    kind = CorrectionCause(cause_kind)
+    job_create(
+        kind=JOB_KIND,
+        key=f"{auction_id}:{kind}:{cause_id}",
+        payload={"auction": str(auction_id), "cause_kind": str(kind), "cause_id": cause_id},
+    )
+
+
+def corrections_request(*, days: Collection[date], cause_kind: str, cause_id: str) -> int:
+    """Have every auction of some delivery days corrected that was verified as final.
+
+    Returns
+    -------
+    int
+        How many there are. What turns out to change nothing writes nothing.
+    """
+    auctions = (
+        DeliveryVerification.objects.filter(
+            stage=VerificationStage.FINAL, corrects__isnull=True, auction__delivery_on__in=days
+        )
+        .order_by("auction_id")
+        .values_list("auction_id", flat=True)
+        .distinct()
+    )
+    for auction_id in auctions:
+        correction_request(auction_id=auction_id, cause_kind=cause_kind, cause_id=cause_id)
+    return len(auctions)
+
+
+def days_touched(*, starts_at: datetime, ends_at: datetime) -> list[date]:
+    """Return the delivery days that [starts_at, ends_at) touches."""
+    first, last = japanese_day(starts_at), japanese_day(ends_at - timedelta(microseconds=1))
+    return [first + timedelta(days=n) for n in range((last - first).days + 1)]

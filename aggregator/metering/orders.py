@@ -1,0 +1,185 @@
+"""What was ordered of meters on a day: awards, less what was declined, and stand-ins for it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from datetime import date
+from typing import Any
+from uuid import UUID
+
+from django.db import connection
+
+from aggregator.core.delivery import Cause
+from aggregator.dispatch.services import OTHER_END
+from aggregator.metering.selectors import OrderedInterval
+from market.clearing.models import Leg
+
+SHIFT_LEGS = (Leg.SHIFT_OUT.value, Leg.SHIFT_IN.value)
+# One half hour of one resource.
+Place = tuple[UUID, int]
+
+AWARDS_SQL = """
+SELECT o.auction_id, a.id, o.resource_id, r.kind, a.direction, o.t, o.start_at, o.quantity_kw,
+       a.leg, a.bid_id, r.site_id,
+       CASE WHEN d.state = 'OPTED_OUT' THEN %(opted_out)s
+            WHEN d.state = 'REPLACED' THEN %(replaced)s
+            WHEN d.state = 'CANCELLED' AND d.reason LIKE %(other_end)s THEN %(opted_out)s
+            WHEN d.state = 'CANCELLED' AND o.start_at >= d.finished_at THEN %(excused)s
+            ELSE '' END,
+       d.state = 'CANCELLED' AND d.reason NOT LIKE %(other_end)s
+           AND o.start_at + interval '30 minutes' > d.finished_at,
+       NULL::uuid, 1::numeric, 0::numeric
+FROM (
+    SELECT w.auction_id, w.id, w.resource_id, i.t, i.start_at, i.quantity_kw
+    FROM trading_auction u
+    JOIN clearing_award w ON w.auction_id = u.id
+    JOIN clearing_clearingrun c ON c.id = w.run_id AND c.state = 'PUBLISHED'
+    JOIN clearing_awardinterval i ON i.award_id = w.id
+    {wanted}
+    WHERE u.delivery_on = %(day)s AND u.state IN (
+              'PUBLISHED', 'PUBLISHED_BY_FALLBACK', 'SETTLED')
+      AND i.quantity_kw > 0
+) AS o
+JOIN clearing_award a ON a.id = o.id
+JOIN registry_resource r ON r.id = o.resource_id
+LEFT JOIN dispatch_dispatchinstruction d ON d.award_id = a.id AND d.version = 1
+"""
+STAND_INS_SQL = """
+SELECT w.auction_id, w.id, d.resource_id, r.kind, d.direction, i.t, i.start_at, i.quantity_kw,
+       '', d.bid_id, r.site_id,
+       CASE WHEN d.acknowledged_at IS NULL OR d.state IN ('OPTED_OUT', 'REPLACED', 'UNREACHED')
+            THEN %(opted_out)s
+            WHEN d.state = 'CANCELLED' AND i.start_at >= d.finished_at THEN %(excused)s
+            ELSE '' END,
+       d.state = 'CANCELLED' AND i.start_at + interval '30 minutes' > d.finished_at,
+       d.id, (1 - lost_site.loss_ratio) / (1 - site.loss_ratio), lost_interval.quantity_kw
+FROM trading_auction u
+JOIN clearing_award w ON w.auction_id = u.id
+JOIN clearing_clearingrun c ON c.id = w.run_id AND c.state = 'PUBLISHED'
+JOIN dispatch_dispatchinstruction d ON d.award_id = w.id AND d.version > 1
+JOIN dispatch_instructioninterval i ON i.instruction_id = d.id
+JOIN clearing_awardinterval lost_interval
+  ON lost_interval.award_id = w.id AND lost_interval.t = i.t
+JOIN registry_resource r ON r.id = d.resource_id
+JOIN registry_site site ON site.id = r.site_id
+JOIN registry_resource lost ON lost.id = w.resource_id
+JOIN registry_site lost_site ON lost_site.id = lost.site_id
+{wanted}
+WHERE u.delivery_on = %(day)s AND u.state IN ('PUBLISHED', 'PUBLISHED_BY_FALLBACK', 'SETTLED')
+  AND i.quantity_kw > 0
+"""
+WANTED_AWARDS = """
+    JOIN unnest(%(resources)s::uuid[], %(slots)s::smallint[]) AS wanted (resource_id, t)
+      ON wanted.resource_id = w.resource_id AND wanted.t = i.t
+"""
+WANTED_STAND_INS = """
+JOIN unnest(%(resources)s::uuid[], %(slots)s::smallint[]) AS wanted (resource_id, t)
+  ON wanted.resource_id = d.resource_id AND wanted.t = i.t
+"""
+
+
+def orders_on(
+    delivery_on: date, *, places: Collection[Place] | None = None
+) -> list[OrderedInterval]:
+    """Return every half hour ordered on a delivery date by published auctions.
+
+    Parameters
+    ----------
+    delivery_on
+        The day.
+    places
+        Half hours of resources to look at; None for all.
+
+    Returns
+    -------
+    list
+        By resource, half hour, award and instruction. What a site declined, or the desk took
+        back, is there with its reason, and so are the instructions that stand in for it.
+    """
+    parameters: dict[str, Any] = {
+        "day": delivery_on,
+        "opted_out": Cause.OPTED_OUT.value,
+        "replaced": Cause.REPLACED.value,
+        "excused": Cause.EXCUSED.value,
+        "other_end": f"%{OTHER_END}%",
+    }
+    if places is not None:
+        ordered = sorted(places)
+        parameters["resources"] = [resource_id for resource_id, _ in ordered]
+        parameters["slots"] = [t for _, t in ordered]
+    awards = AWARDS_SQL.format(wanted=WANTED_AWARDS if places is not None else "")
+    stand_ins = STAND_INS_SQL.format(wanted=WANTED_STAND_INS if places is not None else "")
+    with connection.cursor() as cursor:
+        cursor.execute(f"{awards} UNION ALL {stand_ins} ORDER BY 3, 6, 2, 14", parameters)
+        return [_order(row) for row in cursor]
+
+
+def _order(row: Sequence[Any]) -> OrderedInterval:
+    return OrderedInterval(
+        auction_id=row[0],
+        award_id=row[1],
+        resource_id=row[2],
+        resource_kind=row[3],
+        direction=row[4],
+        t=row[5],
+        start_at=row[6],
+        quantity_kw=row[7],
+        leg=row[8],
+        bid_id=row[9],
+        site_id=row[10],
+        void=row[11],
+        is_excused=bool(row[12]),
+        instruction_id=row[13],
+        cover_ratio=row[14],
+        lost_quantity_kw=row[15],
+    )
+
+
+def places_bound(*, auction_id: UUID, places: Iterable[Place]) -> set[Place]:
+    """Return half hours of resources, and those whose deliveries hang together with them.
+
+    Both ends of a shift count as far as they agree, and the stand-ins of one award share what
+    it ordered: a reading at one of them concerns the others in the same half hour.
+    """
+    found = set(places)
+    new = set(found)
+    while new:
+        reached = _bound_to(auction_id, new)
+        new = reached - found
+        found |= new
+    return found
+
+
+BOUND_SQL = """
+WITH wanted AS (
+    SELECT * FROM unnest(%(resources)s::uuid[], %(slots)s::smallint[]) AS w (resource_id, t)
+)
+SELECT b.resource_id, i.t
+FROM wanted
+JOIN clearing_award a ON a.resource_id = wanted.resource_id
+ AND a.auction_id = %(auction)s AND a.leg = ANY(%(legs)s)
+JOIN clearing_award b ON b.auction_id = a.auction_id AND b.bid_id = a.bid_id
+ AND b.run_id = a.run_id AND b.leg = ANY(%(legs)s)
+JOIN clearing_awardinterval i ON i.award_id = b.id AND i.t = wanted.t
+UNION
+SELECT e.resource_id, i.t
+FROM wanted
+JOIN dispatch_dispatchinstruction d ON d.resource_id = wanted.resource_id AND d.version > 1
+JOIN clearing_award a ON a.id = d.award_id AND a.auction_id = %(auction)s
+JOIN dispatch_dispatchinstruction e ON e.award_id = d.award_id AND e.version > 1
+JOIN dispatch_instructioninterval i ON i.instruction_id = e.id AND i.t = wanted.t
+"""
+
+
+def _bound_to(auction_id: UUID, places: Collection[Place]) -> set[Place]:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            BOUND_SQL,
+            {
+                "auction": auction_id,
+                "legs": list(SHIFT_LEGS),
+                "resources": [resource_id for resource_id, _ in places],
+                "slots": [t for _, t in places],
+            },
+        )
+        return set(cursor.fetchall())

@@ -90,7 +90,9 @@ class AwardPosition:
 
     `price_jpy_per_kwh` is the value of a kWh of UP at the place: the seller of UP receives it,
     the seller of DOWN pays it. `splits` are parts that the seller passes on by agreement
-    (weight = ratio of its receipts); `credits` are the buyers whom a shortfall let down.
+    (weight = ratio of its receipts); `credits` are the buyers whom a shortfall let down. An
+    excused shortfall is given back without a penalty. `stand_in_jpy` is what those are paid who
+    stood in for it.
     """
 
     award: str
@@ -102,6 +104,8 @@ class AwardPosition:
     seller: str
     splits: tuple[Share, ...] = ()
     credits: tuple[Share, ...] = ()
+    is_excused: bool = False
+    stand_in_jpy: Decimal = Decimal(0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -247,7 +251,7 @@ def award_lines(position: AwardPosition, *, rules: SettlementRules, house: House
         (Item.SHORTFALL_PENALTY, (seller, clearing), excess_kwh, penalty_jpy),
     )
     lines = (
-        _line(
+        line_of(
             item,
             parties,
             amount_jpy,
@@ -289,7 +293,7 @@ def share_lines(
             for share in first.splits
         ]
     lines = (
-        _line(
+        line_of(
             item,
             (first.seller, account),
             amount_jpy,
@@ -304,7 +308,7 @@ def share_lines(
 
 def path_lines(charge: PathCharge, *, house: House) -> list[Line]:
     """Collect from a mover of work what its moves owe to path owners."""
-    line = _line(
+    line = line_of(
         Item.PATH_FEE,
         (charge.seller, house.clearing),
         charge.total_exact_jpy,
@@ -315,7 +319,10 @@ def path_lines(charge: PathCharge, *, house: House) -> list[Line]:
 
 
 def credit_lines(position: AwardPosition, *, rules: SettlementRules, house: House) -> list[Line]:
-    """Pass refund and penalty of one position to the buyers it let down, to the last digit."""
+    """Pass refund and penalty of one position to the buyers it let down, to the last digit.
+
+    What stands in for it is paid out of them first; where it costs more, the buyers pay the rest.
+    """
     taken_jpy = sum(
         (
             line.amount_exact_jpy
@@ -324,12 +331,13 @@ def credit_lines(position: AwardPosition, *, rules: SettlementRules, house: Hous
         ),
         Decimal(0),
     )
-    if not taken_jpy or not position.credits:
+    left_jpy = taken_jpy - position.stand_in_jpy
+    if not left_jpy or not position.credits:
         return []
-    parts_jpy = _split_exact(taken_jpy, position.credits)
+    parts_jpy = split_exact(left_jpy, position.credits)
     lines = (
-        _line(
-            Item.SHORTFALL_CREDIT,
+        line_of(
+            Item.SHORTFALL_CREDIT if left_jpy > 0 else Item.REPLACEMENT,
             (house.clearing, share.account),
             part_jpy,
             t=position.t,
@@ -347,7 +355,7 @@ def need_lines(position: NeedPosition, *, house: House) -> list[Line]:
     """Charge the buyer price times what was served."""
     with localcontext(EXACT_CONTEXT):
         charge_jpy = position.served_kwh * position.price_jpy_per_kwh
-    line = _line(
+    line = line_of(
         Item.NEED_CHARGE,
         (position.buyer, house.clearing),
         charge_jpy,
@@ -366,7 +374,7 @@ def rent_lines(position: RentPosition, *, house: House) -> list[Line]:
     if not total_jpy:
         return []
     lines = (
-        _line(
+        line_of(
             position.item,
             (house.clearing, share.account),
             part_jpy,
@@ -378,7 +386,7 @@ def rent_lines(position: RentPosition, *, house: House) -> list[Line]:
             price_jpy_per_gb=position.price_jpy_per_gb,
         )
         for share, part_jpy in zip(
-            position.payees, _split_exact(total_jpy, position.payees), strict=True
+            position.payees, split_exact(total_jpy, position.payees), strict=True
         )
     )
     return [line for line in lines if line is not None]
@@ -388,7 +396,7 @@ def residual_lines(left_exact_jpy: Mapping[int | None, Decimal], *, house: House
     """Move what each half hour left in the clearing account to the rounding account."""
     ordered = sorted(left_exact_jpy, key=lambda t: (t is None, t or 0))
     lines = (
-        _line(Item.RESIDUAL, (house.clearing, house.rounding), left_exact_jpy[t], t=t)
+        line_of(Item.RESIDUAL, (house.clearing, house.rounding), left_exact_jpy[t], t=t)
         for t in ordered
     )
     return [line for line in lines if line is not None]
@@ -428,6 +436,8 @@ def receipt_jpy_per_kwh(position: AwardPosition) -> Decimal:
 
 def _excess_kwh(position: AwardPosition, rules: SettlementRules) -> Decimal:
     """Shortfall beyond tolerance."""
+    if position.is_excused:
+        return Decimal(0)
     allowed_kwh = rules.tolerance_ratio * position.ordered_kwh
     return max(Decimal(0), position.shortfall_kwh - allowed_kwh)
 
@@ -438,14 +448,14 @@ def _check(position: AwardPosition) -> None:
     exact(position.shortfall_kwh, field="shortfall_kwh", low=0, high=position.ordered_kwh)
 
 
-def _split_exact(total_exact_jpy: Decimal, shares: Sequence[Share]) -> list[Decimal]:
+def split_exact(total_exact_jpy: Decimal, shares: Sequence[Share]) -> list[Decimal]:
     """Split to the millionth of a yen, so that the parts add up to the total."""
     units = int(total_exact_jpy.scaleb(EXACT_PLACES))
     parts = split_largest_remainder(units, [share.weight for share in shares])
     return [Decimal(part).scaleb(-EXACT_PLACES) for part in parts]
 
 
-def _line(
+def line_of(
     item: Item,
     parties: tuple[str, str],
     amount_exact_jpy: Decimal,

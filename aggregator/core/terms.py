@@ -15,6 +15,8 @@ PAY_STAGES = ("PRELIMINARY", "CONFIRMED", "FINAL")
 PERIODS = ("DAY", "MONTH")
 CLOSE_LAG_MAX_H = 366 * 24
 FACTOR_MAX = 10
+BLOCKS_PER_MONTH_MAX = 31 * 48
+COMPOSITE_MIN = 2
 # Who bears the compensation of a retailer; the cost of imbalance; what a stand-in is paid.
 NEGAWATT_BEARERS = ("SELLER", "BUYER", "HOUSE")
 IMBALANCE_BEARERS = ("NOBODY", "SELLER", "HOUSE")
@@ -46,9 +48,13 @@ class PenaltyRules:
         """Refuse terms out of bounds."""
         for name in ("penalty_i_factor_ratio", "declared_factor_ratio", "penalty_ii_factor_ratio"):
             exact(getattr(self, name), field=f"assessment.{name}", low=0, high=FACTOR_MAX)
-        if type(self.repeat_failures) is not int or not 1 <= self.repeat_failures <= 1488:
+        if type(self.repeat_failures) is not int or not (
+            1 <= self.repeat_failures <= BLOCKS_PER_MONTH_MAX
+        ):
             raise Refused(
-                field="assessment.repeat_failures", value=self.repeat_failures, rule="1 to 1488"
+                field="assessment.repeat_failures",
+                value=self.repeat_failures,
+                rule=f"1 to {BLOCKS_PER_MONTH_MAX} blocks",
             )
 
 
@@ -191,7 +197,7 @@ def _composites(value: object, field: str) -> tuple[tuple[str, ...], ...]:
     groups = []
     for n, group in enumerate(value):
         codes = tuple(group) if isinstance(group, list | tuple) else ()
-        if len(set(codes)) < 2 or not all(isinstance(code, str) and code for code in codes):
+        if len(set(codes)) < COMPOSITE_MIN or not all(isinstance(code, str) and code for code in codes):
             raise Refused(field=f"{field}[{n}]", value=group, rule="two or more product codes")
         groups.append(codes)
     every = [code for group in groups for code in group]

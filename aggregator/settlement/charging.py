@@ -1,24 +1,32 @@
 """What a published result says is owed beside measured energy, as charges.
 
 Capacity held ready, computing, envelopes and payment rules are settled as published: nothing of
-them is measured here. Whether reserved capacity was there when called is assessed elsewhere.
+them is measured here. What failing an assessment costs and what a call is worth is written from
+assessments: see :mod:`aggregator.settlement.bodies`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 from accounts.core.money import EXACT_QUANTUM_JPY
+from aggregator.core.capacities import composite_jpy
 from aggregator.core.charges import Charge
-from aggregator.core.settlement import Item
+from aggregator.core.settlement import Item, Line, Share, line_of, split_exact
+from aggregator.core.terms import SettlementRules
 from aggregator.settlement.results import HOURS_PER_INTERVAL, PublishedResult
+from aggregator.settlement.staging import capacity_buyers
+from market.clearing.models import Award, Leg
 from market.clearing.publication import award_id_of
 from market.trading.models import NeedKind
 from market.trading.selectors import envelopes_of
 
 ZERO = Decimal(0)
+HALF_HOURS = 48
 
 
 def charges_of(result: PublishedResult) -> list[Charge]:
@@ -164,3 +172,155 @@ def _payment_rules(result: PublishedResult) -> Iterable[Charge]:
         account=parties.house.fee,
         amount_exact_jpy=-_exact(payments["fee_jpy"]),
     )
+
+
+def follow_on_charges(
+    result: PublishedResult, published: Sequence[Charge], rules: SettlementRules
+) -> list[Charge]:
+    """Return what follows from capacity as published: composites paid once, the exchange's fee."""
+    held = {row.id: row for row in _reserved(result)}
+    if not held:
+        return []
+    charges = [row for row in published if row.item is Item.CAPACITY and row.amount_exact_jpy]
+    kw = {
+        (str(award_id_of(result.run.id, award)), t): _exact(quantity_kw)
+        for award in result.document["awards"]
+        if "price_jpy_per_kw" in award
+        for t, quantity_kw in enumerate(award["quantity_kw"])
+    }
+    return [
+        *_composites(result, rules, charges, kw, held),
+        *_exchange_fees(result, rules, kw, held),
+    ]
+
+
+def _reserved(result: PublishedResult) -> list[Award]:
+    return list(
+        Award.objects.filter(run=result.run, leg=Leg.RESERVED).select_related("resource__site")
+    )
+
+
+def _exchange_fees(
+    result: PublishedResult,
+    rules: SettlementRules,
+    kw: Mapping[tuple[str, int], Decimal],
+    held: Mapping[Any, Award],
+) -> Iterable[Charge]:
+    """Collect the exchange's fee from who sold a product that is sold on there."""
+    on = result.run.auction.delivery_on
+    for award in held.values():
+        fee = rules.exchange_fee_jpy_per_kw_30min(str(award.product_id), on)
+        if not fee:
+            continue
+        for t in range(HALF_HOURS):
+            amount_jpy = kw.get((str(award.id), t), ZERO) * fee
+            for account, sign in (
+                (result.parties.sellers[award.id], 1),
+                (result.parties.exchange, -1),
+            ):
+                yield Charge(
+                    item=Item.EXCHANGE_FEE,
+                    account=account,
+                    amount_exact_jpy=sign * amount_jpy,
+                    t=t,
+                    award=str(award.id),
+                )
+
+
+def _composites(
+    result: PublishedResult,
+    rules: SettlementRules,
+    charges: Sequence[Charge],
+    kw: Mapping[tuple[str, int], Decimal],
+    held: Mapping[Any, Award],
+) -> Iterable[Charge]:
+    """Take back what one resource's kW would earn twice as components of one composite.
+
+    The composite is worth its largest kW once; what was published above that is taken from the
+    awards in the ratio of their receipts, and given back to the buyers of each.
+    """
+    group_of = {code: n for n, group in enumerate(rules.composites) for code in group}
+    by_id = {str(award.id): award for award in held.values()}
+    same: dict[tuple[Any, ...], list[Charge]] = defaultdict(list)
+    for charge in charges:
+        award = by_id.get(charge.award or "")
+        if award is not None and award.product_id in group_of:
+            place = (award.resource_id, award.direction, group_of[str(award.product_id)])
+            same[(*place, charge.t)].append(charge)
+    buyers = capacity_buyers(result) if any(len(rows) > 1 for rows in same.values()) else {}
+    for rows in same.values():
+        worth = [-row.amount_exact_jpy for row in rows]
+        claims = [
+            (kw[str(row.award), row.t or 0], jpy / kw[str(row.award), row.t or 0])
+            for row, jpy in zip(rows, worth, strict=True)
+        ]
+        over_jpy = sum(worth, ZERO) - composite_jpy(claims)
+        if over_jpy <= 0:
+            continue
+        shares = [
+            Share(account=row.account, weight=jpy) for row, jpy in zip(rows, worth, strict=True)
+        ]
+        for row, part_jpy in zip(rows, split_exact(over_jpy, shares), strict=True):
+            award = by_id[str(row.award)]
+            key = (str(award.product_id), award.resource.site.area_id, row.t)
+            bought = buyers.get(key) or buyers.get((key[0], "", row.t), ())  # type: ignore[arg-type]
+            if not bought:
+                continue
+            yield Charge(
+                item=Item.CAPACITY,
+                account=row.account,
+                amount_exact_jpy=part_jpy,
+                t=row.t,
+                award=row.award,
+            )
+            for share, back_jpy in zip(bought, split_exact(part_jpy, bought), strict=True):
+                yield Charge(
+                    item=Item.CAPACITY_CHARGE,
+                    account=share.account,
+                    amount_exact_jpy=-back_jpy,
+                    t=row.t,
+                    need=share.need,
+                )
+
+
+# Receipts as published, of which a seller passes agreed parts on as it does of energy.
+SHARED_ITEMS = (Item.CAPACITY, Item.COMPUTE, Item.PAYMENT_RULE)
+
+
+def split_lines(result: PublishedResult, published: Sequence[Charge]) -> list[Line]:
+    """Return the agreed parts of receipts that are paid as published: one line each and day.
+
+    Of capacity, of computing, and of what payment rules add. What is taken back of capacity
+    that was not there is taken back of its parts as well, with its assessment.
+    """
+    parties = result.parties
+    if not parties.splits:
+        return []
+    site_of_award = dict(
+        Award.objects.filter(run=result.run).values_list("id", "resource__site_id")
+    )
+    received: dict[tuple[str, str | None, str | None], Decimal] = defaultdict(Decimal)
+    for charge in published:
+        if charge.item in SHARED_ITEMS and charge.need is None:
+            key = (charge.account, charge.award, charge.element)
+            received[key] -= charge.amount_exact_jpy
+    lines = []
+    for (account, award, element), received_jpy in received.items():
+        site = (
+            site_of_award.get(UUID(award))
+            if award is not None
+            else parties.sites_of_bids.get(element or "")
+        )
+        if received_jpy <= 0:
+            continue
+        for share in parties.splits_of(site):
+            line = line_of(
+                Item.REVENUE_SPLIT,
+                (account, share.account),
+                share.weight * received_jpy,
+                t=None,
+                award=award,
+                element=element,
+            )
+            lines += [line] if line is not None else []
+    return lines

@@ -17,6 +17,7 @@ from aggregator.core.terms import rules_from_mapping
 from aggregator.metering.limits import bulk_limits_set
 from aggregator.metering.models import VerificationStage
 from aggregator.metering.verifications import verification_execute
+from aggregator.settlement.chains import runs_in_force
 from aggregator.settlement.models import (
     PeriodState,
     RunKind,
@@ -192,7 +193,8 @@ def period_close(*, period_id: int, claim: Claim | None = None) -> SettlementPer
                 "period": period.label,
                 "close": number,
                 "transfers": len(close.postings),
-                "auctions": len(runs),
+                "auctions": sum(run.corrects_id is None for run in runs),
+                "corrections": sum(run.corrects_id is not None for run in runs),
             },
         )
     if claim is not None:
@@ -201,7 +203,7 @@ def period_close(*, period_id: int, claim: Claim | None = None) -> SettlementPer
 
 
 def _final_runs(period: SettlementPeriod) -> list[SettlementRun]:
-    """Bring every auction of the period to its final run on its latest final readings."""
+    """Bring every auction of the period to its final run and all that corrects it."""
     auctions = Auction.objects.filter(
         delivery_on__gte=period.start_on, delivery_on__lt=period.end_on
     ).order_by("delivery_on", "code")
@@ -217,11 +219,12 @@ def _final_runs(period: SettlementPeriod) -> list[SettlementRun]:
             continue
         try:
             verification_execute(auction_id=auction.id, stage=VerificationStage.FINAL)
-            runs.append(settlement_run_execute(auction_id=auction.id, kind=RunKind.FINAL))
+            settlement_run_execute(auction_id=auction.id, kind=RunKind.FINAL)
         except Refused as reason:
             raise AuctionNotSettled(
                 field="auction", value=auction.code, rule=f"is settled ({reason})"
             ) from reason
+        runs += runs_in_force(auction=auction, kind=RunKind.FINAL)
     return runs
 
 
@@ -293,6 +296,6 @@ def _post(period: SettlementPeriod, number: int, close: Close) -> None:
 def _mark_settled(runs: list[SettlementRun]) -> None:
     """Move published auctions on; the trigger lets them move this way only."""
     Auction.objects.filter(
-        id__in=[run.auction_id for run in runs],
+        id__in={run.auction_id for run in runs},
         state__in=[AuctionState.PUBLISHED, AuctionState.PUBLISHED_BY_FALLBACK],
     ).update(state=AuctionState.SETTLED)

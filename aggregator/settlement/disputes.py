@@ -14,6 +14,7 @@ from accounts.clock.selectors import market_now
 from accounts.core.errors import Conflict, NotFound, NotPermitted, Refused
 from accounts.core.files import CheckedFile
 from accounts.parties.models import Organisation, OrganisationKind
+from aggregator.settlement.chains import runs_in_force
 from aggregator.settlement.dispute_models import (
     TEXT_LENGTH_MAX,
     UNDECIDED_STATES,
@@ -26,7 +27,6 @@ from aggregator.settlement.dispute_models import (
     EntryKind,
 )
 from aggregator.settlement.models import SettlementLine
-from aggregator.settlement.selectors import settlement_run_latest
 
 LINES_MAX = 500
 EVIDENCE_MAX = 20
@@ -55,8 +55,8 @@ def dispute_open(
     organisation
         Who objects: payer or payee of every line.
     line_ids
-        1 to 500 lines, each once, of the latest settlement of their auctions, all with the same
-        other side.
+        1 to 500 lines, each once, of the latest settlement of their auctions, corrections
+        included, all with the same other side.
     reason_code, reason
         Why, by kind and in words.
     actor
@@ -115,7 +115,7 @@ def _lines(organisation: Organisation, line_ids: Sequence[int]) -> list[Settleme
         .select_related("payer__organisation", "payee__organisation", "run__auction")
         .order_by("id")
     }
-    latest: dict[UUID, int | None] = {}
+    latest: dict[UUID, set[int]] = {}
     others: set[UUID] = set()
     for i, line_id in enumerate(line_ids):
         line, where = found.get(line_id), f"lines[{i}]"
@@ -126,9 +126,8 @@ def _lines(organisation: Organisation, line_ids: Sequence[int]) -> list[Settleme
             raise Refused(field=where, value=line_id, rule="a settlement line of yours")
         auction = line.run.auction
         if auction.id not in latest:
-            run = settlement_run_latest(auction=auction)
-            latest[auction.id] = None if run is None else run.pk
-        if latest[auction.id] != line.run_id:
+            latest[auction.id] = {run.pk for run in runs_in_force(auction=auction)}
+        if line.run_id not in latest[auction.id]:
             rule = "a line of the latest settlement of its auction"
             raise Refused(field=where, value=line_id, rule=rule)
         others.add(_sides(line, organisation)[1])

@@ -5,7 +5,8 @@ month of a large market has millions, the same is said here once more in SQL; a 
 holds the two equal line by line.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -14,59 +15,31 @@ from uuid import UUID
 from django.db import connection
 
 from accounts.fields.copying import rows_copy
-from aggregator.core.settlement import OF_THE_DAY, House, Line, Share
+from aggregator.core.settlement import OF_THE_DAY, House, Item, Line, Share
 from aggregator.core.terms import SettlementRules
+from aggregator.settlement.bodies import (
+    capacity_bodies,
+    day_shares,
+    delivery_bodies,
+    netting,
+    writer,
+)
 from aggregator.settlement.models import SettlementLine
+from aggregator.settlement.positions import (
+    CHANGED_SQL,
+    DAY_SQL,
+    WHOLE_CHAINED,
+    WHOLE_PLAIN,
+    WHOLE_SQL,
+)
 
 # Sen per kWh times Wh has five places: the column holds it as it is.
-ENERGY_SQL = """
-INSERT INTO settlement_settlementline (
-    run_id, item, payer_id, payee_id, award_id, t, start_at,
-    quantity_kwh, price_jpy_per_kwh, amount_exact_jpy)
-SELECT s.id, 'SELLER_ENERGY',
-       CASE WHEN (i.price_jpy_per_kwh > 0) = (a.direction = 'UP') THEN %(clearing)s
-            ELSE seller.account_id END,
-       CASE WHEN (i.price_jpy_per_kwh > 0) = (a.direction = 'UP') THEN seller.account_id
-            ELSE %(clearing)s END,
-       d.award_id, d.t, d.start_at, d.ordered_kwh, i.price_jpy_per_kwh,
-       abs(i.price_jpy_per_kwh) * d.ordered_kwh
-FROM settlement_settlementrun s
-JOIN metering_delivery d ON d.verification_id = s.verification_id
-JOIN clearing_awardinterval i ON i.award_id = d.award_id AND i.t = d.t
-JOIN clearing_award a ON a.id = d.award_id
-JOIN unnest(%(organisations)s::uuid[], %(accounts)s::bigint[])
-    AS seller (organisation_id, account_id) ON seller.organisation_id = a.organisation_id
-WHERE s.id = ANY(%(runs)s)
-  AND seller.account_id <> %(clearing)s
-  AND i.price_jpy_per_kwh <> 0 AND d.ordered_kwh > 0
-"""
-
-SHORTFALL_SQL = """
-INSERT INTO settlement_settlementline (
-    run_id, item, payer_id, payee_id, award_id, t, start_at,
-    quantity_kwh, price_jpy_per_kwh, amount_exact_jpy)
-SELECT s.id, taken.item, seller.account_id, %(clearing)s,
-       d.award_id, d.t, d.start_at, taken.quantity_kwh, i.price_jpy_per_kwh,
-       round(taken.amount_jpy, 6)
-FROM settlement_settlementrun s
-JOIN metering_delivery d ON d.verification_id = s.verification_id AND d.shortfall_kwh > 0
-JOIN clearing_awardinterval i ON i.award_id = d.award_id AND i.t = d.t
-JOIN clearing_award a ON a.id = d.award_id
-JOIN unnest(%(organisations)s::uuid[], %(accounts)s::bigint[])
-    AS seller (organisation_id, account_id) ON seller.organisation_id = a.organisation_id
-CROSS JOIN LATERAL (
-    SELECT greatest(0, CASE a.direction WHEN 'UP' THEN i.price_jpy_per_kwh
-                                        ELSE -i.price_jpy_per_kwh END) AS gain,
-           greatest(0, d.shortfall_kwh - %(tolerance)s::numeric * d.ordered_kwh) AS excess_kwh
-) AS terms
-CROSS JOIN LATERAL (VALUES
-    ('SHORTFALL_REFUND', d.shortfall_kwh, terms.gain * d.shortfall_kwh),
-    ('SHORTFALL_PENALTY', terms.excess_kwh,
-     (%(factor)s::numeric - 1) * abs(i.price_jpy_per_kwh) * terms.excess_kwh)
-) AS taken (item, quantity_kwh, amount_jpy)
-WHERE s.id = ANY(%(runs)s)
-  AND seller.account_id <> %(clearing)s
-  AND round(taken.amount_jpy, 6) <> 0
+ENERGY_BODY = """
+SELECT p.run_id, 'SELLER_ENERGY' AS item, %(clearing)s::bigint AS from_id, p.seller_id AS to_id,
+       p.award_id, NULL::uuid AS need_id, NULL::text AS element, p.t, p.start_at,
+       p.ordered_kwh AS quantity_kwh, p.price,
+       CASE p.direction WHEN 'UP' THEN p.price ELSE -p.price END * p.ordered_kwh AS amount
+FROM ({position}) AS p
 """
 
 # What an award received for delivered energy is what it was paid less what it gave back; both
@@ -103,6 +76,20 @@ JOIN LATERAL (
 WHERE round(r.received_jpy * share.weight, 6) <> 0
 """
 
+# What follows from deliveries and assessments; the rest is as published.
+MEASURED = frozenset(
+    {
+        Item.SHORTFALL_REFUND, Item.SHORTFALL_PENALTY, Item.SHORTFALL_CREDIT, Item.REPLACEMENT,
+        Item.NEGAWATT_COMPENSATION, Item.IMBALANCE_CAUSED, Item.CAPACITY_PENALTY_I,
+        Item.CAPACITY_PENALTY_II, Item.CAPACITY_CREDIT, Item.ACTIVATION_UP, Item.ACTIVATION_DOWN,
+    }
+)  # fmt: skip
+STAGED_SQL = """
+SELECT 'settlement_weight' WHERE EXISTS (SELECT 1 FROM settlement_weight) UNION ALL
+SELECT 'settlement_negawatt' WHERE EXISTS (SELECT 1 FROM settlement_negawatt) UNION ALL
+SELECT 'settlement_imbalance' WHERE EXISTS (SELECT 1 FROM settlement_imbalance) UNION ALL
+SELECT 'settlement_assessed' WHERE EXISTS (SELECT 1 FROM settlement_assessed)
+"""
 LINE_COLUMNS = (
     "run_id",
     "item",
@@ -121,49 +108,113 @@ LINE_COLUMNS = (
 )
 
 
-def award_lines_insert(
-    *,
-    run_ids: Sequence[int],
-    rules: SettlementRules,
-    house: House,
-    sellers: Mapping[UUID, str],
-    splits: Mapping[UUID, Sequence[Share]],
-) -> int:
-    """Write every award's lines for some runs, by three set-based statements.
+@dataclass(frozen=True, kw_only=True)
+class Terms:
+    """What the statements of some runs are told: rules, accounts, and who shares with whom.
 
-    Parameters
+    Attributes
     ----------
-    run_ids
-        Runs whose verified deliveries are to be settled, under the same rules.
-    rules, house
-        Terms and the aggregator's accounts.
     sellers
         Organisation to its account.
     splits
         Site to the parts of its receipts that are passed on.
+    """
+
+    rules: SettlementRules
+    house: House
+    sellers: Mapping[UUID, str]
+    splits: Mapping[UUID, Sequence[Share]]
+
+    @property
+    def has_shares(self) -> bool:
+        """Whether anything is taken from receipts at all."""
+        return bool(self.rules.fee_ratio) or any(self.splits.values())
+
+    def parameters(self, run_ids: Sequence[int]) -> dict[str, Any]:
+        """Return the values behind the statements' names."""
+        parts = [(site, share) for site, shares in self.splits.items() for share in shares]
+        rules = self.rules
+        return {
+            "runs": list(run_ids),
+            "clearing": int(self.house.clearing),
+            "organisations": list(self.sellers.keys()),
+            "accounts": [int(account) for account in self.sellers.values()],
+            "tolerance": rules.tolerance_ratio,
+            "factor": rules.penalty_factor_ratio,
+            "fee": rules.fee_ratio,
+            "fee_account": int(self.house.fee),
+            "sites": [site for site, _ in parts],
+            "split_accounts": [int(share.account) for _, share in parts],
+            "split_weights": [share.weight for _, share in parts],
+            "declared": rules.penalties.declared_factor_ratio,
+            "penalty_i": rules.penalties.penalty_i_factor_ratio,
+            "penalty_ii": rules.penalties.penalty_ii_factor_ratio,
+            "negawatt_by": rules.negawatt_borne_by,
+            "imbalance_by": rules.imbalance_borne_by,
+        }
+
+
+def award_lines_insert(*, run_ids: Sequence[int], terms: Terms, is_chained: bool = False) -> int:
+    """Write every award's lines for some whole runs, by a few set-based statements.
+
+    What else the statements need stands in the scratch tables of
+    :mod:`aggregator.settlement.positions`, staged before.
+
+    Parameters
+    ----------
+    run_ids
+        Runs whose verified deliveries are to be settled, under the same terms.
+    terms
+        Rules and accounts.
+    is_chained
+        Whether a verification corrects another; a chain has to be searched for what counts.
 
     Returns
     -------
     int
         How many lines were written.
     """
-    parts = [(site, share) for site, shares in splits.items() for share in shares]
-    parameters: dict[str, Any] = {
-        "runs": list(run_ids),
-        "clearing": int(house.clearing),
-        "organisations": list(sellers.keys()),
-        "accounts": [int(account) for account in sellers.values()],
-        "tolerance": rules.tolerance_ratio,
-        "factor": rules.penalty_factor_ratio,
-        "fee": rules.fee_ratio,
-        "fee_account": int(house.fee),
-        "sites": [site for site, _ in parts],
-        "split_accounts": [int(share.account) for _, share in parts],
-        "split_weights": [share.weight for _, share in parts],
-    }
-    statements = [ENERGY_SQL, SHORTFALL_SQL]
-    if rules.fee_ratio or parts:
+    deliveries = WHOLE_CHAINED if is_chained else WHOLE_PLAIN
+    position = WHOLE_SQL.format(deliveries=deliveries)
+    staged = _staged()
+    bodies = delivery_bodies(
+        position,
+        staged=staged,
+        negawatt_by=terms.rules.negawatt_borne_by,
+        imbalance_by=terms.rules.imbalance_borne_by,
+    )
+    statements = [writer(body) for body in [ENERGY_BODY.format(position=position), *bodies]]
+    if terms.has_shares:
         statements.append(SHARES_SQL)
+    if "settlement_assessed" in staged:
+        statements += [writer(body) for body in capacity_bodies()]
+    return _executed(statements, terms.parameters(run_ids))
+
+
+def correction_lines_insert(*, run_ids: Sequence[int], terms: Terms) -> int:
+    """Write what corrections change, and nothing else; see :func:`award_lines_insert`."""
+    staged = _staged()
+    bodies = delivery_bodies(
+        CHANGED_SQL,
+        staged=staged,
+        negawatt_by=terms.rules.negawatt_borne_by,
+        imbalance_by=terms.rules.imbalance_borne_by,
+    )
+    if terms.has_shares:
+        bodies.append(day_shares(DAY_SQL))
+    if "settlement_assessed" in staged:
+        bodies += capacity_bodies()
+    return _executed([netting(body) for body in bodies], terms.parameters(run_ids))
+
+
+def _staged() -> set[str]:
+    """Return the scratch tables that hold anything."""
+    with connection.cursor() as cursor:
+        cursor.execute(STAGED_SQL)
+        return {row[0] for row in cursor}
+
+
+def _executed(statements: Sequence[str], parameters: Mapping[str, Any]) -> int:
     written = 0
     with connection.cursor() as cursor:
         for statement in statements:
@@ -199,10 +250,13 @@ def _row(run_id: int, line: Line, starts_at: Sequence[datetime]) -> tuple[Any, .
     )
 
 
-def clearing_left(*, run_id: int, clearing: str) -> dict[int | None, Decimal]:
-    """Sum what a run's lines leave in the clearing account, per half hour [JPY].
+def clearing_left(
+    *, run_id: int, clearing: str, items: Collection[Item] | None = None
+) -> dict[int | None, Decimal]:
+    """Sum what a run's lines, or those of some items, leave in the clearing account [JPY].
 
-    Optical paths are charged by the day and paid by the half hour; they count for the day.
+    Per half hour. Optical paths are charged by the day and paid by the half hour; they count
+    for the day.
     """
     with connection.cursor() as cursor:
         cursor.execute(
@@ -212,12 +266,14 @@ def clearing_left(*, run_id: int, clearing: str) -> dict[int | None, Decimal]:
                             ELSE -amount_exact_jpy END)
             FROM settlement_settlementline
             WHERE run_id = %(run)s AND %(clearing)s IN (payer_id, payee_id)
+              AND (%(items)s::text[] IS NULL OR item = ANY(%(items)s::text[]))
             GROUP BY 1
             """,
             {
                 "run": run_id,
                 "clearing": int(clearing),
                 "of_the_day": sorted(item.value for item in OF_THE_DAY),
+                "items": None if items is None else sorted(item.value for item in items),
             },
         )
         return dict(cursor.fetchall())

@@ -168,7 +168,7 @@ class MarketParties:
         if not self._bidders:
             bids = Bid.objects.filter(auction=self._auction).values_list("id", "organisation_id")
             self._bidders = {str(row): organisation_id for row, organisation_id in bids}
-        return self._account_of(self._bidders[bid_id])
+        return self.account_of(self._bidders[bid_id])
 
     def site_operator(self, code: str) -> str:
         """Return the account of the organisation that operates a site."""
@@ -188,15 +188,36 @@ class MarketParties:
             owner_id = UUID(name)
         if owner_id is None:
             raise NotFound(field="payments.rents.owner", value=name, rule="an owner in the market")
-        return self._account_of(owner_id)
+        return self.account_of(owner_id)
 
-    def _account_of(self, organisation_id: UUID) -> str:
+    def account_of(self, organisation_id: UUID) -> str:
+        """Return the account of the organisation with an id."""
         known = self._members.get(organisation_id)
         return known or self.member(Organisation.objects.get(id=organisation_id))
 
     def _equal_shares(self, organisations: Iterable[Organisation | None]) -> tuple[Share, ...]:
         known = {o.id: o for o in organisations if o is not None}
         return tuple(Share(account=self.member(o), weight=HALF) for o in known.values())
+
+    def splits_of(self, site_id: UUID | None) -> tuple[Share, ...]:
+        """Return the parts of one site's receipts that its operator passes on, if it is known."""
+        return self.splits.get(site_id, ()) if site_id is not None else ()
+
+    @cached_property
+    def sites_of_bids(self) -> Mapping[str, UUID]:
+        """Return the site of each bid that is of one resource."""
+        rows = Bid.objects.filter(auction=self._auction, resource__isnull=False)
+        return {
+            str(bid_id): site_id for bid_id, site_id in rows.values_list("id", "resource__site_id")
+        }
+
+    @property
+    def exchange(self) -> str:
+        """Return the account in which fees stand that the exchange is owed."""
+        account = ledger_account_open(
+            organisation=aggregator(), code="exchange-fee", name="取引所手数料", kind="REVENUE"
+        )
+        return str(account.id)
 
     @cached_property
     def splits(self) -> Mapping[UUID, tuple[Share, ...]]:
@@ -205,8 +226,9 @@ class MarketParties:
         rows = (
             RevenueSplit.objects.filter(
                 Q(valid_to_on__isnull=True) | Q(valid_to_on__gt=on),
+                Q(site__resources__awards__run=self._run)
+                | Q(site__resources__bid__auction=self._auction),
                 valid_from_on__lte=on,
-                site__resources__awards__run=self._run,
             )
             .select_related("organisation", "site")
             .distinct()

@@ -1,24 +1,23 @@
-"""Settle one auction: exact lines out of its result and its verified delivery."""
+"""Settle one auction: exact lines out of its result and its verified delivery, then differences."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
-from django.db import connection, transaction
+from django.db import transaction
 
 from accounts.audit.services import entry_append
 from accounts.clock.selectors import market_now
 from accounts.core.errors import NotFound, Refused, ensure
 from accounts.core.money import sum_exact_jpy
 from aggregator.core.charges import charge_lines
-from aggregator.core.delivery import Direction
+from aggregator.core.deltas import delta_lines
 from aggregator.core.settlement import (
-    AwardPosition,
-    Item,
+    House,
     Line,
-    award_lines,
-    credit_lines,
     need_lines,
     path_lines,
     rent_lines,
@@ -27,12 +26,29 @@ from aggregator.core.settlement import (
 from aggregator.core.terms import SettlementRules, rules_from_mapping
 from aggregator.metering.limits import bulk_limits_set
 from aggregator.metering.models import DeliveryVerification, VerificationStage
-from aggregator.metering.selectors import verification_latest
-from aggregator.settlement.charging import charges_of, computing_left_jpy
-from aggregator.settlement.lines import award_lines_insert, clearing_left, lines_copy
-from aggregator.settlement.models import RunKind, SettlementRun
+from aggregator.metering.selectors import verification_chain, verification_latest
+from aggregator.settlement.chains import decided_half_hours, repeated_failures, runs_in_force
+from aggregator.settlement.charging import (
+    charges_of,
+    computing_left_jpy,
+    follow_on_charges,
+    split_lines,
+)
+from aggregator.settlement.dispute_models import Dispute, DisputeState
+from aggregator.settlement.doubles import doubles_refuse
+from aggregator.settlement.lines import (
+    MEASURED,
+    Terms,
+    award_lines_insert,
+    clearing_left,
+    correction_lines_insert,
+    lines_copy,
+)
+from aggregator.settlement.models import CorrectionCause, RunKind, SettlementRun
 from aggregator.settlement.parties import MarketParties
+from aggregator.settlement.positions import changes_stage, tables_ensure, whole_stage
 from aggregator.settlement.results import PublishedResult, result_of
+from aggregator.settlement.staging import inputs_stage
 from market.clearing.models import ClearingRun
 from market.clearing.selectors import run_published_of
 from market.core.timegrid import interval_starts_at
@@ -62,8 +78,9 @@ class Inputs:
 def settlement_run_execute(*, auction_id: UUID, kind: str | None = None) -> SettlementRun:
     """Write the lines of one auction from its latest verification, unposted.
 
-    The same inputs give the run that is there already: nothing is written twice. Other inputs
-    (corrected readings) give the next revision, whose lines stand beside the old ones.
+    The same inputs give the run that is there already: nothing is written twice. Later
+    preliminary values give the next provisional revision; what changes after a final run is
+    written as its correction (:func:`correction_run`), differences alone.
 
     Parameters
     ----------
@@ -82,7 +99,11 @@ def settlement_run_execute(*, auction_id: UUID, kind: str | None = None) -> Sett
         If the lines leave more in the clearing account than the result published as residual.
     """
     bulk_limits_set()
-    inputs = _inputs(auction_id, kind)
+    inputs = inputs_of(auction_id, kind)
+    if inputs.kind == RunKind.FINAL:
+        settled = runs_in_force(auction=inputs.auction, kind=RunKind.FINAL)
+        if settled:
+            return correction_run(verification=inputs.verification)
     latest = (
         SettlementRun.objects.filter(auction=inputs.auction, kind=inputs.kind)
         .order_by("-revision")
@@ -93,15 +114,134 @@ def settlement_run_execute(*, auction_id: UUID, kind: str | None = None) -> Sett
     return _written(inputs, revision=1 if latest is None else latest.revision + 1)
 
 
-def _inputs(auction_id: UUID, kind: str | None) -> Inputs:
+@transaction.atomic
+def correction_run(*, verification: DeliveryVerification) -> SettlementRun:
+    """Write what a correcting verification changes of what its auction was settled at.
+
+    Lines are differences alone, and each names the award, need and half hour it concerns. What
+    was settled already is returned; an award half hour that a decided dispute has settled stays
+    as decided.
+
+    Parameters
+    ----------
+    verification
+        A final verification; it, or one before it in its chain, is what was settled.
+
+    Returns
+    -------
+    SettlementRun
+        The newest run of the auction's chain.
+
+    Raises
+    ------
+    DeliveryNotVerified
+        If nothing of the auction is settled finally, so that there is nothing to correct.
+    BrokenInvariant
+        If the verification is none of the settled one's chain.
+    """
+    bulk_limits_set()
+    SettlementRun.objects.select_for_update().filter(
+        auction=verification.auction_id, kind=RunKind.FINAL
+    ).first()
+    settled = runs_in_force(auction=verification.auction, kind=RunKind.FINAL)
+    if not settled:
+        raise DeliveryNotVerified(
+            field="verification", value=verification.pk, rule="of an auction settled finally"
+        )
+    head = settled[-1]
+    if verification.pk in verification_chain(verification_id=head.verification_id):
+        return head
+    chain = verification_chain(verification_id=verification.pk)
+    ensure(head.verification_id in chain, "a verification outside the chain that was settled")
+    inputs = inputs_of(verification.auction_id, RunKind.FINAL, verification=verification)
+    cause = verification.cause_kind or CorrectionCause.READING
+    run = SettlementRun.objects.create(
+        auction=inputs.auction,
+        verification=verification,
+        kind=RunKind.CORRECTION,
+        revision=len(settled),
+        input_sha256=hashlib.sha256(f"{head.input_sha256} {inputs.sha256}".encode()).hexdigest(),
+        ruleset_version=inputs.auction.ruleset_id,
+        executed_at=market_now(),
+        corrects=head,
+        cause_kind=cause,
+        cause_id=verification.cause_id or str(verification.pk),
+    )
+    changed, count = correction_write(run=run, inputs=inputs)
+    if cause == CorrectionCause.DISPUTE:
+        Dispute.objects.filter(id=run.cause_id, state=DisputeState.ACCEPTED, is_held=True).update(
+            corrected_by=run, is_held=False
+        )
+    entry_append(
+        action="settlement.run.corrected",
+        subject=run,
+        detail={
+            "auction": inputs.auction.code,
+            "revision": run.revision,
+            "cause": f"{run.cause_kind}:{run.cause_id}",
+            "half_hours": changed,
+            "lines": count,
+        },
+    )
+    return run
+
+
+def correction_write(
+    *, run: SettlementRun, inputs: Inputs, decided_before: SettlementRun | None = None
+) -> tuple[int, int]:
+    """Write the lines of a correction that has none yet.
+
+    Parameters
+    ----------
+    run
+        The correction.
+    inputs
+        Of its auction, on its verification.
+    decided_before
+        Only disputes decided before this run count; a replay names the run it repeats.
+
+    Returns
+    -------
+    int, int
+        Award half hours that differ, and lines.
+    """
+    parties = MarketParties(inputs.run)
+    result = result_of(inputs.run, parties)
+    tables_ensure()
+    decided = decided_half_hours(auction=inputs.auction, before=decided_before or run)
+    changed = changes_stage(run_ids=[run.pk], decided=decided)
+    stand_ins = inputs_stage(run=run, result=result, rules=inputs.rules)
+    count = correction_lines_insert(run_ids=[run.pk], terms=terms_of(inputs.rules, parties))
+    starts_at = interval_starts_at(inputs.auction.delivery_on)
+    count += lines_copy(
+        run_id=run.pk,
+        lines=delta_lines(stand_ins.before, stand_ins.now),
+        starts_at=starts_at,
+    )
+    count += residuals_write(run=run, house=parties.house, starts_at=starts_at)
+    return changed, count
+
+
+def inputs_of(
+    auction_id: UUID, kind: str | None, *, verification: DeliveryVerification | None = None
+) -> Inputs:
+    """Return what a run is computed from: on the latest verification, unless one is named.
+
+    Raises
+    ------
+    NotFound
+        If there is no such auction, or it has no published result.
+    DeliveryNotVerified
+        If its delivery has not been verified, or for FINAL not on final readings.
+    """
     auction = Auction.objects.select_related("ruleset").filter(id=auction_id).first()
     if auction is None:
         raise NotFound(field="auction", value=str(auction_id), rule="an auction")
     published = run_published_of(auction)
     if published is None:
         raise NotFound(field="auction", value=auction.code, rule="has a published result")
-    stage = None if kind is None else _stage_of(RunKind(kind))
-    verification = verification_latest(auction_id=auction.id, stage=stage)
+    stage = VerificationStage.FINAL if kind in (RunKind.FINAL, RunKind.CORRECTION) else None
+    verification = verification or verification_latest(auction_id=auction.id, stage=stage)
     if verification is None:
         raise DeliveryNotVerified(
             field="auction",
@@ -121,16 +261,8 @@ def _inputs(auction_id: UUID, kind: str | None) -> Inputs:
     )
 
 
-def _stage_of(kind: RunKind) -> str | None:
-    # A provisional run takes whatever was verified last.
-    return VerificationStage.FINAL if kind == RunKind.FINAL else None
-
-
 def _written(inputs: Inputs, *, revision: int) -> SettlementRun:
-    parties = MarketParties(inputs.run)
-    result = result_of(inputs.run, parties)
-    house = parties.house
-    starts_at = interval_starts_at(inputs.auction.delivery_on)
+    doubles_refuse(auction=inputs.auction, rules=inputs.rules)
     run = SettlementRun.objects.create(
         auction=inputs.auction,
         verification=inputs.verification,
@@ -140,20 +272,7 @@ def _written(inputs: Inputs, *, revision: int) -> SettlementRun:
         ruleset_version=inputs.auction.ruleset_id,
         executed_at=market_now(),
     )
-    count = award_lines_insert(
-        run_ids=[run.id],
-        rules=inputs.rules,
-        house=house,
-        sellers=parties.accounts_of_sellers,
-        splits=parties.splits,
-    )
-    lines, uncredited_jpy = _market_lines(inputs, result)
-    count += lines_copy(run_id=run.id, lines=lines, starts_at=starts_at)
-    left = clearing_left(run_id=run.id, clearing=house.clearing)
-    _check_residual(left, result, uncredited_jpy)
-    count += lines_copy(run_id=run.id, lines=residual_lines(left, house=house), starts_at=starts_at)
-    left = clearing_left(run_id=run.id, clearing=house.clearing)
-    ensure(not any(left.values()), "a settlement run leaves money in the clearing account")
+    count = lines_write(run=run, inputs=inputs)
     entry_append(
         action="settlement.run.executed",
         subject=run,
@@ -162,13 +281,63 @@ def _written(inputs: Inputs, *, revision: int) -> SettlementRun:
             "kind": inputs.kind,
             "revision": revision,
             "lines": count,
+            "repeated_failures": repeated_failures(run=run, rules=inputs.rules),
         },
     )
     return run
 
 
-def _market_lines(inputs: Inputs, result: PublishedResult) -> tuple[list[Line], Decimal]:
-    """Lines of needs, rents, paths and credits; also what shortfalls took that nobody gets."""
+def lines_write(*, run: SettlementRun, inputs: Inputs) -> int:
+    """Write every line of a whole run that has none yet; returns how many."""
+    parties = MarketParties(inputs.run)
+    result = result_of(inputs.run, parties)
+    house = parties.house
+    starts_at = interval_starts_at(inputs.auction.delivery_on)
+    tables_ensure()
+    whole_stage(run_ids=[run.pk])
+    stand_ins = inputs_stage(run=run, result=result, rules=inputs.rules)
+    count = award_lines_insert(
+        run_ids=[run.pk],
+        terms=terms_of(inputs.rules, parties),
+        is_chained=inputs.verification.corrects_id is not None,
+    )
+    lines = [*_market_lines(inputs, result), *stand_ins.now]
+    count += lines_copy(run_id=run.pk, lines=lines, starts_at=starts_at)
+    left = clearing_left(run_id=run.pk, clearing=house.clearing)
+    measured = clearing_left(run_id=run.pk, clearing=house.clearing, items=MEASURED)
+    _check_residual(left, result, measured)
+    return count + residuals_write(run=run, house=house, starts_at=starts_at)
+
+
+def residuals_write(*, run: SettlementRun, house: House, starts_at: Sequence[datetime]) -> int:
+    """Empty the clearing account of a run into the rounding account; returns the lines written.
+
+    Raises
+    ------
+    BrokenInvariant
+        If anything is left in it then.
+    """
+    left = clearing_left(run_id=run.pk, clearing=house.clearing)
+    written = lines_copy(
+        run_id=run.pk, lines=residual_lines(left, house=house), starts_at=starts_at
+    )
+    left = clearing_left(run_id=run.pk, clearing=house.clearing)
+    ensure(not any(left.values()), "a settlement run leaves money in the clearing account")
+    return written
+
+
+def terms_of(rules: SettlementRules, parties: MarketParties) -> Terms:
+    """Return what the bulk statements of one auction are told."""
+    return Terms(
+        rules=rules,
+        house=parties.house,
+        sellers=parties.accounts_of_sellers,
+        splits=parties.splits,
+    )
+
+
+def _market_lines(inputs: Inputs, result: PublishedResult) -> list[Line]:
+    """Lines of needs, rents, paths, and what is owed as published."""
     house = result.parties.house
     lines: list[Line] = []
     for need in result.needs():
@@ -177,64 +346,26 @@ def _market_lines(inputs: Inputs, result: PublishedResult) -> tuple[list[Line], 
         lines += rent_lines(rent, house=house)
     for charge in result.paths():
         lines += path_lines(charge, house=house)
-    lines += charge_lines(charges_of(result), house=house)
-    uncredited_jpy = Decimal(0)
-    for position in _short_positions(inputs, result):
-        credited = credit_lines(position, rules=inputs.rules, house=house)
-        lines += credited
-        if not credited:
-            uncredited_jpy += _taken_jpy(position, inputs.rules, result)
-    return lines, uncredited_jpy
-
-
-def _taken_jpy(position: AwardPosition, rules: SettlementRules, result: PublishedResult) -> Decimal:
-    taken = award_lines(position, rules=rules, house=result.parties.house)
-    return sum_exact_jpy(
-        [line.amount_exact_jpy for line in taken if line.item is not Item.SELLER_ENERGY]
+    published = charges_of(result)
+    lines += charge_lines(
+        [*published, *follow_on_charges(result, published, inputs.rules)], house=house
     )
-
-
-def _short_positions(inputs: Inputs, result: PublishedResult) -> list[AwardPosition]:
-    """Return the award half hours that fell short, with the buyers they let down."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            SELECT d.award_id, d.t, a.direction, i.price_jpy_per_kwh, d.ordered_kwh,
-                   d.shortfall_kwh, site.code, site.area_id
-            FROM metering_delivery d
-            JOIN clearing_awardinterval i ON i.award_id = d.award_id AND i.t = d.t
-            JOIN clearing_award a ON a.id = d.award_id
-            JOIN registry_resource r ON r.id = a.resource_id
-            JOIN registry_site site ON site.id = r.site_id
-            WHERE d.verification_id = %s AND d.shortfall_kwh > 0
-            ORDER BY d.award_id, d.t
-            """,
-            [inputs.verification.id],
-        )
-        rows = cursor.fetchall()
-    sellers = result.parties.sellers
-    return [
-        AwardPosition(
-            award=str(award_id),
-            t=t,
-            direction=Direction(direction),
-            price_jpy_per_kwh=price,
-            ordered_kwh=ordered_kwh,
-            shortfall_kwh=shortfall_kwh,
-            seller=sellers[award_id],
-            credits=result.credits(site=site, area=area, direction=direction, t=t),
-        )
-        for award_id, t, direction, price, ordered_kwh, shortfall_kwh, site, area in rows
-    ]
+    return lines + split_lines(result, published)
 
 
 def _check_residual(
-    left: dict[int | None, Decimal], result: PublishedResult, uncredited_jpy: Decimal
+    left: dict[int | None, Decimal],
+    result: PublishedResult,
+    measured: dict[int | None, Decimal],
 ) -> None:
-    """Hold what is left against the residual that the engine published beside its prices."""
+    """Hold what is left against the residual that the engine published beside its prices.
+
+    What was measured leaves something only where no buyer was served: nobody was let down.
+    """
     found_jpy = sum_exact_jpy([amount for t, amount in left.items() if t is not None])
+    unclaimed_jpy = sum_exact_jpy([amount for t, amount in measured.items() if t is not None])
     published_jpy = result.residual_exact_jpy - computing_left_jpy(result)
-    unexplained_jpy = found_jpy - uncredited_jpy - published_jpy
+    unexplained_jpy = found_jpy - unclaimed_jpy - published_jpy
     ensure(
         abs(unexplained_jpy) <= RESIDUAL_TOLERANCE_JPY,
         f"settlement is {unexplained_jpy} yen off the published money identity",

@@ -10,7 +10,8 @@ from django.db.models import Q, QuerySet, Sum
 from accounts.core.errors import NotFound
 from accounts.ledger.selectors import transfer_by_id
 from accounts.parties.models import Organisation, OrganisationKind
-from aggregator.metering.models import Delivery
+from aggregator.metering.selectors import deliveries_effective
+from aggregator.settlement.chains import runs_in_force
 from aggregator.settlement.models import (
     RunKind,
     SettlementItem,
@@ -38,15 +39,20 @@ class TraceStep:
 
 
 def settlement_run_latest(*, auction: Auction, kind: str | None = None) -> SettlementRun | None:
-    """Return an auction's latest run, of one kind if named; a final one prevails."""
-    runs = SettlementRun.objects.filter(auction=auction)
+    """Return an auction's latest run, of one kind if named.
+
+    Else the newest of those in force: the last correction of the final run, or that itself. It
+    may hold differences alone: what is owed is in all of
+    :func:`aggregator.settlement.chains.runs_in_force`.
+    """
     if kind is not None:
-        return runs.filter(kind=RunKind(kind)).order_by("-revision").first()
-    return runs.order_by("kind", "-revision").first()  # FINAL sorts before PROVISIONAL
+        runs = SettlementRun.objects.filter(auction=auction, kind=RunKind(kind))
+        return runs.order_by("-revision").first()
+    return next(reversed(runs_in_force(auction=auction)), None)
 
 
 def lines_of(*, run: SettlementRun, seen_by: Organisation) -> QuerySet[SettlementLine]:
-    """Return a run's lines: those an organisation pays or is paid, or all for the aggregator."""
+    """Return a run's own lines: those an organisation pays or is paid, all for the aggregator."""
     lines = SettlementLine.objects.filter(run=run).select_related(
         "payer__organisation", "payee__organisation", "award__resource", "need"
     )
@@ -129,19 +135,15 @@ def trace_transfer(transfer_id: UUID | str) -> list[TraceStep]:
 
 
 def _lines_behind(item: SettlementItem) -> QuerySet[SettlementLine]:
-    """Lines of the final runs that the item's close stood on."""
+    """Lines of the final runs and corrections that the item's close stood on."""
     auctions = Auction.objects.filter(
         delivery_on__gte=item.period.start_on, delivery_on__lt=item.period.end_on
     )
     runs: list[int] = []
     closed_at = item.transfer.posted_at if item.transfer else None
     for auction in auctions:
-        known = SettlementRun.objects.filter(auction=auction, kind=RunKind.FINAL)
-        if closed_at is not None:
-            known = known.filter(executed_at__lte=closed_at)
-        latest = known.order_by("-revision").first()
-        if latest is not None:
-            runs.append(latest.pk)
+        in_force = runs_in_force(auction=auction, kind=RunKind.FINAL, at=closed_at)
+        runs += [run.pk for run in in_force]
     return SettlementLine.objects.filter(
         Q(payer_id=item.account_id) | Q(payee_id=item.account_id), run_id__in=runs, item=item.item
     )
@@ -192,8 +194,8 @@ def _cause_steps(line: SettlementLine) -> list[TraceStep]:
 def _award_steps(line: SettlementLine, award_id: UUID) -> list[TraceStep]:
     award = Award.objects.select_related("bid", "resource", "organisation").get(id=award_id)
     steps = []
-    deliveries = Delivery.objects.filter(
-        verification_id=line.run.verification_id, award_id=award_id
+    deliveries = deliveries_effective(verification_id=line.run.verification_id).filter(
+        award_id=award_id
     )
     delivery = (
         deliveries.filter(t=line.t).first()

@@ -20,8 +20,9 @@ from aggregator.core.settlement import (
 )
 from aggregator.core.terms import SettlementRules
 from aggregator.metering.models import Delivery, DeliveryVerification
-from aggregator.settlement.lines import award_lines_insert
+from aggregator.settlement.lines import Terms, award_lines_insert
 from aggregator.settlement.models import SettlementLine, SettlementRun
+from aggregator.settlement.positions import tables_ensure
 from market.clearing.models import Award, AwardInterval, Leg
 from tests import cast, settled_day
 
@@ -111,14 +112,19 @@ def test_every_line_of_the_statement_is_the_core_s(
 ) -> None:
     with transaction.atomic():
         run, positions = _day_of(day, drawn, weight)
+        tables_ensure()
         written = award_lines_insert(
             run_ids=[run.pk],
-            rules=terms,
-            house=HOUSE,
-            sellers={site.organisation_id: _account(site) for site in day.places.sites.values()},
-            splits={
-                day.places.sites["inzai"].id: [Share(account=OWNER, weight=weight)],
-            },
+            terms=Terms(
+                rules=terms,
+                house=HOUSE,
+                sellers={
+                    site.organisation_id: _account(site) for site in day.places.sites.values()
+                },
+                splits={
+                    day.places.sites["inzai"].id: [Share(account=OWNER, weight=weight)],
+                },
+            ),
         )
         stored = sorted(
             (_stored_key(line) for line in SettlementLine.objects.filter(run=run)), key=repr
@@ -241,15 +247,15 @@ def test_the_statement_settles_several_runs_at_once(day: cast.MarketDay) -> None
         executed_at=day.auction.delivery_start,
     )
     inzai = day.places.sites["inzai"]
-    terms = SettlementRules(fee_ratio=Decimal("0.02"))
+    terms = Terms(
+        rules=SettlementRules(fee_ratio=Decimal("0.02")),
+        house=HOUSE,
+        sellers={inzai.organisation_id: "101"},
+        splits={},
+    )
+    tables_ensure()
     written = [
-        award_lines_insert(
-            run_ids=run_ids,
-            rules=terms,
-            house=HOUSE,
-            sellers={inzai.organisation_id: "101"},
-            splits={},
-        )
+        award_lines_insert(run_ids=run_ids, terms=terms)
         for run_ids in ([run.pk, later.pk], [run.pk + 1_000_000])
     ]
     # 5 kWh at 20 yen in each run and 2 % of them; a run that is not there settles nothing, and

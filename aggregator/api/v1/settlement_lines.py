@@ -23,7 +23,7 @@ from aggregator.api.v1.base import Door
 from aggregator.api.v1.pagination import page
 from aggregator.api.v1.printed import exact, exact_or_none
 from aggregator.api.v1.schema import PAGED
-from aggregator.settlement.models import ITEM_NAMES, RunKind, SettlementLine
+from aggregator.settlement.models import ITEM_NAMES, CorrectionCause, RunKind, SettlementLine
 from aggregator.settlement.seen import (
     READ,
     LineView,
@@ -46,6 +46,9 @@ class SettlementRunOut(serializers.Serializer[Any]):
     ruleset = serializers.CharField()
     verification_revision = serializers.IntegerField()
     executed_at = serializers.DateTimeField()
+    cause = serializers.ChoiceField(
+        choices=CorrectionCause.values, allow_null=True, help_text="Of a correction."
+    )
 
 
 class SettlementLineOut(serializers.Serializer[Any]):
@@ -125,7 +128,10 @@ class SettlementLineList(Door):
                 "kind",
                 OpenApiTypes.STR,
                 enum=RunKind.values,
-                description="Of the latest such settlement; else a final one prevails.",
+                description=(
+                    "Of the latest such run alone; else a final one prevails, and the lines of its"
+                    " corrections follow: differences, which add up with it."
+                ),
             ),
             OpenApiParameter("item", OpenApiTypes.STR, enum=ITEMS),
             OpenApiParameter("award", OpenApiTypes.UUID),
@@ -145,7 +151,7 @@ class SettlementLineList(Door):
         if run is None:
             return Response({"run": None, "items": [], "next": None})
         view = line_view_of(self.sight)
-        rows = lines_seen(view=view, run=run)
+        rows = lines_seen(view=view, run=run, is_whole=kind is None)
         if "item" in asked:
             rows = rows.filter(item=choice_of(asked["item"], ITEMS, field="item"))
         if "award" in asked:
@@ -160,6 +166,7 @@ class SettlementLineList(Door):
             "ruleset": run.ruleset_version,
             "verification_revision": run.verification.revision,
             "executed_at": run.executed_at,
+            "cause": run.cause_kind or None,
         }
         items = lines_written(found["items"], view)
         return Response({"run": told, "items": items, "next": found["next"]})

@@ -7,15 +7,16 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from django.db.models import Count, Max, QuerySet, Sum
+from django.db.models import Case, Count, F, Max, QuerySet, Sum, When
 
 from accounts.ledger.selectors import transfers_of, trial_balance_at
 from accounts.ledger.statements import statement_csv, statement_of
 from accounts.parties.models import Organisation
 from accounts.parties.selectors import aggregator
 from aggregator.dispatch.models import DispatchInstruction
-from aggregator.metering.models import Delivery
-from aggregator.settlement.models import RunKind, SettlementLine, SettlementRun
+from aggregator.metering.selectors import deliveries_effective
+from aggregator.settlement.chains import runs_in_force
+from aggregator.settlement.models import RunKind, SettlementLine
 from market.clearing.models import (
     CapacityPrice,
     ClearingPrice,
@@ -169,19 +170,24 @@ def _shortfalls(auction: Auction) -> list[Facts]:
 
     UP and DOWN are told apart: a battery that neither discharges nor charges breaks two promises.
     """
-    settled = SettlementRun.objects.filter(auction=auction, kind=RunKind.FINAL)
-    last = settled.order_by("-revision").first()
-    if last is None:
+    runs = runs_in_force(auction=auction, kind=RunKind.FINAL)
+    if not runs:
         return []
     short = (
-        Delivery.objects.filter(verification=last.verification_id, shortfall_kwh__gt=0)
+        deliveries_effective(verification_id=runs[-1].verification_id)
+        .filter(shortfall_kwh__gt=0)
         .values("award__resource__code", "award__direction", "award_id")
         .annotate(shortfall=Sum("shortfall_kwh"), ordered=Sum("ordered_kwh"))
     )
+    # a correction that gives back is a line the other way round
+    owed = Case(
+        When(payee__kind="CLEARING", then=F("amount_exact_jpy")), default=-F("amount_exact_jpy")
+    )
+    taken = ("SHORTFALL_REFUND", "SHORTFALL_PENALTY")
     paid = dict(
-        SettlementLine.objects.filter(run=last, item__in=("SHORTFALL_REFUND", "SHORTFALL_PENALTY"))
+        SettlementLine.objects.filter(run__in=runs, item__in=taken)
         .values_list("award_id")
-        .annotate(total=Sum("amount_exact_jpy"))
+        .annotate(total=Sum(owed))
     )
     by_promise: dict[tuple[str, str], Facts] = {}
     for row in short:

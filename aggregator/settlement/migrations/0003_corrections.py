@@ -20,7 +20,7 @@ DROP TRIGGER append_only ON settlement_lineadjustment;
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("metering", "0002_readings"),
+        ("metering", "0003_corrections"),
         ("parties", "0002_identity_first"),
         ("registry", "0002_guards"),
         ("settlement", "0002_guards"),

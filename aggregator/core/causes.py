@@ -1,0 +1,200 @@
+"""Costs that an award or its shortfall causes others: retailers, imbalance, stand-ins."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal, localcontext
+
+from accounts.core.money import EXACT_CONTEXT, exact
+from aggregator.core.delivery import Direction
+from aggregator.core.settlement import (
+    AwardPosition,
+    House,
+    Item,
+    Line,
+    Share,
+    line_of,
+    split_exact,
+)
+from aggregator.core.terms import SettlementRules
+
+ZERO = Decimal(0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compensation:
+    """What a retailer is owed per kWh that one award cut [JPY/kWh], by half hour."""
+
+    retailer: str
+    price_jpy_per_kwh: dict[int, Decimal]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StandInPosition:
+    """What one stand-in delivered in one half hour for an award that was lost.
+
+    `ask_jpy_per_kwh` is what it receives by its own bid, `market_jpy_per_kwh` what the market
+    pays at its place for the same direction; both negative where it pays.
+    """
+
+    award: str
+    instruction: str
+    t: int
+    seller: str
+    delivered_kwh: Decimal
+    ask_jpy_per_kwh: Decimal
+    market_jpy_per_kwh: Decimal
+    splits: tuple[Share, ...] = ()
+
+
+def compensation_lines(
+    positions: Sequence[AwardPosition],
+    compensation: Compensation,
+    *,
+    rules: SettlementRules,
+    house: House,
+) -> list[Line]:
+    """Pay the retailer for what one award kept its customer from using, and have it borne.
+
+    Only UP counts: less was drawn than the retailer had bought. One line of the day each for
+    the retailer and for who bears it; buyers bear it half hour by half hour, as they were served.
+    """
+    cut = [
+        (
+            position,
+            position.ordered_kwh - position.shortfall_kwh,
+            compensation.price_jpy_per_kwh[position.t],
+        )
+        for position in positions
+        if position.direction is Direction.UP and position.t in compensation.price_jpy_per_kwh
+    ]
+    if not cut:
+        return []
+    first = cut[0][0]
+    with localcontext(EXACT_CONTEXT):
+        owed_jpy = sum((kwh * price for _, kwh, price in cut), ZERO)
+        owed_kwh = sum((kwh for _, kwh, _ in cut), ZERO)
+    ends = [(house.clearing, compensation.retailer)]
+    if rules.negawatt_borne_by != "BUYER":
+        bearer = first.seller if rules.negawatt_borne_by == "SELLER" else house.fee
+        ends.append((bearer, house.clearing))
+    lines = [
+        line_of(
+            Item.NEGAWATT_COMPENSATION,
+            parties,
+            owed_jpy,
+            t=None,
+            award=first.award,
+            quantity_kwh=owed_kwh,
+        )
+        for parties in ends
+    ]
+    if rules.negawatt_borne_by == "BUYER":
+        for position, kwh, price in cut:
+            lines += _borne_by_buyers(position, kwh, price, house=house)
+    return [line for line in lines if line is not None]
+
+
+def _borne_by_buyers(
+    position: AwardPosition, kwh: Decimal, price: Decimal, *, house: House
+) -> list[Line | None]:
+    with localcontext(EXACT_CONTEXT):
+        owed_jpy = kwh * price
+    if not owed_jpy or not position.credits:
+        return []
+    parts = split_exact(owed_jpy, position.credits)
+    return [
+        line_of(
+            Item.NEGAWATT_COMPENSATION,
+            (share.account, house.clearing),
+            part_jpy,
+            t=position.t,
+            award=position.award,
+            need=share.need,
+            quantity_kwh=kwh,
+            price_jpy_per_kwh=price,
+        )
+        for share, part_jpy in zip(position.credits, parts, strict=True)
+    ]
+
+
+def imbalance_lines(
+    position: AwardPosition,
+    *,
+    area: str,
+    account: str,
+    price_jpy_per_kwh: Decimal,
+    rules: SettlementRules,
+    house: House,
+) -> list[Line]:
+    """Charge what a shortfall cost as imbalance to who bears it, for the area's account.
+
+    Energy UP that did not come is bought at the price; energy DOWN that was not taken is sold
+    at it. Only a cost is charged: who fails does not earn by it. An excused shortfall has none.
+    """
+    if rules.imbalance_borne_by == "NOBODY" or position.is_excused:
+        return []
+    exact(price_jpy_per_kwh, field="price_jpy_per_kwh", low=-99_999, high=99_999)
+    sign = 1 if position.direction is Direction.UP else -1
+    with localcontext(EXACT_CONTEXT):
+        cost_jpy = max(ZERO, sign * price_jpy_per_kwh) * position.shortfall_kwh
+    bearer = position.seller if rules.imbalance_borne_by == "SELLER" else house.fee
+    lines = (
+        line_of(
+            Item.IMBALANCE_CAUSED,
+            parties,
+            cost_jpy,
+            t=position.t,
+            award=position.award,
+            element=area,
+            quantity_kwh=position.shortfall_kwh,
+            price_jpy_per_kwh=price_jpy_per_kwh,
+        )
+        for parties in ((bearer, house.clearing), (house.clearing, account))
+    )
+    return [line for line in lines if line is not None]
+
+
+def stand_in_jpy_per_kwh(position: StandInPosition, rules: SettlementRules) -> Decimal:
+    """Return what a stand-in receives per kWh: its ask, or the market's price if higher."""
+    if rules.replacement_pay == "ASK":
+        return position.ask_jpy_per_kwh
+    return max(position.ask_jpy_per_kwh, position.market_jpy_per_kwh)
+
+
+def stand_in_lines(
+    position: StandInPosition, *, rules: SettlementRules, house: House
+) -> list[Line]:
+    """Pay a stand-in for what it delivered; fee and splits as of any energy.
+
+    Who bears it is settled with the award it stands in for: see
+    :func:`aggregator.core.settlement.credit_lines`.
+    """
+    unit = stand_in_jpy_per_kwh(position, rules)
+    exact(position.delivered_kwh, field="delivered_kwh", low=0, high=10**9)
+    with localcontext(EXACT_CONTEXT):
+        received_jpy = unit * position.delivered_kwh
+        earned_jpy = max(ZERO, received_jpy)
+        parts = [
+            (Item.REPLACEMENT, (house.clearing, position.seller), received_jpy),
+            (Item.PLATFORM_FEE, (position.seller, house.fee), rules.fee_ratio * earned_jpy),
+        ]
+        parts += [
+            (Item.REVENUE_SPLIT, (position.seller, share.account), share.weight * earned_jpy)
+            for share in position.splits
+        ]
+    lines = (
+        line_of(
+            item,
+            parties,
+            amount_jpy,
+            t=position.t,
+            award=position.award,
+            element=position.instruction,
+            quantity_kwh=position.delivered_kwh,
+            price_jpy_per_kwh=unit if item is Item.REPLACEMENT else None,
+        )
+        for item, parties, amount_jpy in parts
+    )
+    return [line for line in lines if line is not None]

@@ -1,0 +1,82 @@
+"""Which runs an auction is settled by: its final run and, in turn, what corrected it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from django.db import connection
+
+from aggregator.core.terms import SettlementRules
+from aggregator.settlement.models import (
+    CorrectionCause,
+    LineAdjustment,
+    RunKind,
+    SettlementRun,
+)
+from market.trading.models import Auction
+
+
+def runs_in_force(
+    *, auction: Auction, kind: str | None = None, at: datetime | None = None
+) -> list[SettlementRun]:
+    """Return the runs that together say what is owed, the whole one first.
+
+    Parameters
+    ----------
+    auction
+        The auction.
+    kind
+        FINAL for the final run and its corrections, PROVISIONAL for the latest provisional run;
+        None for the former, or before there is one the latter.
+    at
+        As it stood then; now if omitted.
+    """
+    rows = SettlementRun.objects.filter(auction=auction).select_related("corrects")
+    if at is not None:
+        rows = rows.filter(executed_at__lte=at)
+    found: list[SettlementRun] = []
+    if kind in (None, RunKind.FINAL):
+        base = rows.filter(kind=RunKind.FINAL).order_by("-revision").first()
+        if base is not None:
+            found = [base, *rows.filter(kind=RunKind.CORRECTION).order_by("revision")]
+    if not found and kind in (None, RunKind.PROVISIONAL):
+        found = list(rows.filter(kind=RunKind.PROVISIONAL).order_by("-revision")[:1])
+    return found
+
+
+def decided_half_hours(*, auction: Auction, before: SettlementRun) -> list[tuple[UUID, int]]:
+    """Return the award half hours of which disputes decided before a run say what is owed."""
+    rows = LineAdjustment.objects.filter(
+        run__auction=auction,
+        run_id__lt=before.pk,
+        run__cause_kind=CorrectionCause.DISPUTE,
+        line__award__isnull=False,
+        line__t__isnull=False,
+    )
+    return sorted(set(rows.values_list("line__award_id", "line__t")))
+
+
+def repeated_failures(*, run: SettlementRun, rules: SettlementRules) -> dict[str, int]:
+    """Return sellers of capacity that failed so often in a month that they are to be told so.
+
+    Counted over what is verified of the delivery month: half hours of a resource in which
+    reserved capacity was short, or did not respond when called, without an excuse.
+    """
+    start_on = run.auction.delivery_on.replace(day=1)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT o.code, count(DISTINCT (a.resource_id, q.start_at))
+            FROM metering_capacityassessment q
+            JOIN clearing_award a ON a.id = q.award_id
+            JOIN trading_auction u ON u.id = a.auction_id
+            JOIN parties_organisation o ON o.id = a.organisation_id
+            WHERE u.delivery_on >= %s AND u.delivery_on <= %s AND NOT q.is_excused
+              AND (q.shortfall_kw > 0 OR q.is_responsive IS FALSE)
+            GROUP BY o.code HAVING count(DISTINCT (a.resource_id, q.start_at)) >= %s
+            ORDER BY o.code
+            """,
+            [start_on, run.auction.delivery_on, rules.penalties.repeat_failures],
+        )
+        return dict(cursor.fetchall())

@@ -1,0 +1,342 @@
+"""Put what the bulk statements need beside their positions: weights, prices, calls, stand-ins."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from django.db import connection
+from django.db.models import Q
+
+from accounts.core.errors import NotFound
+from accounts.core.money import sum_exact_jpy
+from aggregator.core.causes import StandInPosition, stand_in_jpy_per_kwh, stand_in_lines
+from aggregator.core.settlement import Item, Line, Share
+from aggregator.core.terms import SettlementRules
+from aggregator.forecasting.selectors import spot_prices_on
+from aggregator.settlement.models import SettlementRun
+from aggregator.settlement.negawatt_models import NegawattContract, NegawattMethod
+from aggregator.settlement.results import PublishedResult
+from market.clearing.models import Award, ClearingPrice, Leg, PriceKind
+from market.registry.models import Resource, ResourceKind
+from market.trading.models import Direction, NeedKind
+from market.trading.sealing import contents_open
+
+ZERO = Decimal(0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StandInSides:
+    """Lines of stand-ins as they are and, of a correction, as they were."""
+
+    now: tuple[Line, ...] = ()
+    before: tuple[Line, ...] = ()
+
+
+def inputs_stage(
+    *, run: SettlementRun, result: PublishedResult, rules: SettlementRules
+) -> StandInSides:
+    """Fill the scratch tables of one run; its deliveries or changes are noted already."""
+    stand_ins = _stand_ins_stage(run, result, rules)
+    _weights_stage(run, result, is_of_every_up=rules.negawatt_borne_by == "BUYER")
+    _capacity_stage(run, result)
+    _negawatt_stage(run, result)
+    if rules.imbalance_borne_by != "NOBODY":
+        _imbalance_stage(run, result)
+    return stand_ins
+
+
+INSERTS = {
+    "settlement_weight": "INSERT INTO settlement_weight VALUES (%s, %s, %s, %s, %s, %s, %s)",
+    "settlement_call": "INSERT INTO settlement_call VALUES (%s, %s, %s, %s)",
+    "settlement_negawatt": "INSERT INTO settlement_negawatt VALUES (%s, %s, %s, %s, %s)",
+    "settlement_imbalance": "INSERT INTO settlement_imbalance VALUES (%s, %s, %s, %s, %s)",
+    "settlement_standin": "INSERT INTO settlement_standin VALUES (%s, %s, %s, %s, %s, %s)",
+}
+
+
+def _rows_insert(table: str, rows: Sequence[Sequence[Any]]) -> None:
+    if not rows:
+        return
+    with connection.cursor() as cursor:
+        cursor.executemany(INSERTS[table], rows)
+        cursor.execute(f"ANALYZE {table}")
+
+
+PLACES_SQL = """
+SELECT DISTINCT site.id, site.code, site.area_id, a.direction, d.t
+FROM ({rows}) AS d
+JOIN clearing_award a ON a.id = d.award_id
+JOIN registry_resource r ON r.id = a.resource_id
+JOIN registry_site site ON site.id = r.site_id
+WHERE d.is_short OR (%(every_up)s AND a.direction = 'UP')
+ORDER BY 1, 4, 5
+"""
+SETTLED_ROWS_SQL = """
+SELECT award_id, t, shortfall_kwh > 0 AS is_short FROM deliveries_effective(%(verification)s)
+"""
+CHANGED_ROWS_SQL = """
+SELECT award_id, t, old_short_kwh > 0 OR new_short_kwh > 0 AS is_short FROM settlement_change
+WHERE run_id = %(run)s
+"""
+
+
+def _weights_stage(run: SettlementRun, result: PublishedResult, *, is_of_every_up: bool) -> None:
+    """Weigh the needs behind each place and half hour where anything is to be shared."""
+    rows_sql = SETTLED_ROWS_SQL if run.corrects_id is None else CHANGED_ROWS_SQL
+    with connection.cursor() as cursor:
+        cursor.execute(
+            PLACES_SQL.format(rows=rows_sql),
+            {"verification": run.verification_id, "run": run.pk, "every_up": is_of_every_up},
+        )
+        places = cursor.fetchall()
+    rows = []
+    for site_id, site, area, direction, t in places:
+        shares = result.credits(site=site, area=area, direction=direction, t=t)
+        rows += _weight_rows(run, f"{site_id}:{direction}", t, shares)
+    _rows_insert("settlement_weight", rows)
+
+
+def _weight_rows(
+    run: SettlementRun, place: str, t: int, shares: Iterable[Share]
+) -> list[tuple[Any, ...]]:
+    return [
+        (run.pk, place, t, share.need, int(share.account), share.weight, n)
+        for n, share in enumerate(shares)
+    ]
+
+
+def _capacity_stage(run: SettlementRun, result: PublishedResult) -> None:
+    """Note V1 and V2 of the awards assessed, and weigh who bought their capacity."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT DISTINCT award_id FROM settlement_assessed WHERE run_id = %s", [run.pk]
+        )
+        award_ids = [row[0] for row in cursor]
+    if not award_ids:
+        return
+    awards = list(Award.objects.filter(id__in=award_ids).select_related("resource__site"))
+    contents = contents_open({award.bid_id for award in awards})
+    calls = []
+    for award in awards:
+        offered = contents.get(award.bid_id, {})
+        if "v1_jpy_per_kwh" not in offered:
+            raise NotFound(field="bid", value=str(award.bid_id), rule="an opened offer of capacity")
+        v1, v2 = (Decimal(str(offered[name])) for name in ("v1_jpy_per_kwh", "v2_jpy_per_kwh"))
+        calls.append((run.pk, award.id, v1, v2))
+    _rows_insert("settlement_call", calls)
+    bought = capacity_buyers(result)
+    rows = []
+    for product, area in sorted(
+        {(str(award.product_id), award.resource.site.area_id) for award in awards}
+    ):
+        for t in range(48):
+            shares = bought.get((product, area, t)) or bought.get((product, "", t), ())
+            rows += _weight_rows(run, f"{product}:{area}", t, shares)
+    _rows_insert("settlement_weight", rows)
+
+
+def capacity_buyers(
+    result: PublishedResult,
+) -> dict[tuple[str, str, int], tuple[Share, ...]]:
+    """Return who bought a product in an area and half hour, by what they pay; "" is any area.
+
+    Where nothing is paid for it, what was served weighs.
+    """
+    found: dict[tuple[str, str, int], list[tuple[str, str, Decimal, Decimal]]] = defaultdict(list)
+    for row in result.document["needs"]:
+        if row["kind"] != NeedKind.CAPACITY:
+            continue
+        party = result.parties.need(row["id"])
+        for t, served_kw in enumerate(row["served_kw"]):
+            if not served_kw:
+                continue
+            kw = Decimal(str(served_kw))
+            paid = kw * Decimal(str(row["price_jpy_per_kw"][t]))
+            for area in (str(party.need.area_id), ""):
+                key = (str(party.need.product_id), area, t)
+                found[key].append((row["id"], party.buyer, paid, kw))
+    return {
+        key: tuple(
+            Share(account=buyer, weight=paid if any(r[2] for r in rows) else kw, need=need)
+            for need, buyer, paid, kw in sorted(rows)
+        )
+        for key, rows in found.items()
+    }
+
+
+def _negawatt_stage(run: SettlementRun, result: PublishedResult) -> None:
+    """Note what each retailer is owed per kWh that its customers' load was cut by."""
+    on = run.auction.delivery_on
+    resources = list(
+        Resource.objects.filter(
+            kind=ResourceKind.DC_LOAD,
+            awards__run=result.run,
+            awards__direction=Direction.UP,
+        )
+        .exclude(awards__leg=Leg.RESERVED)
+        .select_related("site")
+        .distinct()
+    )
+    contracts = list(
+        NegawattContract.objects.filter(
+            Q(valid_to_on__isnull=True) | Q(valid_to_on__gt=on), valid_from_on__lte=on
+        )
+        .select_related("retailer")
+        .order_by("-valid_from_on", "-id")
+    )
+    rows: list[tuple[Any, ...]] = []
+    for resource in resources:
+        contract = contract_of(resource, contracts)
+        if contract is None:
+            continue
+        account = int(result.parties.member(contract.retailer))
+        rows += [
+            (run.pk, resource.id, account, t, price)
+            for t, price in _prices_of(contract, resource, run)
+        ]
+    _rows_insert("settlement_negawatt", rows)
+
+
+def contract_of(
+    resource: Resource, contracts: Sequence[NegawattContract]
+) -> NegawattContract | None:
+    """Return the contract in force for a resource, the narrowest first, then the newest."""
+    site = resource.site
+    for fits in (
+        lambda row: row.resource_id == resource.id,
+        lambda row: row.site_id == site.id,
+        lambda row: (
+            row.resource_id is None and row.site_id is None and row.retailer_id == site.retailer_id
+        ),
+    ):
+        found = [row for row in contracts if fits(row)]
+        if found:
+            return found[0]
+    return None
+
+
+def _prices_of(
+    contract: NegawattContract, resource: Resource, run: SettlementRun
+) -> list[tuple[int | None, Decimal]]:
+    """Return the price of a kWh by half hour, or one for all."""
+    price = contract.price_jpy_per_kwh
+    if contract.method != NegawattMethod.SPOT_LINKED:
+        return [(None, price - contract.wheeling_jpy_per_kwh)]
+    spot = spot_prices_on(delivery_on=run.auction.delivery_on, area_code=resource.site.area_id)
+    return [(t, price + row.price_jpy_per_kwh) for t, row in enumerate(spot)]
+
+
+def _imbalance_stage(run: SettlementRun, result: PublishedResult) -> None:
+    """Note the reference price of imbalance: what the rules price deviations at."""
+    clearing = run.auction.ruleset.rules.get("clearing", {})
+    price = Decimal(str(clearing.get("deviation_price_jpy_per_kwh", 0)))
+    rows = [
+        (run.pk, area["id"], int(result.parties.imbalance(area["id"])), t, price)
+        for area in result.document["areas"]
+        for t in range(48)
+    ]
+    _rows_insert("settlement_imbalance", rows)
+
+
+STAND_INS_SQL = """
+SELECT s.award_id, s.instruction_id, s.t, s.start_at, s.delivered_kwh,
+       i.replacement_price_jpy_per_kwh, n.organisation_id, n.direction, r.site_id
+FROM stand_ins_effective(%s) s
+JOIN dispatch_dispatchinstruction n ON n.id = s.instruction_id
+JOIN dispatch_instructioninterval i ON i.instruction_id = s.instruction_id AND i.t = s.t
+JOIN registry_resource r ON r.id = n.resource_id
+JOIN deliveries_effective(%s) d
+  ON d.award_id = s.award_id AND d.t = s.t AND d.shortfall_kwh > 0
+WHERE s.delivered_kwh > 0
+ORDER BY s.award_id, s.t, s.instruction_id
+"""
+
+
+def _stand_ins_stage(
+    run: SettlementRun, result: PublishedResult, rules: SettlementRules
+) -> StandInSides:
+    """Note what stand-ins are paid, now and as it was settled before."""
+    if not _has_stand_ins(run):
+        return StandInSides()
+    now = _stand_in_lines(run, run.verification_id, result, rules, sign=1)
+    if run.corrects is None:
+        return StandInSides(now=now)
+    before = _stand_in_lines(run, run.corrects.verification_id, result, rules, sign=-1)
+    return StandInSides(now=now, before=before)
+
+
+def _has_stand_ins(run: SettlementRun) -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT EXISTS (SELECT 1 FROM verification_chain(%s) c"
+            " JOIN metering_standindelivery s ON s.verification_id = c.id)",
+            [run.verification_id],
+        )
+        return bool(cursor.fetchone()[0])
+
+
+def _stand_in_lines(
+    run: SettlementRun,
+    verification_id: int,
+    result: PublishedResult,
+    rules: SettlementRules,
+    *,
+    sign: int,
+) -> tuple[Line, ...]:
+    with connection.cursor() as cursor:
+        cursor.execute(STAND_INS_SQL, [verification_id, verification_id])
+        found = cursor.fetchall()
+    market = _market_prices(result, {row[8] for row in found})
+    lines: list[Line] = []
+    pays: dict[tuple[UUID, int, Any], list[Decimal]] = defaultdict(list)
+    for award, instruction, t, start_at, kwh, ask, organisation, direction, site in found:
+        way = 1 if direction == Direction.UP else -1
+        position = StandInPosition(
+            award=str(award),
+            instruction=str(instruction),
+            t=t,
+            seller=result.parties.account_of(organisation),
+            delivered_kwh=kwh,
+            ask_jpy_per_kwh=ask or ZERO,
+            market_jpy_per_kwh=way * market.get((site, t), ZERO),
+            splits=result.parties.splits_of(site),
+        )
+        lines += stand_in_lines(position, rules=rules, house=result.parties.house)
+        pays[award, t, start_at].append(stand_in_jpy_per_kwh(position, rules) * kwh)
+    _rows_insert(
+        "settlement_standin",
+        [
+            (run.pk, sign, award, t, start_at, sum_exact_jpy(paid))
+            for (award, t, start_at), paid in pays.items()
+        ],
+    )
+    return tuple(lines)
+
+
+def _market_prices(result: PublishedResult, site_ids: set[UUID]) -> dict[tuple[UUID, int], Decimal]:
+    rows = ClearingPrice.objects.filter(
+        run=result.run, kind=PriceKind.PLACE, site_id__in=site_ids
+    ).values_list("site_id", "t", "price_jpy_per_kwh")
+    return {(site_id, t): price for site_id, t, price in rows if site_id is not None}
+
+
+def uncredited_jpy(*, run_id: int) -> dict[int | None, Decimal]:
+    """Return what a run took from sellers that reaches no buyer, as none was served [JPY]."""
+    taken = [Item.SHORTFALL_REFUND, Item.SHORTFALL_PENALTY]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT t, sum(CASE WHEN item = ANY(%s) THEN amount_exact_jpy
+                               ELSE -amount_exact_jpy END)
+            FROM settlement_settlementline
+            WHERE run_id = %s AND (item = ANY(%s) OR item = 'SHORTFALL_CREDIT')
+            GROUP BY t
+            """,
+            [[str(item) for item in taken], run_id, [str(item) for item in taken]],
+        )
+        return dict(cursor.fetchall())

@@ -320,7 +320,9 @@ class OpticalPath(models.Model):
     """A wavelength between two sites that carries moved work."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    owner = models.ForeignKey(Organisation, models.PROTECT, related_name="+", verbose_name="所有者")
+    owner = models.ForeignKey(
+        Organisation, models.PROTECT, related_name="+", db_index=False, verbose_name="所有者"
+    )
     code = models.SlugField("コード", max_length=40, unique=True)
     name = models.CharField("名称", max_length=80)
     from_site = models.ForeignKey(Site, models.PROTECT, related_name="+", verbose_name="始点")
@@ -330,11 +332,23 @@ class OpticalPath(models.Model):
     )
     price_jpy_per_gb = models.DecimalField("料金 (円/GB)", max_digits=8, decimal_places=4)
     latency_ms = models.DecimalField("遅延 (ms)", max_digits=8, decimal_places=2)
+    # whoever writes, a trigger keeps them as the sites say: lists of an operator need an index
+    from_operator = models.ForeignKey(
+        Organisation, models.PROTECT, related_name="+", null=True, editable=False, db_index=False
+    )
+    to_operator = models.ForeignKey(
+        Organisation, models.PROTECT, related_name="+", null=True, editable=False, db_index=False
+    )
 
     class Meta:
         verbose_name = "光パス"
         verbose_name_plural = "光パス"
         ordering = ["code"]
+        indexes = [
+            models.Index(fields=["owner", "code"], name="path_of_owner"),
+            models.Index(fields=["from_operator", "code"], name="path_from_operator"),
+            models.Index(fields=["to_operator", "code"], name="path_to_operator"),
+        ]
         constraints = [
             bounded("capacity_gb", 0, 1_000_000_000, name="path"),
             bounded("price_jpy_per_gb", 0, 9_999, name="path"),

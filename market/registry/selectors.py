@@ -6,10 +6,9 @@ from datetime import date, datetime
 from decimal import Decimal
 from functools import reduce
 from operator import or_
-from typing import TypeVar
 from uuid import UUID
 
-from django.db.models import F, Model, Prefetch, Q, QuerySet
+from django.db.models import F, Prefetch, Q, QuerySet
 
 from accounts.clock.recent import Recent
 from accounts.core.errors import NotFound
@@ -38,8 +37,6 @@ from market.registry.models import (
     WorkloadClass,
 )
 from market.registry.qualifications import ENDED_STATES, FIT_STATES
-
-Seen = TypeVar("Seen", bound=Model)
 
 
 def ruleset_on(delivery_on: date) -> Ruleset:
@@ -232,20 +229,24 @@ def elements_of(*, seen_by: Sight) -> QuerySet[CongestionPoint]:
     return elements().filter(owner__in=seen_by.organisations_for("network.publish"))
 
 
-def sites_seen(*, seen_by: Sight) -> QuerySet[Site]:
-    """Sites the caller may see: its own, of its facilities, in its area; the market's desk all."""
+def sites_by_way(*, seen_by: Sight) -> list[QuerySet[Site]]:
+    """Sites the caller sees: its own, of its facilities, in its area; the market's desk all."""
     rows = Site.objects.select_related(
         "area", "organisation", "facility_owner", "retailer", "scale_class"
     )
     if seen_by.may_everywhere("site.read"):
-        return rows
+        return [rows]
     mine = seen_by.organisations_for("site.read")
-    return _through(
-        rows,
-        Q(organisation__in=mine),
-        Q(facility_owner__in=mine) & ~Q(organisation__in=mine),
-        Q(area__in=_areas_of(mine)),
-    )
+    return [
+        rows.filter(organisation__in=mine),
+        rows.filter(facility_owner__in=mine),
+        rows.filter(area__in=_areas_of(mine)),
+    ]
+
+
+def sites_seen(*, seen_by: Sight) -> QuerySet[Site]:
+    """Sites the caller sees in any way, to be narrowed to a few; lists go by way."""
+    return reduce(or_, sites_by_way(seen_by=seen_by))
 
 
 def sees_trade_of(site: Site, *, seen_by: Sight) -> bool:
@@ -260,15 +261,23 @@ def sites_changed_by(*, seen_by: Sight) -> QuerySet[Site]:
     )
 
 
-def resources_seen(*, seen_by: Sight) -> QuerySet[Resource]:
-    """Resources the caller may see: at its own sites, in its area; the market's desk all."""
+def resources_by_way(*, seen_by: Sight) -> list[QuerySet[Resource]]:
+    """Resources the caller sees: at its own sites, in its area; the market's desk all."""
     rows = Resource.objects.select_related("site", "storage").prefetch_related(
         Prefetch("workload_classes", WorkloadClass.objects.order_by("kind", "pool"))
     )
     if seen_by.may_everywhere("site.read"):
-        return rows
+        return [rows]
     mine = seen_by.organisations_for("site.read")
-    return _through(rows, Q(site__organisation__in=mine), Q(site__area__in=_areas_of(mine)))
+    return [
+        rows.filter(site__organisation__in=mine),
+        rows.filter(site__area__in=_areas_of(mine)),
+    ]
+
+
+def resources_seen(*, seen_by: Sight) -> QuerySet[Resource]:
+    """Resources the caller sees in any way, to be narrowed to a few; lists go by way."""
+    return reduce(or_, resources_by_way(seen_by=seen_by))
 
 
 def resources_changed_by(*, seen_by: Sight) -> QuerySet[Resource]:
@@ -301,8 +310,8 @@ def optical_paths_by_way(*, seen_by: Sight) -> list[QuerySet[OpticalPath]]:
     mine = seen_by.organisations_for("site.read")
     return [
         rows.filter(owner__in=mine),
-        rows.filter(from_site__organisation__in=mine),
-        rows.filter(to_site__organisation__in=mine),
+        rows.filter(from_operator__in=mine),
+        rows.filter(to_operator__in=mine),
     ]
 
 
@@ -330,13 +339,18 @@ def optical_trunks_by_way(*, seen_by: Sight) -> list[QuerySet[OpticalTrunk]]:
     ]
 
 
-def consents_seen(*, seen_by: Sight) -> QuerySet[Consent]:
-    """Consents the caller gave or got; the market's desk all."""
+def consents_by_way(*, seen_by: Sight) -> list[QuerySet[Consent]]:
+    """Consents the caller gave, and those it got; the market's desk all."""
     rows = Consent.objects.select_related("site", "granted_by", "granted_to")
     if seen_by.may_everywhere("site.read"):
-        return rows
+        return [rows]
     mine = seen_by.organisations_for("site.read")
-    return rows.filter(Q(granted_by__in=mine) | Q(granted_to__in=mine))
+    return [rows.filter(granted_by__in=mine), rows.filter(granted_to__in=mine)]
+
+
+def consents_seen(*, seen_by: Sight) -> QuerySet[Consent]:
+    """Consents the caller sees in any way, to be narrowed to a few; lists go by way."""
+    return reduce(or_, consents_by_way(seen_by=seen_by))
 
 
 def consents_changed_by(*, seen_by: Sight) -> QuerySet[Consent]:
@@ -362,13 +376,18 @@ def revenue_agreements_seen(*, seen_by: Sight) -> QuerySet[RevenueAgreement]:
     )
 
 
-def prequalifications_seen(*, seen_by: Sight) -> QuerySet[Prequalification]:
+def prequalifications_by_way(*, seen_by: Sight) -> list[QuerySet[Prequalification]]:
     """Prequalifications the caller asked for, or decides as grid operator; the desk all."""
     rows = Prequalification.objects.select_related("resource__site", "organisation", "area__tso")
     if seen_by.may_everywhere("prequalification.read"):
-        return rows
+        return [rows]
     mine = seen_by.organisations_for("prequalification.read")
-    return rows.filter(Q(organisation__in=mine) | Q(area__in=_areas_of(mine)))
+    return [rows.filter(organisation__in=mine), rows.filter(area__in=_areas_of(mine))]
+
+
+def prequalifications_seen(*, seen_by: Sight) -> QuerySet[Prequalification]:
+    """Prequalifications the caller sees in any way, to be narrowed to a few; lists go by way."""
+    return reduce(or_, prequalifications_by_way(seen_by=seen_by))
 
 
 def prequalification_comments_of(row: Prequalification) -> QuerySet[PrequalificationComment]:
@@ -385,15 +404,6 @@ def prequalification_files_of(row: Prequalification) -> QuerySet[Prequalificatio
         .select_related("organisation")
         .defer("content")
     )
-
-
-def _through(rows: QuerySet[Seen], *ways: Q) -> QuerySet[Seen]:
-    """Return the rows seen in one of these ways, asking only for ways in which any is seen.
-
-    Most callers have one; an index then gives their page in order, which it cannot of several.
-    """
-    used = [way for way in ways if rows.filter(way).exists()]
-    return rows.filter(reduce(or_, used)) if used else rows.none()
 
 
 def _areas_of(organisations: Collection[UUID]) -> list[str]:

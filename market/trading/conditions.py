@@ -22,7 +22,11 @@ class Envelope(models.Model):
     """
 
     auction = models.ForeignKey(
-        "trading.Auction", models.PROTECT, related_name="envelopes", verbose_name="オークション"
+        "trading.Auction",
+        models.PROTECT,
+        related_name="envelopes",
+        db_index=False,
+        verbose_name="オークション",
     )
     site = models.ForeignKey(Site, models.PROTECT, related_name="envelopes", verbose_name="拠点")
     organisation = models.ForeignKey(
@@ -37,6 +41,9 @@ class Envelope(models.Model):
     class Meta:
         verbose_name = "受電枠"
         verbose_name_plural = "受電枠"
+        indexes = [
+            models.Index(fields=["auction", "available_at", "id"], name="envelope_in_turn"),
+        ]
         constraints = [
             models.UniqueConstraint(
                 fields=["auction", "site", "revision"], name="envelope_revision"
@@ -54,7 +61,11 @@ class BaseFlow(models.Model):
     """Flow a TSO forecasts on a monitored element, before the market acts."""
 
     auction = models.ForeignKey(
-        "trading.Auction", models.PROTECT, related_name="base_flows", verbose_name="オークション"
+        "trading.Auction",
+        models.PROTECT,
+        related_name="base_flows",
+        db_index=False,
+        verbose_name="オークション",
     )
     congestion_point = models.ForeignKey(CongestionPoint, models.PROTECT, verbose_name="混雑箇所")
     base_flow_kw = half_hours_field(kw_field("kW"), "予想潮流 (kW)")
@@ -64,6 +75,9 @@ class BaseFlow(models.Model):
     class Meta:
         verbose_name = "予想潮流"
         verbose_name_plural = "予想潮流"
+        indexes = [
+            models.Index(fields=["auction", "available_at", "id"], name="baseflow_in_turn"),
+        ]
         constraints = [
             models.UniqueConstraint(
                 fields=["auction", "congestion_point", "revision"], name="baseflow_revision"
@@ -81,6 +95,7 @@ class TransferLimit(models.Model):
         "trading.Auction",
         models.PROTECT,
         related_name="transfer_limits",
+        db_index=False,
         verbose_name="オークション",
     )
     from_area = models.ForeignKey(Area, models.PROTECT, related_name="+", verbose_name="送り側")
@@ -99,6 +114,9 @@ class TransferLimit(models.Model):
     class Meta:
         verbose_name = "エリア間上限"
         verbose_name_plural = "エリア間上限"
+        indexes = [
+            models.Index(fields=["auction", "available_at", "id"], name="transferlimit_in_turn"),
+        ]
         constraints = [
             models.UniqueConstraint(
                 fields=["auction", "from_area", "to_area"], name="transferlimit_once"

@@ -6,7 +6,7 @@ import pytest
 
 from accounts.parties.models import OrganisationKind
 from accounts.parties.roles import Role
-from market.registry.models import OpticalPath, OpticalTrunk
+from market.registry.models import OpticalPath, OpticalTrunk, Site
 from tests import cast
 from tests.api.conftest import AsMember, DoorClient
 
@@ -71,3 +71,20 @@ def test_each_end_sees_its_paths_and_the_owner_all(
         assert client.get(PATHS).json()["items"] == client.get(TRUNKS).json()["items"] == []
     assert anonymous.get(PATHS).status_code == 401
     assert len(as_member(Role.MARKET_DESK, "wattbit").get(PATHS).json()["items"]) == 2
+
+
+def test_paths_follow_a_site_to_its_next_operator(as_member: AsMember) -> None:
+    site = Site.objects.get(code="shiroi-dc-1")
+    site.organisation = cast.organisation("stranger", "", "", "")
+    site.save()
+    shown = {
+        code: [
+            row["code"] for row in as_member(Role.OPERATOR_TRADER, code).get(PATHS).json()["items"]
+        ]
+        for code in ("inzai-dc", "shiroi-dc", "stranger")
+    }
+    assert shown == {
+        "inzai-dc": ["inzai-inzai", "inzai-shiroi"],
+        "shiroi-dc": [],
+        "stranger": ["inzai-shiroi"],
+    }

@@ -76,8 +76,9 @@ FROM registry_site WHERE code LIKE 'site-%%'
 """
 PATH = """
 INSERT INTO registry_opticalpath (id, owner_id, code, name, from_site_id, to_site_id, capacity_gb,
-                                  price_jpy_per_gb, latency_ms)
-SELECT id, %(hall)s, 'path-' || substr(code, 6), 'x', id, id, 1, 1, 1
+                                  price_jpy_per_gb, latency_ms, from_operator_id, to_operator_id)
+SELECT id, %(hall)s, 'path-' || substr(code, 6), 'x', id, id, 1, 1, 1, organisation_id,
+       organisation_id
 FROM registry_site WHERE code LIKE 'site-%%'
 """
 TABLES = (

@@ -96,9 +96,8 @@ class Consents(Door):
     def get(self, request: Request) -> Response:
         """In order of id."""
         asked = query_of(request, "site")
-        rows = selectors.consents_seen(seen_by=self.sight)
-        if "site" in asked:
-            rows = rows.filter(site__code=asked["site"])
+        only = {"site__code": asked["site"]} if "site" in asked else {}
+        rows = [way.filter(**only) for way in selectors.consents_by_way(seen_by=self.sight)]
         return listed(request, rows, consent_written)
 
     @extend_schema(

@@ -61,6 +61,7 @@ from aggregator.settlement.seen import (
     OPEN,
     READ,
     disputed_lines_seen,
+    disputes_by_way,
     disputes_seen,
     line_view_of,
 )
@@ -285,12 +286,12 @@ class DisputeList(DisputeDoor):
     def get(self, request: Request) -> Response:
         """Return one page."""
         asked = query_of(request, "state", "is_held")
-        rows = disputes_seen(seen_by=self.sight)
+        only: dict[str, Any] = {}
         if "state" in asked:
-            state = choice_of(asked["state"], DisputeState.values, field="state")
-            rows = rows.filter(state=state)
+            only["state"] = choice_of(asked["state"], DisputeState.values, field="state")
         if "is_held" in asked:
-            rows = rows.filter(is_held=flag_of(asked["is_held"], field="is_held"))
+            only["is_held"] = flag_of(asked["is_held"], field="is_held")
+        rows = [way.filter(**only) for way in disputes_by_way(seen_by=self.sight)]
         return Response(page(request, rows, dispute_written, key=("-opened_at", "id")))
 
     @extend_schema(

@@ -20,6 +20,7 @@ from aggregator.metering.models import Meter
 from aggregator.metering.seen import (
     READ,
     REGISTER,
+    meters_by_way,
     meters_seen,
     resources_metered,
     sites_metered,
@@ -77,7 +78,7 @@ class MeterList(Door):
     def get(self, request: Request) -> Response:
         """Return one page."""
         query_of(request)
-        rows = meters_seen(seen_by=self.sight)
+        rows = meters_by_way(seen_by=self.sight)
         return Response(page(request, rows, meter_written, key=("point_number",)))
 
     @extend_schema(summary="Register a meter", request=MeterIn, responses={201: MeterOut})

@@ -14,6 +14,8 @@ import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from functools import reduce
+from operator import or_
 from typing import Any, Final, TypeVar
 from uuid import UUID
 
@@ -90,14 +92,16 @@ def page(
 
 def _first(ways: Sequence[QuerySet[Row]], after: Q, order: Sequence[str], count: int) -> list[Row]:
     """Return the first rows of all ways together: they are among the first of each."""
-    pages = [list(way.filter(after).order_by(*order)[:count]) for way in ways]
-    found = [rows for rows in pages if rows]
-    if len(found) < 2:  # noqa: PLR2004 - nothing to merge
-        return found[0] if found else []
-    seen = {row.pk: row for rows in found for row in rows}
+    if len(ways) == 1:
+        return list(ways[0].filter(after).order_by(*order)[:count])
+    ids = {
+        pk
+        for way in ways
+        for pk in way.filter(after).order_by(*order).values_list("pk", flat=True)[:count]
+    }
     # the database compares: its order of text is not Python's
-    ordered = ways[0].model._default_manager.filter(pk__in=seen).order_by(*order)  # noqa: SLF001 - Django's own way
-    return [seen[pk] for pk in ordered.values_list("pk", flat=True)[:count]]
+    merged = reduce(or_, ways).filter(pk__in=ids).order_by(*order)
+    return list(merged[:count]) if ids else []
 
 
 def _limit(text: str | None) -> int:

@@ -235,16 +235,14 @@ class Prequalifications(PrequalificationDoor):
     def get(self, request: Request) -> Response:
         """Newest first."""
         asked = query_of(request, "resource", "product", "area", "state")
-        rows = selectors.prequalifications_seen(seen_by=self.sight)
+        only: dict[str, Any] = {name: asked[name] for name in ("product", "area") if name in asked}
         if "resource" in asked:
-            rows = rows.filter(resource__code=asked["resource"])
-        for name in ("product", "area"):
-            if name in asked:
-                rows = rows.filter(**{name: asked[name]})
+            only["resource__code"] = asked["resource"]
         if "state" in asked:
-            rows = rows.filter(
-                state=choice_of(asked["state"], PrequalificationState.values, field="state")
-            )
+            states = PrequalificationState.values
+            only["state"] = choice_of(asked["state"], states, field="state")
+        ways = selectors.prequalifications_by_way(seen_by=self.sight)
+        rows = [way.filter(**only) for way in ways]
         return listed(request, rows, prequalification_written, key=NEWEST_FIRST)
 
     @extend_schema(

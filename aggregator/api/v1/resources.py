@@ -214,15 +214,15 @@ class Resources(Door):
     def get(self, request: Request) -> Response:
         """In order of site and code."""
         asked = query_of(request, "site", "kind", "is_retired")
-        rows = selectors.resources_seen(seen_by=self.sight)
+        only: dict[str, Any] = {}
         if "site" in asked:
-            rows = rows.filter(site__code=asked["site"])
+            only["site__code"] = asked["site"]
         if "kind" in asked:
-            rows = rows.filter(kind=choice_of(asked["kind"], ResourceKind.values, field="kind"))
+            only["kind"] = choice_of(asked["kind"], ResourceKind.values, field="kind")
         if "is_retired" in asked:
-            is_retired = flag_of(asked["is_retired"], field="is_retired")
-            rows = rows.filter(retired_at__isnull=not is_retired)
+            only["retired_at__isnull"] = not flag_of(asked["is_retired"], field="is_retired")
         seen_by = self.sight
+        rows = [way.filter(**only) for way in selectors.resources_by_way(seen_by=seen_by)]
         return listed(request, rows, lambda r: resource_written(r, seen_by), key=IN_ORDER)
 
     @extend_schema(

@@ -325,7 +325,7 @@ class Migration(migrations.Migration):
             name='OpticalPath',
             fields=[
                 ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('owner', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='parties.organisation', verbose_name='所有者')),
+                ('owner', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='parties.organisation', verbose_name='所有者')),
                 ('code', models.SlugField(max_length=40, unique=True, verbose_name='コード')),
                 ('name', models.CharField(max_length=80, verbose_name='名称')),
                 ('from_site', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='registry.site', verbose_name='始点')),
@@ -333,11 +333,14 @@ class Migration(migrations.Migration):
                 ('capacity_gb', models.DecimalField(decimal_places=1, help_text='30分あたりの転送量', max_digits=12, verbose_name='容量 (GB/30分)')),
                 ('price_jpy_per_gb', models.DecimalField(decimal_places=4, max_digits=8, verbose_name='料金 (円/GB)')),
                 ('latency_ms', models.DecimalField(decimal_places=2, max_digits=8, verbose_name='遅延 (ms)')),
+                ('from_operator', models.ForeignKey(db_index=False, editable=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='parties.organisation')),
+                ('to_operator', models.ForeignKey(db_index=False, editable=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='parties.organisation')),
             ],
             options={
                 'verbose_name': '光パス',
                 'verbose_name_plural': '光パス',
                 'ordering': ['code'],
+                'indexes': [models.Index(fields=['owner', 'code'], name='path_of_owner'), models.Index(fields=['from_operator', 'code'], name='path_from_operator'), models.Index(fields=['to_operator', 'code'], name='path_to_operator')],
                 'constraints': [models.CheckConstraint(condition=models.Q(('capacity_gb__gte', 0), ('capacity_gb__lte', 1000000000)), name='path_capacity_gb'), models.CheckConstraint(condition=models.Q(('price_jpy_per_gb__gte', 0), ('price_jpy_per_gb__lte', 9999)), name='path_price_jpy_per_gb'), models.CheckConstraint(condition=models.Q(('latency_ms__gte', 0), ('latency_ms__lte', 100000)), name='path_latency_ms')],
             },
         ),

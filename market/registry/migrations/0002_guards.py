@@ -11,6 +11,27 @@ BEGIN
     RETURN NEW;
 END $$;
 
+-- the operators of a path's ends, as their sites say
+CREATE FUNCTION path_operators() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    NEW.from_operator_id := (
+        SELECT organisation_id FROM registry_site WHERE id = NEW.from_site_id);
+    NEW.to_operator_id := (
+        SELECT organisation_id FROM registry_site WHERE id = NEW.to_site_id);
+    RETURN NEW;
+END $$;
+CREATE FUNCTION path_operators_follow() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE registry_opticalpath SET from_site_id = from_site_id
+    WHERE from_site_id = NEW.id OR to_site_id = NEW.id;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER operators BEFORE INSERT OR UPDATE ON registry_opticalpath
+    FOR EACH ROW EXECUTE FUNCTION path_operators();
+CREATE TRIGGER operators AFTER UPDATE OF organisation_id ON registry_site
+    FOR EACH ROW WHEN (OLD.organisation_id <> NEW.organisation_id)
+    EXECUTE FUNCTION path_operators_follow();
+
 CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON registry_branch
     FOR EACH ROW EXECUTE FUNCTION guard_append_only();
 
@@ -105,6 +126,10 @@ DROP TRIGGER only_columns ON registry_consent;
 DROP TRIGGER version ON registry_congestionpoint;
 DROP TRIGGER append_only ON registry_bus;
 DROP TRIGGER append_only ON registry_branch;
+DROP TRIGGER operators ON registry_site;
+DROP TRIGGER operators ON registry_opticalpath;
+DROP FUNCTION path_operators_follow();
+DROP FUNCTION path_operators();
 DROP FUNCTION guard_version();
 """
 

@@ -125,7 +125,7 @@ class Migration(migrations.Migration):
             name='Envelope',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('auction', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='envelopes', to='trading.auction', verbose_name='オークション')),
+                ('auction', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='envelopes', to='trading.auction', verbose_name='オークション')),
                 ('site', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='envelopes', to='registry.site', verbose_name='拠点')),
                 ('organisation', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='parties.organisation', verbose_name='一般送配電事業者')),
                 ('kind', models.CharField(choices=[('FIXED', '固定パターン'), ('ONLINE', 'オンライン')], max_length=6, verbose_name='種別')),
@@ -137,6 +137,7 @@ class Migration(migrations.Migration):
             options={
                 'verbose_name': '受電枠',
                 'verbose_name_plural': '受電枠',
+                'indexes': [models.Index(fields=['auction', 'available_at', 'id'], name='envelope_in_turn')],
                 'constraints': [models.UniqueConstraint(fields=('auction', 'site', 'revision'), name='envelope_revision'), models.CheckConstraint(condition=models.Q(('kind__in', ['FIXED', 'ONLINE'])), name='envelope_kind')],
             },
         ),
@@ -144,7 +145,7 @@ class Migration(migrations.Migration):
             name='BaseFlow',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('auction', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='base_flows', to='trading.auction', verbose_name='オークション')),
+                ('auction', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='base_flows', to='trading.auction', verbose_name='オークション')),
                 ('congestion_point', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='registry.congestionpoint', verbose_name='混雑箇所')),
                 ('base_flow_kw', django.contrib.postgres.fields.ArrayField(base_field=models.DecimalField(decimal_places=1, max_digits=12, verbose_name='kW'), size=48, verbose_name='予想潮流 (kW)')),
                 ('revision', models.PositiveIntegerField(default=1, verbose_name='版')),
@@ -153,6 +154,7 @@ class Migration(migrations.Migration):
             options={
                 'verbose_name': '予想潮流',
                 'verbose_name_plural': '予想潮流',
+                'indexes': [models.Index(fields=['auction', 'available_at', 'id'], name='baseflow_in_turn')],
                 'constraints': [models.UniqueConstraint(fields=('auction', 'congestion_point', 'revision'), name='baseflow_revision')],
             },
         ),
@@ -160,7 +162,7 @@ class Migration(migrations.Migration):
             name='TransferLimit',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('auction', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='transfer_limits', to='trading.auction', verbose_name='オークション')),
+                ('auction', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='transfer_limits', to='trading.auction', verbose_name='オークション')),
                 ('from_area', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='registry.area', verbose_name='送り側')),
                 ('to_area', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='registry.area', verbose_name='受け側')),
                 ('link', models.ForeignKey(blank=True, help_text='空欄は交流連系（潮流は物理に従う）', null=True, on_delete=django.db.models.deletion.PROTECT, to='registry.controllablelink', verbose_name='連系設備')),
@@ -170,6 +172,7 @@ class Migration(migrations.Migration):
             options={
                 'verbose_name': 'エリア間上限',
                 'verbose_name_plural': 'エリア間上限',
+                'indexes': [models.Index(fields=['auction', 'available_at', 'id'], name='transferlimit_in_turn')],
                 'constraints': [models.UniqueConstraint(fields=('auction', 'from_area', 'to_area'), name='transferlimit_once')],
             },
         ),

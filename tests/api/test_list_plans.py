@@ -1,0 +1,82 @@
+"""Every list door: an index gives its page in order, whoever asks.
+
+With sorts and reads of whole tables forbidden as far as they can be, what is left of them in a
+plan has no index that could take its place. The tests of long tables look at what the planner
+chooses of itself.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
+
+from aggregator.api.v1.pagination import LIMIT_DEFAULT
+from tests.api.access_stage import WHO, Stage
+from tests.api.test_access_matrix import LINES, Line
+
+FORBIDDEN = ("seqscan", "sort", "bitmapscan", "hashjoin", "mergejoin", "material")
+PAGE = re.compile(rf" LIMIT {LIMIT_DEFAULT + 1}\b")
+# of an auction, an organisation or a person there are few: sorted when asked for
+FEW = {
+    "v1:invitation-list",
+    "v1:resource-list",  # each site's resources, the sites in order
+    "v1:statement-list",  # periods
+}
+
+
+@pytest.fixture(scope="module")
+def stage(django_db_setup: None, django_db_blocker: Any) -> Iterator[Stage]:
+    with django_db_blocker.unblock(), transaction.atomic():
+        yield Stage()
+        transaction.set_rollback(True)
+
+
+def _nodes(plan: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    yield plan
+    for below in plan.get("Plans", ()):
+        yield from _nodes(below)
+
+
+def _pages(stage: Stage, line: Line, who: str) -> list[str] | None:
+    """Return the statements of a door that read a page; None if it is no list."""
+    path = f"/api/v1/{line.path.format_map(stage.things)}"
+    with transaction.atomic(), CaptureQueriesContext(connection) as captured:
+        answer = stage.clients[who].get(path)
+    if "json" not in answer.get("Content-Type", "") or "next" not in answer.json():
+        return None
+    return [row["sql"] for row in captured.captured_queries if PAGE.search(row["sql"])]
+
+
+def _plan(statement: str) -> Mapping[str, Any]:
+    with transaction.atomic(), connection.cursor() as cursor:
+        for way in FORBIDDEN:
+            cursor.execute(f"SET LOCAL enable_{way} = off")
+        cursor.execute(f"EXPLAIN (FORMAT JSON) {statement.replace('%', '%%')}")
+        plan: Mapping[str, Any] = cursor.fetchone()[0][0]["Plan"]
+        transaction.set_rollback(True)
+    return plan
+
+
+def test_an_index_gives_each_page_in_order(stage: Stage) -> None:
+    lists, wrong = set(), []
+    for line in LINES:
+        if line.method != "GET":
+            continue
+        for who in WHO:
+            if line.status(who) != 200:
+                continue
+            for statement in _pages(stage, line, who) or ():
+                lists.add(line.route)
+                for node in _nodes(_plan(statement)):
+                    if node["Node Type"] == "Seq Scan" or (
+                        node["Node Type"] == "Sort" and line.route not in FEW
+                    ):
+                        what = node.get("Relation Name") or node.get("Sort Key")
+                        wrong.append((line.route, who, node["Node Type"], what))
+    assert wrong == []
+    assert len(lists) >= 35, sorted(lists)

@@ -14,6 +14,7 @@ from accounts.core.errors import NotFound
 from accounts.ledger.selectors import ledger_account_ids_of
 from accounts.parties.models import Organisation
 from accounts.parties.sight import Sight
+from aggregator.settlement.chains import runs_in_force
 from aggregator.settlement.models import (
     Dispute,
     DisputedLine,
@@ -23,6 +24,7 @@ from aggregator.settlement.models import (
     SettlementPeriod,
     SettlementRun,
 )
+from market.trading.models import Auction
 
 READ = "statement.read"
 OPEN = "dispute.open"
@@ -61,21 +63,35 @@ def line_view_of(seen_by: Sight) -> LineView:
 
 
 def run_of(*, auction: str, kind: str | None = None) -> SettlementRun | None:
-    """Return the latest settlement of the auction with a code; a final one prevails."""
-    rows = SettlementRun.objects.filter(auction__code=auction)
+    """Return the latest settlement of the auction with a code; a final one prevails.
+
+    Without a kind that is the newest run in force: the last correction, if there is any.
+    """
+    rows = SettlementRun.objects.filter(auction__code=auction).select_related(
+        "auction", "verification"
+    )
     if kind is not None:
-        rows = rows.filter(kind=RunKind(kind))
-    # FINAL sorts before PROVISIONAL
-    return rows.select_related("auction", "verification").order_by("kind", "-revision").first()
+        return rows.filter(kind=RunKind(kind)).order_by("-revision").first()
+    found = Auction.objects.filter(code=auction).first()
+    in_force = runs_in_force(auction=found) if found is not None else []
+    return rows.get(pk=in_force[-1].pk) if in_force else None
 
 
-def lines_seen(*, view: LineView, run: SettlementRun) -> QuerySet[SettlementLine]:
-    """Lines of one run that a caller pays or is paid, or all for the market.
+def lines_seen(
+    *, view: LineView, run: SettlementRun, is_whole: bool = True
+) -> QuerySet[SettlementLine]:
+    """Lines a caller pays or is paid, or all for the market.
+
+    Of a correction, those of all runs before it in its chain come first: together they say what
+    is owed; not `is_whole` leaves them out.
 
     `place` is the id, in a form that no index of the whole table is sorted by: the run's own
     pages are read, never the lines of other runs before them.
     """
-    rows = _lines(view).filter(run=run).annotate(place=F("id") + 0)
+    run_ids = [run.pk]
+    if is_whole and run.corrects_id is not None:
+        run_ids = [row.pk for row in runs_in_force(auction=run.auction)]
+    rows = _lines(view).filter(run_id__in=run_ids).annotate(place=F("id") + 0)
     if not view.sees_all:
         rows = rows.filter(Q(payer_id__in=view.account_ids) | Q(payee_id__in=view.account_ids))
     return rows

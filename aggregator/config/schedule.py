@@ -26,6 +26,18 @@ BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
         "schedule": 1800.0,
         "options": {"expires": 600},
     },
+    # twice a day: partitions of readings for the months to come
+    "aggregator.metering.partitions_ahead": {
+        "task": "aggregator.metering.partitions_ahead",
+        "schedule": 43_200.0,
+        "options": {"expires": 3600},
+    },
+    # twice a day: the month that is over is on the list of those looked over for gaming
+    "aggregator.metering.gaming_month": {
+        "task": "aggregator.metering.gaming_month",
+        "schedule": 43_200.0,
+        "options": {"expires": 3600},
+    },
 }
 
 # What follows a published result. The market puts these jobs on the list without knowing

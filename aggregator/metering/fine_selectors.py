@@ -63,5 +63,6 @@ def instructions_sent(
     )
     sent: dict[UUID, dict[int, datetime]] = {}
     for resource_id, t, sent_at in rows:
-        sent.setdefault(resource_id, {}).setdefault(t, sent_at)
+        if sent_at is not None:
+            sent.setdefault(resource_id, {}).setdefault(t, sent_at)
     return sent

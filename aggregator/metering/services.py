@@ -1,22 +1,23 @@
 """Register meters and rules, take in readings: validated whole, copied in, never changed."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from django.db import connection, transaction
 
 from accounts.audit.services import entry_append
 from accounts.clock.selectors import market_now
-from accounts.core.errors import Refused, ensure
+from accounts.core.errors import Refused
 from accounts.fields import KWH_MAX
 from aggregator.core.baselines import INTERVAL_COUNT
 from aggregator.metering.limits import bulk_limits_set
 from aggregator.metering.models import Meter, Quality, Stage
+from aggregator.metering.partitions import reading_partitions_ensure
 from aggregator.metering.selectors import MeterKnown, meters_known
 from market.registry.models import Resource, Site
 
@@ -30,9 +31,6 @@ ZERO = Decimal(0)
 YEAR_FIRST, YEAR_LAST = 2000, 2100
 POINT_NUMBER = re.compile(r"(0[1-9]|10)[0-9]{20}", re.ASCII)
 ENERGY_RULE = f"a Decimal between -{KWH_MAX} and {KWH_MAX} kWh with at most 3 places"
-
-# One lock for making partitions; two ingests of a new month would otherwise collide.
-PARTITION_LOCK = 7_301_001
 
 # The common shape of a value in bounds: anything else, such as 1E+3 or NaN, is looked at closely.
 PLAIN_KWH = re.compile(r"-?[0-9]{1,9}(\.[0-9]{1,3})?", re.ASCII)
@@ -94,7 +92,7 @@ def meter_register(
     """
     if (resource is None) == (site is None):
         raise Refused(field="resource", value=resource, rule="either a resource or a site")
-    if not _is_point_number(point_number):
+    if not is_point_number(point_number):
         raise Refused(
             field="point_number", value=point_number, rule="22 digits beginning with an area 01-10"
         )
@@ -111,46 +109,9 @@ def meter_register(
     return meter
 
 
-def plausible_rule(max_kwh: Decimal) -> str:
+def plausible_rule(max_kwh: Decimal, *, name: str = "half hour") -> str:
     """Say in words what a half hour at a site can be at most."""
-    return f"plausible for its site: at most {max_kwh.normalize():f} kWh in a half hour, in or out"
-
-
-def reading_partitions_ensure(*, months: Iterable[tuple[int, int]]) -> list[str]:
-    """Make the partitions of the given (year, month) pairs in UTC; returns the new ones.
-
-    Raises
-    ------
-    Refused
-        If a month is not a month.
-    """
-    wanted: dict[str, tuple[date, date]] = {}
-    for year, month in months:
-        if not (1 <= month <= 12 and 1 <= year <= 9998):  # noqa: PLR2004 - the calendar
-            raise Refused(field="months", value=(year, month), rule="a year and a month")
-        first_on = date(year, month, 1)
-        next_on = date(year + month // 12, month % 12 + 1, 1)
-        wanted[f"metering_intervalreading_{year:04d}_{month:02d}"] = (first_on, next_on)
-    with connection.cursor() as cursor:
-        missing = [name for name in sorted(wanted) if not _relation_exists(cursor, name)]
-        if not missing:
-            return []
-        ensure(connection.in_atomic_block, "partitions are made inside a transaction")
-        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [PARTITION_LOCK])
-        made = [name for name in missing if not _relation_exists(cursor, name)]
-        for name in made:
-            first_on, next_on = wanted[name]
-            # Names and dates are of our own making; DDL takes no parameters.
-            cursor.execute(
-                f"CREATE TABLE {name} PARTITION OF metering_intervalreading"
-                f" FOR VALUES FROM ('{first_on} 00:00+00') TO ('{next_on} 00:00+00')"
-            )
-    return made
-
-
-def _relation_exists(cursor: Any, name: str) -> bool:
-    cursor.execute("SELECT to_regclass(%s) IS NOT NULL", [name])
-    return bool(cursor.fetchone()[0])
+    return f"plausible for its site: at most {max_kwh.normalize():f} kWh in a {name}, in or out"
 
 
 def readings_ingest(*, rows: Sequence[ReadingRow], source: str) -> Ingested:
@@ -182,7 +143,7 @@ def readings_ingest(*, rows: Sequence[ReadingRow], source: str) -> Ingested:
         meter's site can carry (:func:`~aggregator.metering.selectors.meters_known`), an
         unknown quality or stage, or a duplicate within the batch.
     """
-    if not _is_source(source):
+    if not is_source(source):
         raise ReadingRefused(field="source", value=source, rule="1 to 40 plain characters")
     if not rows:
         return Ingested(added=0, revised=0, unchanged=0)
@@ -233,7 +194,7 @@ def _validated(rows: Sequence[ReadingRow], source: str, now: datetime) -> list[L
     """
     # No other text may reach the database: it would answer with an error of its own.
     meters = meters_known(
-        point_numbers=[number for number in {row[0] for row in rows} if _is_point_number(number)]
+        point_numbers=[number for number in {row[0] for row in rows} if is_point_number(number)]
     )
     halves: dict[datetime, tuple[int, str]] = {}
     tail = f"\t{now.isoformat()}\t{source}\n"
@@ -280,7 +241,32 @@ def _validated(rows: Sequence[ReadingRow], source: str, now: datetime) -> list[L
 def reading_line(
     n: int, row: ReadingRow, known: MeterKnown | None, source: str, now: datetime
 ) -> Line:
-    """Check one row against every rule, one by one.
+    """Check one row against every rule, one by one; return its line of COPY text.
+
+    Raises
+    ------
+    ReadingRefused
+        With the row's number and the first rule it breaks.
+    """
+    available_at = reading_checked(n, row, known, now)
+    meter_id = known[0] if known else 0
+    half_hour = int(row.start_at.timestamp()) // HALF_HOUR_S
+    key = half_hour << SLOT_SHIFT | meter_id << STAGE_BITS | int(row.stage)
+    return key, (
+        f"{meter_id}\t{row.start_at.isoformat()}\t{_energy_text(row.energy_kwh) or NULL}"
+        f"\t{int(row.quality)}\t1\t{int(row.stage)}\t{available_at.isoformat()}\t{source}\n"
+    )
+
+
+def reading_checked(
+    n: int,
+    row: ReadingRow,
+    known: MeterKnown | None,
+    now: datetime,
+    *,
+    interval: timedelta = HALF_HOUR,
+) -> datetime:
+    """Check one row of intervals so long, and return when it became available.
 
     Raises
     ------
@@ -293,29 +279,28 @@ def reading_line(
         if not holds:
             raise ReadingRefused(field=f"rows[{n}].{field}", value=value, rule=rule)
 
+    name = "half hour" if interval == HALF_HOUR else f"span of {interval.seconds // 60} min"
     require(known is not None, "point_number", point_number, "a registered meter")
-    meter_id, _, max_kwh = known or (0, ZERO, ZERO)
+    max_kwh = known[2] if known else ZERO
     require(_is_zoned(start_at), "start_at", start_at, "a date-time with its UTC offset")
     require(_is_member(quality, Quality), "quality", quality, "a known quality")
     require(_is_member(stage, Stage), "stage", stage, "a known stage")
-    start_s = int(start_at.timestamp())
     require(
-        start_at.microsecond == 0 and start_s % HALF_HOUR_S == 0,
+        start_at.microsecond == 0 and int(start_at.timestamp()) % interval.seconds == 0,
         "start_at",
         start_at,
-        "the start of a half hour",
+        f"the start of a {name}",
     )
     require(
-        # not start_at + HALF_HOUR: the last half hour of the year 9999 has no end
-        now - READING_AGE_MAX <= start_at <= now - HALF_HOUR,
+        # not start_at + interval: the last half hour of the year 9999 has no end
+        now - READING_AGE_MAX <= start_at <= now - interval,
         "start_at",
         start_at.isoformat(),
-        "a half hour that has ended, at most five years ago",
+        f"a {name} that has ended, at most five years ago",
     )
     missing = quality == Quality.MISSING
-    energy = _energy_text(energy_kwh)
     require(
-        (energy_kwh is None) if missing else energy is not None,
+        (energy_kwh is None) if missing else _energy_text(energy_kwh) is not None,
         "energy_kwh",
         energy_kwh,
         "nothing, because it is MISSING" if missing else ENERGY_RULE,
@@ -324,7 +309,7 @@ def reading_line(
         energy_kwh is None or quality == Quality.BAD or abs(energy_kwh) <= max_kwh,
         "energy_kwh",
         energy_kwh,
-        plausible_rule(max_kwh),
+        plausible_rule(max_kwh, name=name),
     )
     if available_at is None:
         available_at = now
@@ -332,23 +317,20 @@ def reading_line(
         _is_zoned(available_at), "available_at", available_at, "a date-time with its UTC offset"
     )
     require(
-        start_at + HALF_HOUR <= available_at <= now,
+        start_at + interval <= available_at <= now,
         "available_at",
         available_at.isoformat(),
-        "after the half hour's end and not in the future",
+        f"after the {name}'s end and not in the future",
     )
-    key = start_s // HALF_HOUR_S << SLOT_SHIFT | meter_id << STAGE_BITS | int(stage)
-    return key, (
-        f"{meter_id}\t{start_at.isoformat()}\t{energy or NULL}\t{int(quality)}\t1\t{int(stage)}"
-        f"\t{available_at.isoformat()}\t{source}\n"
-    )
+    return available_at
 
 
-def _is_point_number(value: object) -> bool:
+def is_point_number(value: object) -> bool:
+    """Whether a value is the digits of a 供給地点特定番号, as they are stored."""
     return isinstance(value, str) and POINT_NUMBER.fullmatch(value) is not None
 
 
-def _is_source(value: object) -> bool:
+def is_source(value: object) -> bool:
     """Whether COPY text can carry the value, and a reader can read it."""
     return (
         isinstance(value, str)

@@ -20,7 +20,8 @@ from django.test.utils import CaptureQueriesContext
 from accounts.ledger.services import ledger_account_open
 from accounts.parties.roles import Role
 from aggregator.metering.models import DeliveryVerification
-from aggregator.metering.services import meter_register, reading_partitions_ensure
+from aggregator.metering.partitions import reading_partitions_ensure
+from aggregator.metering.services import meter_register
 from aggregator.settlement.models import SettlementPeriod, SettlementRun
 from market.registry.models import Site
 from market.trading.models import AuctionState

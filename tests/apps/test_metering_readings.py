@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from accounts.clock.services import clock_set
 from accounts.core.errors import Refused
 from aggregator.metering.models import IntervalReading, Meter, Quality, Stage
+from aggregator.metering.partitions import reading_partitions_ensure
 from aggregator.metering.readings_csv import readings_ingest_csv
 from aggregator.metering.schedules import schedule_declare
 from aggregator.metering.selectors import readings_latest
@@ -20,7 +21,6 @@ from aggregator.metering.services import (
     ReadingRefused,
     ReadingRow,
     meter_register,
-    reading_partitions_ensure,
     readings_ingest,
 )
 from market.registry.models import StorageUnit

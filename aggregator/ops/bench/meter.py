@@ -18,13 +18,8 @@ from django.db import connection, transaction
 
 from accounts.clock.selectors import market_now
 from aggregator.metering.models import Meter
-from aggregator.metering.services import (
-    COPY_SQL,
-    Ingested,
-    ReadingRow,
-    reading_partitions_ensure,
-    readings_ingest,
-)
+from aggregator.metering.partitions import reading_partitions_ensure
+from aggregator.metering.services import COPY_SQL, Ingested, ReadingRow, readings_ingest
 from aggregator.ops.bench import summary
 from aggregator.ops.bench.scratch import (
     copy_in,
@@ -96,6 +91,7 @@ def _meters(count: int) -> dict[str, int]:
         facility_owner_id=uuid.uuid4(),
         code="bench",
         area_id="03",
+        point_number="03" + "9" * 20,
         contract_kw=2_000,
         loss_ratio=0,
         longitude_deg=140,

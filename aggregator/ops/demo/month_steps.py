@@ -18,7 +18,8 @@ from accounts.jobs.services import Claim, job_finish
 from aggregator.dispatch.models import DispatchInstruction, InstructionInterval, InstructionState
 from aggregator.dispatch.services import instruction_acknowledge, instruction_opt_out
 from aggregator.metering.models import IntervalReading, Quality, Stage
-from aggregator.metering.services import ReadingRow, reading_partitions_ensure, readings_ingest
+from aggregator.metering.partitions import reading_partitions_ensure
+from aggregator.metering.services import ReadingRow, readings_ingest
 from aggregator.ops.demo import agents, cast
 from aggregator.ops.demo.inputs import SEED, profiles_kw
 from aggregator.ops.demo.steps import (

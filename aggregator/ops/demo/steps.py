@@ -20,13 +20,9 @@ from accounts.parties.models import Organisation
 from aggregator.forecasting.selectors import area_supply_demand_on, spot_prices_on
 from aggregator.forecasting.services import area_supply_demand_import, spot_prices_import
 from aggregator.metering.models import IntervalReading, Quality, Stage, VerificationStage
+from aggregator.metering.partitions import reading_partitions_ensure
 from aggregator.metering.schedules import schedule_declare
-from aggregator.metering.services import (
-    ReadingRow,
-    meter_register,
-    reading_partitions_ensure,
-    readings_ingest,
-)
+from aggregator.metering.services import ReadingRow, meter_register, readings_ingest
 from aggregator.metering.verifications import delivery_verification_request
 from aggregator.ops.demo import cast
 from aggregator.ops.demo.forms import EVENING, standing_bid

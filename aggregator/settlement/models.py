@@ -349,7 +349,11 @@ class SettlementItem(models.Model):
     )
     close_number = models.PositiveIntegerField("締の回")
     account = models.ForeignKey(
-        "ledger.LedgerAccount", models.PROTECT, related_name="+", verbose_name="勘定"
+        "ledger.LedgerAccount",
+        models.PROTECT,
+        related_name="+",
+        db_index=False,
+        verbose_name="勘定",
     )
     item = models.CharField("項目", max_length=24)
     total_exact_jpy = models.DecimalField("合計（円、端数あり）", max_digits=22, decimal_places=6)
@@ -367,6 +371,7 @@ class SettlementItem(models.Model):
     class Meta:
         verbose_name = "精算項目"
         verbose_name_plural = "精算項目"
+        indexes = [models.Index(fields=["account", "id"], name="settlementitem_of")]
         constraints = [
             models.UniqueConstraint(
                 fields=["period", "close_number", "account", "item"], name="settlementitem_once"

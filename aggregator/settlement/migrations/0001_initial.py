@@ -160,7 +160,7 @@ class Migration(migrations.Migration):
                 ('id', models.BigAutoField(primary_key=True, serialize=False)),
                 ('period', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='items', to='settlement.settlementperiod', verbose_name='精算期間')),
                 ('close_number', models.PositiveIntegerField(verbose_name='締の回')),
-                ('account', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='ledger.ledgeraccount', verbose_name='勘定')),
+                ('account', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='ledger.ledgeraccount', verbose_name='勘定')),
                 ('item', models.CharField(max_length=20, verbose_name='項目')),
                 ('total_exact_jpy', models.DecimalField(decimal_places=6, max_digits=22, verbose_name='合計（円、端数あり）')),
                 ('amount_jpy', models.BigIntegerField(verbose_name='合計 (円)')),
@@ -170,6 +170,7 @@ class Migration(migrations.Migration):
             options={
                 'verbose_name': '精算項目',
                 'verbose_name_plural': '精算項目',
+                'indexes': [models.Index(fields=['account', 'id'], name='settlementitem_of')],
                 'constraints': [models.UniqueConstraint(fields=('period', 'close_number', 'account', 'item'), name='settlementitem_once'), models.CheckConstraint(condition=models.Q(('amount_jpy__gte', -1000000000000000), ('amount_jpy__lte', 1000000000000000)), name='settlementitem_amount_jpy'), models.CheckConstraint(condition=models.Q(('posted_before_jpy__gte', -1000000000000000), ('posted_before_jpy__lte', 1000000000000000)), name='settlementitem_posted_before_jpy'), models.CheckConstraint(condition=models.Q(('total_exact_jpy__gte', -1000000000000000), ('total_exact_jpy__lte', 1000000000000000)), name='settlementitem_total_exact_jpy')],
             },
         ),

@@ -197,7 +197,8 @@ def _composites(value: object, field: str) -> tuple[tuple[str, ...], ...]:
     groups = []
     for n, group in enumerate(value):
         codes = tuple(group) if isinstance(group, list | tuple) else ()
-        if len(set(codes)) < COMPOSITE_MIN or not all(isinstance(code, str) and code for code in codes):
+        are_codes = all(isinstance(code, str) and code for code in codes)
+        if len(set(codes)) < COMPOSITE_MIN or not are_codes:
             raise Refused(field=f"{field}[{n}]", value=group, rule="two or more product codes")
         groups.append(codes)
     every = [code for group in groups for code in group]

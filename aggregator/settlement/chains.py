@@ -54,7 +54,12 @@ def decided_half_hours(*, auction: Auction, before: SettlementRun) -> list[tuple
         line__award__isnull=False,
         line__t__isnull=False,
     )
-    return sorted(set(rows.values_list("line__award_id", "line__t")))
+    found = {
+        (award_id, t)
+        for award_id, t in rows.values_list("line__award_id", "line__t")
+        if t is not None
+    }
+    return sorted(found)
 
 
 def repeated_failures(*, run: SettlementRun, rules: SettlementRules) -> dict[str, int]:

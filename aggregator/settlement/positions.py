@@ -8,6 +8,7 @@ netted. So a correction is by construction what a whole run would now write less
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 from uuid import UUID
 
 from django.db import connection
@@ -203,7 +204,7 @@ def changes_stage(*, run_ids: Sequence[int], decided: Sequence[tuple[UUID, int]]
     BrokenInvariant
         If a correction speaks of an award half hour that was never settled.
     """
-    parameters = {
+    parameters: dict[str, Any] = {
         "runs": list(run_ids),
         "decided_awards": [award for award, _ in decided],
         "decided_ts": [t for _, t in decided],
@@ -211,7 +212,7 @@ def changes_stage(*, run_ids: Sequence[int], decided: Sequence[tuple[UUID, int]]
     with connection.cursor() as cursor:
         cursor.execute(CHAIN_SQL, parameters)
         cursor.execute(CHANGE_SQL, parameters)
-        found = cursor.rowcount
+        found = int(cursor.rowcount)
         cursor.execute(ASSESSED_CHANGED_SQL, parameters)
         cursor.execute("SELECT count(*) FROM settlement_change WHERE old_short_kwh IS NULL")
         ensure(cursor.fetchone()[0] == 0, "a correction of what was never settled")

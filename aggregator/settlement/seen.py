@@ -24,7 +24,6 @@ from aggregator.settlement.models import (
     SettlementPeriod,
     SettlementRun,
 )
-from market.trading.models import Auction
 
 READ = "statement.read"
 OPEN = "dispute.open"
@@ -67,14 +66,11 @@ def run_of(*, auction: str, kind: str | None = None) -> SettlementRun | None:
 
     Without a kind that is the newest run in force: the last correction, if there is any.
     """
-    rows = SettlementRun.objects.filter(auction__code=auction).select_related(
-        "auction", "verification"
-    )
+    rows = SettlementRun.objects.filter(auction__code=auction)
     if kind is not None:
-        return rows.filter(kind=RunKind(kind)).order_by("-revision").first()
-    found = Auction.objects.filter(code=auction).first()
-    in_force = runs_in_force(auction=found) if found is not None else []
-    return rows.get(pk=in_force[-1].pk) if in_force else None
+        rows = rows.filter(kind=RunKind(kind))
+    # CORRECTION sorts before FINAL, and that before PROVISIONAL
+    return rows.select_related("auction", "verification").order_by("kind", "-revision").first()
 
 
 def lines_seen(

@@ -207,17 +207,14 @@ def contract_of(
 ) -> NegawattContract | None:
     """Return the contract in force for a resource, the narrowest first, then the newest."""
     site = resource.site
-    for fits in (
-        lambda row: row.resource_id == resource.id,
-        lambda row: row.site_id == site.id,
-        lambda row: (
-            row.resource_id is None and row.site_id is None and row.retailer_id == site.retailer_id
-        ),
-    ):
-        found = [row for row in contracts if fits(row)]
-        if found:
-            return found[0]
-    return None
+    of_resource = [row for row in contracts if row.resource_id == resource.id]
+    of_site = [row for row in contracts if row.site_id == site.id]
+    of_retailer = [
+        row
+        for row in contracts
+        if row.resource_id is None and row.site_id is None and row.retailer_id == site.retailer_id
+    ]
+    return next(iter([*of_resource, *of_site, *of_retailer]), None)
 
 
 def _prices_of(
@@ -322,7 +319,7 @@ def _market_prices(result: PublishedResult, site_ids: set[UUID]) -> dict[tuple[U
     rows = ClearingPrice.objects.filter(
         run=result.run, kind=PriceKind.PLACE, site_id__in=site_ids
     ).values_list("site_id", "t", "price_jpy_per_kwh")
-    return {(site_id, t): price for site_id, t, price in rows if site_id is not None}
+    return {(site_id, t): price for site_id, t, price in rows}
 
 
 def uncredited_jpy(*, run_id: int) -> dict[int | None, Decimal]:

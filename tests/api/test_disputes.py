@@ -293,17 +293,45 @@ def test_another_ones_line_is_as_unknown_as_none(
 def test_a_line_that_a_later_settlement_replaced_is_not_disputed(
     owner: DoorClient, lines: list[SettlementLine], settled: tuple[cast.MarketDay, SettlementRun]
 ) -> None:
-    day, _ = settled
+    _, final = settled
+    provisional = SettlementRun.objects.create(
+        auction=final.auction,
+        verification=final.verification,
+        kind="PROVISIONAL",
+        revision=1,
+        input_sha256="",
+        ruleset_version="x",
+        executed_at=final.executed_at,
+    )
+    line = lines[0]
+    line.pk, line.run = None, provisional
+    line.save()
+    answer = owner.post(PATH, body_of([line]))
+    assert (answer.status_code, answer.json()["field"]) == (400, "lines[0]")
+    assert "latest settlement" in answer.json()["detail"]
+
+
+def test_a_line_stays_disputable_after_a_correction_and_so_is_the_correction_s(
+    owner: DoorClient, lines: list[SettlementLine], settled: tuple[cast.MarketDay, SettlementRun]
+) -> None:
+    day, final = settled
     number = day.places.resources["inzai-load"].meter.point_number
     start = settled_day.half_hour(day, cast.SCARCE)
     readings_ingest(
         rows=[ReadingRow(number, start, settled_day.SCARCE_KWH - 100, 0, Stage.FINAL)], source="x"
     )
     verification_execute(auction_id=day.auction.id, stage="FINAL")
-    settlement_run_execute(auction_id=day.auction.id)
-    answer = owner.post(PATH, body_of(lines))
-    assert (answer.status_code, answer.json()["field"]) == (400, "lines[0]")
-    assert "latest settlement" in answer.json()["detail"]
+    correction = settlement_run_execute(auction_id=day.auction.id)
+    assert correction.corrects == final
+    refund = SettlementLine.objects.get(run=correction, item="SHORTFALL_REFUND")
+    assert owner.post(PATH, body_of(lines)).status_code == 201
+    assert owner.post(PATH, body_of([refund])).status_code == 201
+    listed = owner.get("/api/v1/settlement-lines", {"auction": day.auction.code}).json()
+    assert (listed["run"]["kind"], listed["run"]["cause"]) == ("CORRECTION", "READING")
+    assert {lines[0].pk, refund.pk} <= {row["id"] for row in listed["items"]}
+    asked = {"auction": day.auction.code, "kind": "CORRECTION"}
+    alone = owner.get("/api/v1/settlement-lines", asked).json()["items"]
+    assert {row["id"] for row in alone} < {row["id"] for row in listed["items"]}
 
 
 def test_a_file_is_kept_as_it_came_and_handed_out_as_an_attachment(

@@ -113,6 +113,7 @@ def test_the_page_names_its_settlement_and_there_is_none_before_one(as_member: A
         "revision": 1,
         "ruleset": "2026-09-01",
         "verification_revision": 1,
+        "cause": None,
     }
     none = {"run": None, "items": [], "next": None}
     assert owner.get(PATH, {"auction": AUCTION, "kind": "PROVISIONAL"}).json() == none

@@ -1,0 +1,489 @@
+"""Corrections count again what changed and nothing else; answers, excuses and ends of shifts."""
+
+from collections.abc import Iterable
+from datetime import timedelta
+from decimal import Decimal
+from uuid import UUID
+
+import pytest
+from django.db import IntegrityError, connection, transaction
+from django.test.utils import CaptureQueriesContext
+
+from accounts.core.errors import NotPermitted, Refused
+from accounts.core.files import file_checked
+from accounts.jobs.models import Job
+from accounts.parties.sight import Sight, sight_of
+from aggregator.dispatch.models import (
+    AvailabilityNotice,
+    DispatchInstruction,
+    InstructionState,
+)
+from aggregator.metering.activations import activation_note
+from aggregator.metering.excuses import (
+    ExcuseDecided,
+    force_majeure_decide,
+    force_majeure_request,
+)
+from aggregator.metering.models import (
+    Baseline,
+    Delivery,
+    DeliveryVerification,
+    ForceMajeure,
+    PlacementLog,
+    ShiftCheck,
+    StandInDelivery,
+)
+from aggregator.metering.placements import PlacementRefused, PlacementRow, placements_note
+from aggregator.metering.selectors import (
+    assessments_effective,
+    deliveries_effective,
+    shift_checks_effective,
+    stand_ins_effective,
+)
+from aggregator.metering.verifications import (
+    NotVerified,
+    verification_correct,
+    verification_execute,
+)
+from market.clearing.models import Award
+from tests import cast, settled_day
+from tests.delivery_days import HELD, NIGHT, RichDay, later, read, rich_day
+
+pytestmark = pytest.mark.django_db
+D = Decimal
+PDF = b"%PDF-1.4\n%%EOF"
+
+
+@pytest.fixture
+def of() -> RichDay:
+    return rich_day(labels=["jp"])
+
+
+def _final(of: RichDay) -> DeliveryVerification:
+    return verification_execute(auction_id=of.day.auction.id, stage="FINAL")
+
+
+def _corrected(of: RichDay, cause: str = "READING") -> DeliveryVerification:
+    return verification_correct(auction_id=of.day.auction.id, cause_kind=cause, cause_id="7")
+
+
+def _effective(verification: DeliveryVerification, award: Award, t: int) -> Delivery:
+    return deliveries_effective(verification_id=verification.pk).get(award=award, t=t)
+
+
+def _log(award: Award, ts: Iterable[int], gpu_h: str, label: str = "jp") -> list[PlacementRow]:
+    return [PlacementRow(award_id=award.id, t=t, label=label, moved_gpu_h=D(gpu_h)) for t in ts]
+
+
+def test_a_correction_holds_only_the_rows_that_differ(of: RichDay) -> None:
+    first = _final(of)
+    whole = Delivery.objects.filter(verification=first).count()
+    assert whole == 4 * 6 + 2 * 6
+    later()
+    # the battery gave 2,400 of 3,000 kWh at t = 35
+    read(of, "inzai-battery", {35: -2_400})
+    second = _corrected(of)
+    assert (second.corrects, second.revision, second.cause_kind) == (first, 2, "READING")
+    (row,) = Delivery.objects.filter(verification=second)
+    assert (row.award, row.t) == (of.day.awards["inzai-battery-up"], 35)
+    assert (row.delivered_kwh, row.shortfall_kwh, row.reading_revision) == (D(2_400), D(600), 2)
+    assert deliveries_effective(verification_id=second.pk).count() == whole
+    assert deliveries_effective(verification_id=first.pk).get(
+        award=row.award, t=35
+    ).delivered_kwh == D(3_000)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT delivered_kwh FROM deliveries_replaced(%s)", [second.pk])
+        assert cursor.fetchall() == [(D(3_000),)]
+        cursor.execute(
+            "SELECT count(*), sum(delivered_kwh) FROM deliveries_effective(%s)", [second.pk]
+        )
+        count, delivered = cursor.fetchone()
+    rows = deliveries_effective(verification_id=second.pk).values_list("delivered_kwh", flat=True)
+    assert (count, delivered) == (whole, sum(rows))
+
+
+def test_a_correction_that_changes_nothing_writes_nothing(of: RichDay) -> None:
+    first = _final(of)
+    assert _corrected(of) == first
+    assert _final(of) == first
+    later()
+    read(of, "inzai-battery", {35: -2_400})
+    second = _corrected(of)
+    assert _corrected(of) == second
+    assert _final(of) == second
+    assert Job.objects.filter(kind="aggregator.settlement.run_execute").count() == 2
+    payload = Job.objects.get(key=f"{of.day.auction.id}:2").payload
+    assert payload["verification"] == str(second.pk)
+
+
+def test_what_is_not_verified_can_not_be_corrected(of: RichDay) -> None:
+    with pytest.raises(NotVerified):
+        _corrected(of)
+
+
+def test_one_verification_is_corrected_once(of: RichDay) -> None:
+    first = _final(of)
+    later()
+    read(of, "inzai-battery", {35: -2_400})
+    _corrected(of)
+    with pytest.raises(IntegrityError), transaction.atomic():
+        DeliveryVerification.objects.create(
+            auction=of.day.auction,
+            revision=9,
+            stage="FINAL",
+            as_of=first.as_of,
+            ruleset=first.ruleset,
+            input_sha256="0" * 64,
+            corrects=first,
+            cause_kind="READING",
+        )
+
+
+def test_a_correction_reads_few_rows_and_few_times(of: RichDay) -> None:
+    _final(of)
+    later()
+    read(of, "inzai-battery", {35: -2_400})
+    with CaptureQueriesContext(
+        connection,
+    ) as queries:
+        _corrected(of)
+    readings = [q["sql"] for q in queries if "FROM metering_intervalreading" in q["sql"]]
+    # what came since, by when it became available: no history, no month
+    assert len(readings) == 1
+    assert "available_at >" in readings[0]
+    assert Baseline.objects.count() == 3
+
+
+def test_a_declined_award_delivered_nothing_whatever_its_meter_says(of: RichDay) -> None:
+    verification = _final(of)
+    # Shiroi cut 3,000 kWh all the same: its meter says so, and it was not asked any more
+    row = _effective(verification, of.day.awards["shiroi-cap"], 35)
+    assert (row.cause, row.delivered_kwh, row.shortfall_kwh) == ("REPLACED", D(0), D(3_000))
+    assert (row.baseline_kwh, row.metered_kwh) == (D(10_000), D(7_000))
+    DispatchInstruction.objects.create(
+        award=of.day.awards["inzai-battery-up"],
+        bid=of.day.awards["inzai-battery-up"].bid,
+        organisation=of.day.awards["inzai-battery-up"].organisation,
+        resource=of.day.awards["inzai-battery-up"].resource,
+        direction="UP",
+        state=InstructionState.OPTED_OUT,
+        starts_at=settled_day.half_hour(of.day, 34),
+        ends_at=settled_day.half_hour(of.day, 40),
+        send_at=settled_day.half_hour(of.day, 20),
+        respond_by_at=settled_day.half_hour(of.day, 32),
+    )
+    later()
+    read(of, "inzai-battery", {35: -2_999})
+    again = _corrected(of)
+    row = _effective(again, of.day.awards["inzai-battery-up"], 35)
+    assert (row.cause, row.delivered_kwh) == ("OPTED_OUT", D(0))
+
+
+def test_a_stand_in_delivers_under_its_own_instruction(of: RichDay) -> None:
+    verification = _final(of)
+    rows = stand_ins_effective(verification_id=verification.pk).order_by("t")
+    assert [row.t for row in rows] == list(cast.EVENING)
+    row = rows[1]
+    # Inzai's load gave 6,000: 4,500 deferred, 1,500 for Shiroi, at places with the same losses
+    assert (row.delivered_kwh, row.covered_kwh, row.cause) == (D(1_500), D(1_500), "STOOD_IN")
+    assert row.instruction.organisation == of.day.places.people.inzai_dc
+    # in the scarce half hour 3,500 of 6,000: 4,500 and 1,500 share it, 2,625 and 875
+    scarce = rows.get(t=cast.SCARCE)
+    assert (scarce.delivered_kwh, scarce.shortfall_kwh) == (D(875), D(625))
+    own = _effective(verification, of.day.awards["inzai-defer"], cast.SCARCE)
+    assert own.delivered_kwh == D(2_625)
+
+
+def test_stand_ins_never_cover_more_than_was_lost(of: RichDay) -> None:
+    # sites with different losses: 3 % at the lost place, 1 % here: a kWh here is 0.97 / 0.99 there
+    sites = of.day.places.sites
+    for name, loss in (("shiroi", "0.03"), ("inzai", "0.01")):
+        type(sites[name]).objects.filter(id=sites[name].id).update(loss_ratio=D(loss))
+    row = stand_ins_effective(verification_id=_final(of).pk).get(t=35)
+    # 1,500 · 0.97 / 0.99 = 1,469.6969…
+    assert row.covered_kwh == D("1469.696")
+    lost = Delivery.objects.filter(award=of.day.awards["shiroi-cap"], t=35).get()
+    assert lost.delivered_kwh + row.covered_kwh <= lost.ordered_kwh
+
+
+def test_an_instruction_taken_back_by_the_desk_is_excused(of: RichDay) -> None:
+    award = of.day.awards["inzai-battery-up"]
+    DispatchInstruction.objects.create(
+        award=award,
+        bid=award.bid,
+        organisation=award.organisation,
+        resource=award.resource,
+        direction="UP",
+        state=InstructionState.CANCELLED,
+        reason="grid is calm",
+        finished_at=settled_day.half_hour(of.day, 37),
+        starts_at=settled_day.half_hour(of.day, 34),
+        ends_at=settled_day.half_hour(of.day, 40),
+        send_at=settled_day.half_hour(of.day, 20),
+        respond_by_at=settled_day.half_hour(of.day, 32),
+    )
+    verification = _final(of)
+    before, after = (_effective(verification, award, t) for t in (36, 37))
+    assert (before.cause, before.is_excused, before.delivered_kwh) == ("", False, D(3_000))
+    assert (after.cause, after.is_excused, after.delivered_kwh) == ("EXCUSED", True, D(0))
+
+
+def test_what_was_not_metered_says_so(of: RichDay) -> None:
+    read(of, "inzai-battery", {35: None})
+    row = _effective(_final(of), of.day.awards["inzai-battery-up"], 35)
+    assert (row.cause, row.delivered_kwh, row.metered_kwh) == ("NOT_METERED", D(0), None)
+
+
+def _request(of: RichDay, **changes: object) -> ForceMajeure:
+    starts_at = settled_day.half_hour(of.day, 35)
+    return force_majeure_request(
+        **{  # type: ignore[arg-type]
+            "organisation": of.day.places.people.inzai_dc,
+            "site": of.day.places.sites["inzai"],
+            "starts_at": starts_at,
+            # touches t = 35 and 36
+            "ends_at": starts_at + timedelta(minutes=31),
+            "reason": "落雷による停電",
+            "evidence": file_checked("a.pdf", "application/pdf", PDF),
+            "actor": "user:1",
+            **changes,
+        }
+    )
+
+
+def _desk(of: RichDay) -> Sight:
+    user = cast.member("settler", of.day.places.people.platform, "settlement")
+    return sight_of(user)
+
+
+def test_an_accepted_force_majeure_excuses_what_it_touches(of: RichDay) -> None:
+    first = _final(of)
+    later()
+    asked = _request(of)
+    assert _corrected(of, "FORCE_MAJEURE") == first
+    force_majeure_decide(
+        force_majeure_id=asked.id, decision="ACCEPTED", reason="記録のとおり", by=_desk(of)
+    )
+    job = Job.objects.get(kind="aggregator.metering.delivery_verify")
+    assert job.payload["cause_id"] == str(asked.id)
+    second = _corrected(of, "FORCE_MAJEURE")
+    changed = Delivery.objects.filter(verification=second)
+    assert {(row.award.resource.site.code, row.t) for row in changed} == {
+        ("inzai-dc-1", 35),
+        ("inzai-dc-1", 36),
+    }
+    short = changed.get(shortfall_kwh__gt=0)
+    assert (short.cause, short.is_excused) == ("EXCUSED", True)
+    # what was delivered stays delivered
+    assert short.delivered_kwh == D(2_625)
+    assert StandInDelivery.objects.filter(verification=second, is_excused=True).count() == 2
+
+
+def test_nobody_decides_on_their_own_request_nor_twice(of: RichDay) -> None:
+    desk = _desk(of)
+    asked = _request(of, actor=desk.actor, organisation=of.day.places.people.platform)
+    decision = {"force_majeure_id": asked.id, "decision": "ACCEPTED", "reason": "ok"}
+    with pytest.raises(NotPermitted, match="another"):
+        force_majeure_decide(**decision, by=desk)
+    with pytest.raises(NotPermitted):
+        force_majeure_decide(**decision, by=sight_of(of.day.places.people.owner))
+    other = sight_of(cast.member("second", of.day.places.people.platform, "settlement"))
+    force_majeure_decide(**{**decision, "decision": "REJECTED"}, by=other)
+    with pytest.raises(ExcuseDecided):
+        force_majeure_decide(**decision, by=other)
+    with pytest.raises(IntegrityError), transaction.atomic():
+        ForceMajeure.objects.filter(id=asked.id).update(state="REQUESTED")
+    with pytest.raises(IntegrityError), transaction.atomic():
+        ForceMajeure.objects.filter(id=asked.id).update(reason="anders")
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"ends_at": "start"}, "ends_at"),
+        ({"reason": " "}, "reason"),
+        ({"starts_at": "future"}, "starts_at"),
+        ({"site": None}, "site"),
+        ({"organisation": "shiroi"}, "site"),
+    ],
+)
+def test_a_request_that_may_not_be_made_is_refused(
+    of: RichDay, changes: dict[str, object], field: str
+) -> None:
+    start = settled_day.half_hour(of.day, 35)
+    values = {"start": start, "future": start + timedelta(days=9)}
+    changed = {name: values.get(str(value), value) for name, value in changes.items()}
+    if "starts_at" in changed:
+        changed["ends_at"] = start + timedelta(days=10)
+    if changed.get("organisation") == "shiroi":
+        changed["organisation"] = of.day.places.people.shiroi_dc
+    with pytest.raises(Refused) as refused:
+        _request(of, **changed)
+    assert refused.value.field == field
+    assert not ForceMajeure.objects.exists()
+
+
+def test_both_ends_of_a_shift_are_verified_together_net_per_element(of: RichDay) -> None:
+    verification = _final(of)
+    check = ShiftCheck.objects.get(verification=verification, t=5)
+    assert (check.award, check.moved_out_kwh, check.moved_in_kwh) == (
+        of.shift_out,
+        D(1_000),
+        D(1_000),
+    )
+    assert (check.is_conserved, check.labels_ok, check.has_log) == (True, True, False)
+    # 2,000 kW leave Inzai (h = −2/3) and arrive at Shiroi (−1/3), 3 % lost at both:
+    # (−2/3 + 1/3) · 2,000 / 0.97 = −687.3 kW on the line
+    loss = of.day.places.sites["inzai"].loss_ratio
+    expected = (D(-2_000) / 3 / (1 - loss)).quantize(D("0.1"))
+    assert check.effect_kw["counted"] == {"inzai-line": str(expected)}
+
+
+def test_what_does_not_arrive_is_shortfall_at_both_ends(of: RichDay) -> None:
+    first = _final(of)
+    later()
+    # 600 of 1,000 kWh arrive at Shiroi at t = 5; Inzai's reading stays
+    read(of, "shiroi-load", {5: 10_600})
+    second = _corrected(of)
+    rows = Delivery.objects.filter(verification=second)
+    assert {(row.award_id, row.delivered_kwh, row.shortfall_kwh) for row in rows} == {
+        (of.shift_out.id, D(600), D(400)),
+        (of.shift_in.id, D(600), D(400)),
+    }
+    check = shift_checks_effective(verification_id=second.pk).get(t=5)
+    assert (check.is_conserved, check.counted_kwh, check.ratio) == (False, D(600), D("0.6"))
+    assert shift_checks_effective(verification_id=first.pk).get(t=5).is_conserved
+
+
+def test_a_placement_log_bears_out_a_shift_or_does_not(of: RichDay) -> None:
+    _final(of)
+    later()
+    seller = of.day.places.people.inzai_dc
+    rows = _log(of.shift_out, [5, 6, 7], "100") + _log(of.shift_in, [5, 6], "100")
+    # at t = 7 half of it ran under a label that Shiroi may not hold
+    rows += _log(of.shift_in, [7], "50") + _log(of.shift_in, [7], "50", "medical")
+    assert placements_note(organisation=seller, rows=rows, source="test").added == 7
+    second = _corrected(of, "PLACEMENT")
+    checks = {row.t: row for row in ShiftCheck.objects.filter(verification=second)}
+    assert sorted(checks) == [5, 6, 7]
+    assert (checks[5].has_log, checks[5].is_conserved) == (True, True)
+    assert (checks[7].is_conserved, checks[7].labels_refused) == (False, ["medical"])
+    changed = Delivery.objects.filter(verification=second)
+    assert {(row.t, row.delivered_kwh) for row in changed} == {(7, D(500))}
+    # the log is put right: both count again
+    later()
+    again = _log(of.shift_in, [7], "100") + _log(of.shift_in, [7], "0", "medical")
+    noted = placements_note(organisation=seller, rows=again, source="test")
+    assert (noted.added, noted.revised) == (0, 2)
+    third = _corrected(of, "PLACEMENT")
+    assert _effective(third, of.shift_out, 7).delivered_kwh == D(1_000)
+    assert placements_note(organisation=seller, rows=again, source="test").unchanged == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"t": 20}, "rows[0].t"),
+        ({"moved_gpu_h": None}, "rows[0].moved_gpu_h"),
+        ({"moved_kwh": D(1)}, "rows[0].moved_gpu_h"),
+        ({"moved_gpu_h": D(-1)}, "rows[0].moved_gpu_h"),
+        ({"moved_gpu_h": D("NaN")}, "rows[0].moved_gpu_h"),
+        ({"label": "\u0000"}, "rows[0].label"),
+        ({"award_id": UUID(int=1)}, "rows[0].award"),
+    ],
+)
+def test_a_log_with_a_wrong_row_is_refused_whole(
+    of: RichDay, change: dict[str, object], field: str
+) -> None:
+    row = {"award_id": of.shift_out.id, "t": 5, "label": "jp", "moved_gpu_h": D(1)}
+    wrong = PlacementRow(**{**row, **change})  # type: ignore[arg-type]
+    good = _log(of.shift_in, [5], "1")
+    with pytest.raises(Refused) as refused:
+        placements_note(
+            organisation=of.day.places.people.inzai_dc, rows=[wrong, *good], source="test"
+        )
+    assert refused.value.field == field
+    assert not PlacementLog.objects.exists()
+
+
+def test_a_log_is_of_own_shifts_in_one_unit(of: RichDay) -> None:
+    rows = _log(of.shift_out, [5], "1")
+    with pytest.raises(PlacementRefused, match="yours"):
+        placements_note(organisation=of.day.places.people.shiroi_dc, rows=rows, source="test")
+    seller = of.day.places.people.inzai_dc
+    placements_note(organisation=seller, rows=rows, source="test")
+    other = PlacementRow(award_id=of.shift_in.id, t=5, label="jp", moved_kwh=D(1))
+    with pytest.raises(PlacementRefused, match="one unit"):
+        placements_note(organisation=seller, rows=[other], source="test")
+
+
+def test_capacity_held_is_assessed_by_what_was_there(of: RichDay) -> None:
+    verification = _final(of)
+    rows = list(assessments_effective(verification_id=verification.pk).order_by("t"))
+    assert [row.t for row in rows] == list(HELD)
+    # the battery stood still: all of its 8,000 kW were there
+    assert {(row.available_kw, row.shortfall_kw) for row in rows} == {(D(4_000), D(0))}
+    assert {row.is_responsive for row in rows} == {None}
+    later()
+    # it discharged 2,500 kWh at t = 11 on its own account: 8,000 − 5,000 = 3,000 of 4,000 kW
+    read(of, "inzai-battery", {11: -2_500})
+    second = _corrected(of)
+    (row,) = second.assessments.all()
+    assert (row.t, row.available_kw, row.shortfall_kw) == (11, D(3_000), D(1_000))
+
+
+def test_a_call_is_assessed_by_the_response(of: RichDay) -> None:
+    _final(of)
+    later()
+    for t in (10, 11):
+        activation_note(award_id=of.held.id, t=t, instructed_kw=D(2_000), actor="user:1")
+    read(of, "inzai-battery", {10: -1_000, 11: -500})
+    second = _corrected(of, "ACTIVATION")
+    good, bad = second.assessments.order_by("t")
+    assert (good.instructed_kwh, good.responded_kwh, good.is_responsive) == (
+        D(1_000),
+        D(1_000),
+        True,
+    )
+    assert (bad.responded_kwh, bad.is_responsive) == (D(500), False)
+    # taken back: no call any more
+    later()
+    activation_note(award_id=of.held.id, t=11, instructed_kw=D(0), actor="user:1")
+    third = _corrected(of, "ACTIVATION")
+    (row,) = third.assessments.all()
+    assert (row.t, row.instructed_kwh, row.shortfall_kw) == (11, None, D(0))
+    with pytest.raises(Refused, match="4000"):
+        activation_note(award_id=of.held.id, t=11, instructed_kw=D("4000.1"), actor="user:1")
+
+
+def test_unavailability_counts_as_declared_if_told_an_hour_before(of: RichDay) -> None:
+    start = settled_day.half_hour(of.day, HELD[0])
+    resource = of.day.places.resources["inzai-battery"]
+    for number, (t, told) in enumerate(((10, 60), (11, 59)), start=1):
+        at = settled_day.half_hour(of.day, t)
+        AvailabilityNotice.objects.create(
+            number=number,
+            resource=resource,
+            organisation=resource.site.organisation,
+            starts_at=at,
+            ends_at=at + timedelta(minutes=30),
+            is_available=False,
+            reason="点検",
+            noted_at=at - timedelta(minutes=told),
+        )
+    assert start < settled_day.half_hour(of.day, 11)
+    rows = assessments_effective(verification_id=_final(of).pk)
+    assert {row.t: row.is_declared for row in rows} == {10: True, 11: False, 12: False}
+
+
+def test_what_is_not_metered_was_not_available(of: RichDay) -> None:
+    read(of, "inzai-battery", {12: None})
+    row = assessments_effective(verification_id=_final(of).pk).get(t=12)
+    assert (row.available_kw, row.shortfall_kw) == (None, D(4_000))
+
+
+def test_the_night_s_shift_is_whole(of: RichDay) -> None:
+    verification = _final(of)
+    for award in (of.shift_out, of.shift_in):
+        rows = Delivery.objects.filter(verification=verification, award=award)
+        assert [row.delivered_kwh for row in rows] == [D(1_000)] * len(NIGHT)

@@ -1,8 +1,9 @@
 """Redo the chain from its entries, and name the first row that is not what was sealed.
 
 Found are entries edited, deleted or slipped in under an old transaction, links edited or missing,
-a tail cut off, and a chain rewritten as a whole: by the signatures, and by the checkpoints that
-left the house.
+a tail cut off, and a chain rewritten as a whole: by the signatures, by links that should long be
+signed and are not, and by the checkpoints that left the house. A tail that was cut off together
+with its checkpoints is known by the last of these alone.
 """
 
 from __future__ import annotations
@@ -34,6 +35,14 @@ _UNSEALED: Final = """
     ) sealed ON true
     WHERE NOT EXISTS (SELECT 1 FROM audit_auditlink l WHERE l.entry_id = e.id)
 """
+# A checkpoint follows its links within half a minute. Who has the database and not the key can
+# write all links anew and remove the checkpoints that tell of it, but not sign any.
+_UNSIGNED: Final = """
+    SELECT min(l.number)
+    FROM audit_auditlink l JOIN audit_auditentry e ON e.id = l.entry_id
+    WHERE l.number > (SELECT coalesce(max(last_link_id), 0) FROM audit_auditcheckpoint)
+      AND e.at < market_now() - interval '1 hour'
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +53,7 @@ class Fault:
     ----------
     kind
         ``edited``, ``deleted``, ``inserted``, ``gap``, ``truncated``, ``rewritten``,
-        ``checkpoint`` or ``signature``.
+        ``checkpoint``, ``signature`` or ``unsigned``.
     row
         As audit entries name rows: ``audit.auditentry:7``.
     told
@@ -94,6 +103,13 @@ def chain_verify(*, trusted: Collection[str], outside: Iterable[Checkpoint] = ()
         except _Wrong as wrong:
             fault = wrong.fault
         unsealed_count, inserted_id = _unsealed()
+        unsigned_number = _unsigned()
+    if fault is None and unsigned_number is not None:
+        fault = Fault(
+            kind="unsigned",
+            row=f"audit.auditlink:{unsigned_number}",
+            told="is more than an hour old, and no checkpoint covers it",
+        )
     if fault is None and inserted_id is not None:
         fault = Fault(
             kind="inserted",
@@ -228,3 +244,10 @@ def _unsealed() -> tuple[int, int | None]:
         cursor.execute(_UNSEALED)
         count, inserted_id = cursor.fetchone()
     return count, inserted_id
+
+
+def _unsigned() -> int | None:
+    with connection.cursor() as cursor:
+        cursor.execute(_UNSIGNED)
+        number: int | None = cursor.fetchone()[0]
+    return number

@@ -342,7 +342,10 @@ def _rechain(*, number: int, change: str) -> None:
     digest = GENESIS
     for n, row in enumerate(rows, start=1):
         digest = link_sha256(digest, entry_bytes(row))
-        sql(f"INSERT INTO audit_auditlink VALUES ({n}, '\\x{digest.hex()}', {row[0]})")
+        sql(
+            "INSERT INTO audit_auditlink (number, entry_id, sha256) "
+            f"VALUES ({n}, {row[0]}, '\\x{digest.hex()}')"
+        )
 
 
 def _resign(key: SigningKey) -> None:

@@ -45,4 +45,10 @@ class Command(BaseCommand):
         if report.fault is not None:
             print(f"{report.fault.kind}: {report.fault.row} {report.fault.told}")
             sys.exit(1)
-        print("The audit chain holds.")
+        if report.outside_count:
+            print("The audit chain holds.")
+        else:
+            print(
+                "The audit chain holds within itself. No checkpoint kept outside was given: a tail "
+                "cut off together with its checkpoints would not be seen (--checkpoint FILE)."
+            )

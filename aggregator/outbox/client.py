@@ -31,6 +31,13 @@ URL_LENGTH_MAX = 2000
 _HOST: Final = re.compile(r"[a-z0-9_](?:[a-z0-9._-]{0,251}[a-z0-9._])?")
 _UNICAST = ipaddress.ip_network("2000::/3")
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
+# special by IANA's registries, whatever the interpreter's own lists know of them
+_SPECIAL = tuple(
+    map(
+        ipaddress.ip_network,
+        ("192.0.0.0/24", "192.88.99.0/24", "198.18.0.0/15", "2001::/23", "3fff::/20"),
+    )
+)
 IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
@@ -119,6 +126,8 @@ def is_public(address: IpAddress) -> bool:
             return is_public(inner)
         if address not in _UNICAST or address.teredo is not None:
             return False
+    if any(address in network for network in _SPECIAL if network.version == address.version):
+        return False
     return address.is_global and not address.is_multicast and not address.is_reserved
 
 

@@ -74,8 +74,9 @@ def need_publish(
 ) -> Need:
     """Publish a need, or its next revision if the code is known; until the gate only.
 
-    One worth more than the ruleset's ``need_approval_limit_jpy`` comes back PROPOSED: it is in no
-    book and nobody else sees it until a second person of the operator approves it
+    One that, with what the operator published for the auction without approval, is worth more than
+    the ruleset's ``need_approval_limit_jpy`` comes back PROPOSED: it is in no book and nobody else
+    sees it until a second person of the operator approves it
     (:func:`market.trading.proposals.need_approve`). The revision in force stays so meanwhile.
 
     Parameters
@@ -119,7 +120,8 @@ def need_publish(
     value_jpy = proposals.value_jpy(
         (of.quantity_kw, next(iter(of.cap.values())), details.kind) for of in steps
     )
-    is_proposed = proposals.takes_two_people(auction.ruleset.rules, value_jpy)
+    alone_jpy = proposals.published_alone_jpy(auction, organisation, but=details.code)
+    is_proposed = proposals.takes_two_people(auction.ruleset.rules, alone_jpy + value_jpy)
     if before is not None and not is_proposed:
         Need.objects.filter(id=before.id).update(state=NeedState.SUPERSEDED)
     need = Need.objects.create(

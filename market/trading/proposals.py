@@ -1,8 +1,9 @@
 """Needs that one person cannot publish alone: worth more than the rules' limit.
 
-Above the ruleset's ``need_approval_limit_jpy`` a need is a proposal. A second person of the same
-grid operator, with the role to approve, makes it a need before the gate; whatever happens else
-(refused, taken back, revised, too late), it never was one.
+Above the ruleset's ``need_approval_limit_jpy`` a need is a proposal. What one person publishes for
+an auction counts together, so that a large need cut into slices is a large need. A second person of
+the same grid operator, with the role to approve, makes it a need before the gate; whatever happens
+else (refused, taken back, revised, too late), it never was one.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
 
-from django.db import transaction
+from django.db import connection, transaction
 
 from accounts.approvals.kinds import NEED_PUBLISH
 from accounts.approvals.models import Approval
@@ -36,6 +37,28 @@ from market.trading.models import Auction, Need, NeedKind, NeedState
 LIMIT: Final = "need_approval_limit_jpy"
 LAPSE_KIND: Final = "market.trading.proposal_lapse"
 HALF_HOUR_H: Final = Decimal("0.5")
+# As value_jpy, in one statement: needs of one step have no rows of steps.
+_PUBLISHED_ALONE: Final = """
+    WITH alone AS (
+        SELECT * FROM trading_need need
+        WHERE auction_id = %(auction)s AND organisation_id = %(organisation)s
+          AND code <> %(but)s AND state = 'PUBLISHED'
+          AND NOT EXISTS (
+              SELECT 1 FROM approvals_approval
+              WHERE kind = %(kind)s AND subject = %(subjects)s || need.id AND state = 'USED')
+    ), curve AS (
+        SELECT alone.kind, step.quantity_kw,
+               coalesce(step.cap_jpy_per_kwh, step.cap_jpy_per_kw_30min) AS cap
+        FROM alone JOIN trading_needstep step ON step.need_id = alone.id
+        UNION ALL
+        SELECT kind, quantity_kw, coalesce(cap_jpy_per_kwh, cap_jpy_per_kw_30min)
+        FROM alone
+        WHERE NOT EXISTS (SELECT 1 FROM trading_needstep WHERE need_id = alone.id)
+    )
+    SELECT coalesce(sum(
+        at.quantity_kw * at.cap * CASE curve.kind WHEN 'CAPACITY' THEN 1 ELSE 0.5 END), 0)
+    FROM curve, unnest(curve.quantity_kw, curve.cap) AS at (quantity_kw, cap)
+"""
 Step = tuple[Sequence[Decimal], Sequence[Decimal], str]
 
 
@@ -59,6 +82,36 @@ def takes_two_people(rules: Mapping[str, Any], value: Decimal) -> bool:
     """Whether a need of this value [JPY] is above the limit of the rules, if they name one."""
     limit = rules.get(LIMIT)
     return limit is not None and value > Decimal(str(limit))
+
+
+def published_alone_jpy(auction: Auction, organisation: Organisation, *, but: str) -> Decimal:
+    """Return what needs in force may cost at most that no second person has approved.
+
+    Parameters
+    ----------
+    but
+        Code of the need that is about to take the place of its revision in force.
+
+    Returns
+    -------
+    Decimal
+        [JPY]; 0 under rules without a limit.
+    """
+    if LIMIT not in auction.ruleset.rules:
+        return Decimal(0)
+    subjects = subject_of(Need(id=UUID(int=0))).removesuffix(str(UUID(int=0)))
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _PUBLISHED_ALONE,
+            {
+                "auction": auction.id,
+                "organisation": organisation.id,
+                "but": but,
+                "kind": NEED_PUBLISH,
+                "subjects": subjects,
+            },
+        )
+        return Decimal(cursor.fetchone()[0])
 
 
 def proposal_request(need: Need, *, value_jpy: Decimal) -> Approval:

@@ -8,6 +8,7 @@ from typing import Final
 NEED_PUBLISH: Final = "need.publish"
 RESULT_CANCEL: Final = "result.cancel"
 PAYMENT_RELEASE: Final = "payment.release"
+BANK_ACCOUNT_CHANGE: Final = "bank_account.change"
 AUCTION_CLOSE_EARLY: Final = "auction.close_early"
 
 
@@ -41,5 +42,9 @@ KINDS: Final[Mapping[str, ApprovalKind]] = {
     ),
     AUCTION_CLOSE_EARLY: ApprovalKind(
         make="auction.run", check="auction.run", lifetime=timedelta(hours=24)
+    ),
+    # where money goes to is decided by those who send it
+    BANK_ACCOUNT_CHANGE: ApprovalKind(
+        make="payment.release", check="payment.release", lifetime=timedelta(days=7)
     ),
 }

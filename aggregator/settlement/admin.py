@@ -5,6 +5,7 @@ from django.utils.safestring import SafeString
 
 from accounts.fields.admin import FactAdmin, admin_link, admin_list_link
 from aggregator.settlement.models import (
+    BankAccount,
     Dispute,
     DisputedLine,
     DisputeEntry,
@@ -12,8 +13,14 @@ from aggregator.settlement.models import (
     Document,
     DocumentFile,
     DocumentSeries,
+    IncomingPayment,
     LineAdjustment,
     NegawattContract,
+    PaymentBatch,
+    PaymentFile,
+    PaymentPart,
+    PaymentResult,
+    PaymentRow,
     SettlementItem,
     SettlementLine,
     SettlementPeriod,
@@ -170,3 +177,72 @@ class DocumentFileAdmin(FactAdmin):
 @admin.register(DocumentSeries)
 class DocumentSeriesAdmin(FactAdmin):
     list_display = ("fiscal_year", "kind", "last_sequence")
+
+
+@admin.register(BankAccount)
+class BankAccountAdmin(FactAdmin):
+    list_display = (
+        "organisation", "bank_code", "branch_code", "kind", "masked_number", "holder", "state",
+        "proposed_by", "activated_at",
+    )  # fmt: skip
+    list_filter = ("state",)
+    list_select_related = ("organisation",)
+    search_fields = ("organisation__code", "holder")
+    exclude = ("number",)  # shown masked, here as everywhere
+    readonly_fields = ("masked_number",)
+
+
+@admin.register(PaymentBatch)
+class PaymentBatchAdmin(FactAdmin):
+    list_display = (
+        "pay_on", "state", "rows_count", "total_jpy", "created_by", "released_by", "released_at",
+        "rows_link",
+    )  # fmt: skip
+    list_filter = ("state",)
+    list_select_related = ("payer",)
+    date_hierarchy = "pay_on"
+
+    @admin.display(description="振込")
+    def rows_link(self, row: PaymentBatch) -> SafeString | str:
+        return admin_list_link("settlement.paymentrow", f"batch__id__exact={row.pk}", "振込")
+
+
+@admin.register(PaymentFile)
+class PaymentFileAdmin(FactAdmin):
+    list_display = ("batch", "format", "position", "sha256")
+    list_select_related = ("batch",)
+    exclude = ("content",)
+    ordering = ("-id",)
+
+
+@admin.register(PaymentRow)
+class PaymentRowAdmin(FactAdmin):
+    list_display = (
+        "batch", "reference", "organisation", "bank_account", "amount_jpy", "state", "reason",
+    )  # fmt: skip
+    list_filter = ("state",)
+    list_select_related = ("batch", "organisation", "bank_account")
+    ordering = ("-id",)
+
+
+@admin.register(PaymentPart)
+class PaymentPartAdmin(FactAdmin):
+    list_display = ("row", "document", "net_jpy", "held_jpy", "moved_jpy", "amount_jpy")
+    list_select_related = ("row__organisation", "document")
+    ordering = ("-id",)
+
+
+@admin.register(PaymentResult)
+class PaymentResultAdmin(FactAdmin):
+    list_display = ("imported_at", "batch", "imported_by", "sha256")
+    list_select_related = ("batch",)
+    exclude = ("content",)
+    ordering = ("-id",)
+
+
+@admin.register(IncomingPayment)
+class IncomingPaymentAdmin(FactAdmin):
+    list_display = ("received_on", "organisation", "document", "amount_jpy", "reference")
+    list_select_related = ("organisation", "document")
+    search_fields = ("reference", "organisation__code")
+    date_hierarchy = "received_on"

@@ -15,14 +15,24 @@ from aggregator.settlement.dispute_models import (
 )
 from aggregator.settlement.documents_models import Document, DocumentFile, DocumentSeries
 from aggregator.settlement.negawatt_models import NegawattContract, NegawattMethod
+from aggregator.settlement.payments_models import (
+    BankAccount,
+    IncomingPayment,
+    PaymentBatch,
+    PaymentFile,
+    PaymentPart,
+    PaymentResult,
+    PaymentRow,
+)
 from market.clearing.models import Award
 from market.trading.models import Auction, Need
 
 __all__ = (
-    "ITEM_CHOICES", "ITEM_NAMES", "CorrectionCause", "Dispute", "DisputeEntry", "DisputeEvidence",
-    "DisputedLine", "Document", "DocumentFile", "DocumentSeries", "LineAdjustment",
-    "NegawattContract", "NegawattMethod", "PeriodState", "RunKind", "SettlementItem",
-    "SettlementLine", "SettlementPeriod", "SettlementRun",
+    "ITEM_CHOICES", "ITEM_NAMES", "BankAccount", "CorrectionCause", "Dispute", "DisputeEntry",
+    "DisputeEvidence", "DisputedLine", "Document", "DocumentFile", "DocumentSeries",
+    "IncomingPayment", "LineAdjustment", "NegawattContract", "NegawattMethod", "PaymentBatch",
+    "PaymentFile", "PaymentPart", "PaymentResult", "PaymentRow", "PeriodState", "RunKind",
+    "SettlementItem", "SettlementLine", "SettlementPeriod", "SettlementRun",
 )  # fmt: skip
 
 ITEM_NAMES = {

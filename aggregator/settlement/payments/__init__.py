@@ -1,0 +1,1 @@
+"""Payments: bank accounts, batches for the bank, its results, money that comes in."""

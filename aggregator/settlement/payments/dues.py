@@ -1,0 +1,194 @@
+"""What is owed to whom now: nets of accounts, less what is disputed, less what was moved."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import ROUND_CEILING, Decimal
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Q, Sum
+
+from accounts.core.tax import rate_on
+from accounts.parties.models import Organisation
+from aggregator.core.taxing import DocumentRules, document_rules_from_mapping, treatment_of
+from aggregator.settlement.documents.parts import member_account_id, runs_settled
+from aggregator.settlement.documents_models import Document, Kind
+from aggregator.settlement.models import DisputedLine, SettlementLine, SettlementPeriod
+from aggregator.settlement.payments_models import (
+    BatchState,
+    IncomingPayment,
+    PaymentBatch,
+    PaymentPart,
+    PaymentState,
+)
+from aggregator.settlement.seen import held_line_ids
+from market.registry.selectors import ruleset_on
+
+
+@dataclass(frozen=True, kw_only=True)
+class Due:
+    """What one account still moves [JPY, to the party positive].
+
+    Attributes
+    ----------
+    net_jpy
+        Total of the latest account of the period.
+    held_jpy
+        Of it, what is disputed.
+    moved_jpy
+        What was paid or is on its way, less what came in.
+    """
+
+    document: Document
+    net_jpy: int
+    held_jpy: int
+    moved_jpy: int
+
+    @property
+    def open_jpy(self) -> int:
+        """Return what is left."""
+        return self.net_jpy - self.held_jpy - self.moved_jpy
+
+
+@dataclass(frozen=True, kw_only=True)
+class PartyDue:
+    """A party's accounts together: above zero it is paid, below zero it owes."""
+
+    organisation: Organisation
+    dues: tuple[Due, ...]
+
+    @property
+    def open_jpy(self) -> int:
+        """Return the net of all accounts."""
+        return sum(due.open_jpy for due in self.dues)
+
+
+def dues_open(
+    *, organisations: Sequence[Organisation] | None = None, without: PaymentBatch | None = None
+) -> list[PartyDue]:
+    """Return what every party is owed or owes now, by code; parties with nothing open are left out.
+
+    Parameters
+    ----------
+    organisations
+        Whose; None for everybody's.
+    without
+        A batch that is taken not to have been made.
+    """
+    accounts = Document.objects.filter(kind=Kind.ACCOUNT, corrected_by__isnull=True).select_related(
+        "organisation", "period"
+    )
+    if organisations is not None:
+        accounts = accounts.filter(organisation__in=organisations)
+    rows = list(accounts.order_by("organisation__code", "period__start_on"))
+    moved = _moved_jpy({row.organisation_id for row in rows}, without)
+    held = held_jpy(rows)
+    by_party: dict[UUID, list[Due]] = defaultdict(list)
+    for row in rows:
+        key = (row.organisation_id, row.period_id)
+        due = Due(
+            document=row,
+            net_jpy=row.total_jpy,
+            held_jpy=held.get(key, 0),
+            moved_jpy=moved.get(key, 0),
+        )
+        if due.open_jpy:
+            by_party[row.organisation_id].append(due)
+    return [
+        PartyDue(organisation=dues[0].document.organisation, dues=tuple(dues))
+        for dues in by_party.values()
+    ]
+
+
+def receivables_open() -> list[PartyDue]:
+    """Return the parties that owe: their negative nets are no part of any payment file."""
+    return [party for party in dues_open() if party.open_jpy < 0]
+
+
+def _moved_jpy(
+    organisation_ids: set[UUID], without: PaymentBatch | None
+) -> dict[tuple[UUID, int], int]:
+    """Return per party and period what was sent, whatever revision of its account said so."""
+    moved: dict[tuple[UUID, int], int] = defaultdict(int)
+    parts: Any = (
+        PaymentPart.objects.filter(
+            row__organisation_id__in=organisation_ids,
+            row__state__in=[PaymentState.PENDING, PaymentState.PAID],
+        )
+        .exclude(row__batch__state=BatchState.REJECTED)
+        .values("row__organisation_id", "document__period_id")
+        .annotate(sum_jpy=Sum("amount_jpy"))
+    )
+    if without is not None:
+        parts = parts.exclude(row__batch=without)
+    for part in parts:
+        key = (part["row__organisation_id"], part["document__period_id"])
+        moved[key] += int(part["sum_jpy"])
+    incoming = (
+        IncomingPayment.objects.filter(organisation_id__in=organisation_ids)
+        .values("organisation_id", "document__period_id")
+        .annotate(sum_jpy=Sum("amount_jpy"))
+    )
+    for row in incoming:
+        moved[row["organisation_id"], row["document__period_id"]] -= int(row["sum_jpy"])
+    return moved
+
+
+def held_jpy(accounts: Sequence[Document]) -> dict[tuple[UUID, int], int]:
+    """Return what of each account is held by disputes, whole lines with their tax.
+
+    Lines are exact and money is whole yen: the held lines of an account are added exactly, tax
+    included, and rounded up, so that what is paid is never a part of what is disputed. What is
+    thereby held too much, less than a yen, is paid when the dispute ends. A held line that the
+    party pays counts the other way: it is not taken off before the dispute has ended.
+    """
+    found: dict[tuple[UUID, int], int] = {}
+    runs: dict[int, list[int]] = {}
+    for account in accounts:
+        period = account.period
+        if period.pk not in runs:
+            runs[period.pk] = runs_settled(period) if _is_disputed(period) else []
+        if not runs[period.pk]:
+            continue
+        exact_jpy = _held_exact_jpy(account, runs[period.pk])
+        if exact_jpy:
+            whole = int(exact_jpy.to_integral_value(rounding=ROUND_CEILING))
+            found[account.organisation_id, period.pk] = whole
+    return found
+
+
+def _is_disputed(period: SettlementPeriod) -> bool:
+    return DisputedLine.objects.filter(
+        dispute__is_held=True,
+        line__run__auction__delivery_on__gte=period.start_on,
+        line__run__auction__delivery_on__lt=period.end_on,
+    ).exists()
+
+
+def _held_exact_jpy(account: Document, run_ids: Sequence[int]) -> Decimal:
+    """Sum the held lines of an account: received less paid, with tax."""
+    member = member_account_id(account.organisation)
+    lines: Any = SettlementLine.objects.filter(
+        Q(payer_id=member) | Q(payee_id=member),
+        run_id__in=run_ids,
+        id__in=DisputedLine.objects.filter(dispute__is_held=True).values("line_id"),
+    ).select_related("run__auction")
+    held = held_line_ids(line_ids=[line.pk for line in lines])
+    rules = _rules(account.period)
+    total = Decimal(0)
+    for line in lines:
+        if line.pk in held:
+            sign = 1 if line.payee_id == member else -1
+            factor = Decimal(1)
+            if treatment_of(line.item).is_taxable:
+                factor += rate_on(rules.tax_rates, line.run.auction.delivery_on)
+            total += sign * line.amount_exact_jpy * factor
+    return total
+
+
+def _rules(period: SettlementPeriod) -> DocumentRules:
+    ruleset = ruleset_on(period.start_on)
+    return document_rules_from_mapping(ruleset.rules.get("documents", {}))

@@ -1,0 +1,412 @@
+"""From accounts to the bank and back: holds, two people, results, returns, money coming in."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import threading
+from datetime import date
+
+import pytest
+from django.core import serializers
+from django.db import DatabaseError, connection, connections, transaction
+
+from accounts.approvals.models import Approval
+from accounts.approvals.services import ApprovalMissing, approval_approve
+from accounts.audit.models import AuditEntry
+from accounts.core.errors import Conflict, NotPermitted, Refused
+from accounts.ledger.models import Transfer
+from accounts.ledger.selectors import balances_at, trial_balance_at
+from accounts.parties.models import Organisation
+from aggregator.core.business_days import NoBusinessDay
+from aggregator.core.pain001 import pain001_read
+from aggregator.core.zengin import BankDetails, ZenginRefused, zengin_read
+from aggregator.settlement.disputes import dispute_open, dispute_withdraw
+from aggregator.settlement.models import (
+    BankAccount,
+    PaymentBatch,
+    PaymentFile,
+    PaymentRow,
+    SettlementLine,
+)
+from aggregator.settlement.payments.bank_accounts import (
+    BankAccountMissing,
+    bank_account_activate,
+    bank_account_propose,
+    bank_account_retire,
+)
+from aggregator.settlement.payments.batches import (
+    BatchDecided,
+    BatchStale,
+    NothingDue,
+    payment_batch_create,
+    payment_batch_reject,
+    payment_batch_release,
+)
+from aggregator.settlement.payments.dues import dues_open, receivables_open
+from aggregator.settlement.payments.results import (
+    ResultRefused,
+    incoming_payment_record,
+    payment_result_import,
+)
+from tests.apps.paying import PAY_ON, Clerks
+
+DAY = PAY_ON
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def clerks(db: None) -> Clerks:
+    return Clerks()
+
+
+def _held(code: str, account: str = "member") -> int:
+    return next(
+        (b.balance_jpy for b in balances_at()
+         if b.organisation_code == code and b.code == account), 0,
+    )  # fmt: skip
+
+
+def _row(batch: PaymentBatch, code: str) -> PaymentRow:
+    return batch.rows.get(organisation__code=code)
+
+
+def _csv(batch: PaymentBatch, **status: str) -> bytes:
+    """Write a result: every row PAID unless told otherwise by its code."""
+    lines = ["reference,amount_jpy,status,reason"]
+    for row in batch.rows.order_by("reference"):
+        said = status.get(row.organisation.code.replace("-", "_"), "PAID")
+        if said != "-":
+            reason = "" if said == "PAID" else "口座なし"
+            lines.append(f"{row.reference},{row.amount_jpy},{said},{reason}")
+    return "\r\n".join(lines).encode()
+
+
+def test_a_batch_pays_the_net_of_every_account_above_zero(clerks: Clerks) -> None:
+    batch, _ = clerks.made()
+    # Shiroi: 1,039,500 − 20,790 (tests/apps/test_documents_issue.py)
+    assert _row(batch, "shiroi-dc").amount_jpy == 1_018_710
+    (zengin,) = batch.files.filter(format="ZENGIN")
+    parsed = zengin_read(bytes(zengin.content))
+    assert parsed.month_day == "1130"
+    assert {p.reference: p.amount_jpy for p in parsed.payments} == {
+        row.reference: row.amount_jpy for row in batch.rows.all()
+    }
+    message = pain001_read(bytes(batch.files.get(format="PAIN001").content))
+    assert {ref: amount for ref, _, amount in message.payments} == {
+        row.reference: row.amount_jpy for row in batch.rows.all()
+    }
+    assert zengin.sha256 == hashlib.sha256(bytes(zengin.content)).hexdigest()
+
+
+def test_who_owes_is_in_no_file_but_listed(clerks: Clerks) -> None:
+    batch, _ = clerks.made()
+    owing = {party.organisation.code: party.open_jpy for party in receivables_open()}
+    assert owing["grid-t"] == clerks.account("grid-t").total_jpy < 0
+    assert not batch.rows.filter(organisation__code__in=owing).exists()
+
+
+def test_nobody_releases_alone_nor_twice(clerks: Clerks) -> None:
+    batch, approval = clerks.made()
+    with pytest.raises(ApprovalMissing):
+        payment_batch_release(batch_id=batch.id, actor=clerks.maker.actor)
+    with pytest.raises(NotPermitted):
+        approval_approve(
+            approval_id=approval.id, by=clerks.maker, content_sha256=approval.content_sha256
+        )
+    clerks.approve(approval)
+    released = payment_batch_release(batch_id=batch.id, actor=clerks.maker.actor)
+    assert (released.state, released.released_by) == ("RELEASED", clerks.maker.actor)
+    with pytest.raises(BatchDecided):
+        payment_batch_release(batch_id=batch.id, actor=clerks.maker.actor)
+    with pytest.raises(BatchDecided):
+        payment_batch_reject(batch_id=batch.id, reason="zu spät")
+
+
+def test_what_is_on_its_way_is_not_paid_again(clerks: Clerks) -> None:
+    batch, _ = clerks.made()
+    with pytest.raises(NothingDue):
+        clerks.made()
+    payment_batch_reject(batch_id=batch.id, reason="wrong day")
+    again, _ = clerks.made()
+    assert again.total_jpy == batch.total_jpy
+
+
+def _dispute(clerks: Clerks, item: str) -> tuple[object, SettlementLine]:
+    shiroi = Organisation.objects.get(code="shiroi-dc")
+    line = (
+        SettlementLine.objects.filter(payee__organisation=shiroi, item=item).order_by("id").first()
+    )
+    assert line is not None
+    dispute = dispute_open(
+        organisation=shiroi,
+        line_ids=[line.pk],
+        reason_code="READING",
+        reason="計量値",
+        actor=clerks.maker.actor,
+    )
+    return dispute, line
+
+
+def test_a_disputed_line_is_held_whole_with_its_tax_and_paid_when_the_dispute_ends(
+    clerks: Clerks,
+) -> None:
+    dispute, line = _dispute(clerks, "SELLER_ENERGY")
+    batch, _ = clerks.made()
+    # 135,000 for a half hour at 45, and 10 % tax on it: 148,500 stay
+    assert line.amount_exact_jpy == 135_000
+    row = _row(batch, "shiroi-dc")
+    assert row.amount_jpy == 1_018_710 - 148_500
+    assert row.parts.get().held_jpy == 148_500
+    dispute_withdraw(
+        dispute_id=dispute.id,  # type: ignore[attr-defined]
+        organisation=Organisation.objects.get(code="shiroi-dc"),
+        text="",
+        actor=clerks.maker.actor,
+    )
+    open_now = {party.organisation.code: party.open_jpy for party in dues_open()}
+    assert open_now["shiroi-dc"] == 148_500
+
+
+def test_a_dispute_after_the_batch_was_made_stops_its_release(clerks: Clerks) -> None:
+    batch, approval = clerks.made()
+    clerks.approve(approval)
+    _dispute(clerks, "SELLER_ENERGY")
+    with pytest.raises(BatchStale, match="shiroi-dc"):
+        payment_batch_release(batch_id=batch.id, actor=clerks.maker.actor)
+    assert PaymentBatch.objects.get().state == "DRAFT"
+
+
+def test_another_bank_account_since_stops_the_release(clerks: Clerks) -> None:
+    batch, approval = clerks.made()
+    clerks.approve(approval)
+    clerks.open(Organisation.objects.get(code="shiroi-dc"), number="3333444")
+    with pytest.raises(BatchStale, match="bank_account"):
+        payment_batch_release(batch_id=batch.id, actor=clerks.maker.actor)
+
+
+def test_one_missing_bank_account_stops_the_whole_file(clerks: Clerks) -> None:
+    shiroi = BankAccount.objects.get(organisation__code="shiroi-dc")
+    bank_account_retire(bank_account_id=shiroi.id)
+    with pytest.raises(BankAccountMissing, match="shiroi-dc"):
+        clerks.made()
+    assert not PaymentBatch.objects.exists()
+    assert not PaymentFile.objects.exists()
+
+
+def test_an_account_that_fails_its_checks_stops_the_file_before_anything(clerks: Clerks) -> None:
+    shiroi = BankAccount.objects.get(organisation__code="shiroi-dc")
+    bank_account_retire(bank_account_id=shiroi.id)
+    # as an older release may have stored it
+    BankAccount.objects.create(
+        organisation=shiroi.organisation, bank_code="0134", bank_name="ﾁﾊﾞ", branch_code="015",
+        branch_name="ｲﾝｻﾞｲ", kind="1", number="1111222", holder="ｼｮｯﾌﾟ", state="ACTIVE",
+        proposed_by="system", proposed_at=shiroi.proposed_at, activated_at=shiroi.activated_at,
+    )  # fmt: skip
+    with pytest.raises(ZenginRefused, match="shiroi-dc"):
+        clerks.made()
+    assert not PaymentBatch.objects.exists()
+
+
+@pytest.mark.parametrize("day", [date(2026, 11, 29), date(2026, 12, 31)])
+def test_no_transfer_on_a_day_when_banks_are_closed(clerks: Clerks, day: date) -> None:
+    with pytest.raises(NoBusinessDay):
+        payment_batch_create(pay_on=day, maker=clerks.maker.actor)
+    with pytest.raises(Refused, match="today or later"):
+        payment_batch_create(pay_on=date(2026, 11, 20), maker=clerks.maker.actor)
+
+
+def test_a_result_posts_what_was_paid_once_and_names_what_was_not(clerks: Clerks) -> None:
+    batch = clerks.released()
+    content = _csv(batch, inzai_dc="FAILED")
+    imported = payment_result_import(batch_id=batch.id, content=content, actor="user:1")
+    assert imported.batch.state == "PARTLY_FAILED"
+    assert [(r.organisation.code, r.reason) for r in imported.unpaid] == [("inzai-dc", "口座なし")]
+    assert _held("shiroi-dc") == 0
+    assert _held("inzai-dc") == clerks.account("inzai-dc").total_jpy
+    count = Transfer.objects.count()
+    payment_result_import(batch_id=batch.id, content=content, actor="user:1")
+    assert Transfer.objects.count() == count
+    paid = sum(row.amount_jpy for row in batch.rows.filter(state="PAID"))
+    assert _held("wattbit", "bank") == paid
+    assert trial_balance_at().difference_jpy == 0
+    # what failed is due again
+    assert {p.organisation.code for p in dues_open() if p.open_jpy > 0} == {"inzai-dc"}
+
+
+def test_results_in_two_parts_settle_the_batch(clerks: Clerks) -> None:
+    batch = clerks.released()
+    part = _csv(batch, inzai_dc="-")
+    assert (
+        payment_result_import(batch_id=batch.id, content=part, actor="user:1").batch.state
+        == "ACKNOWLEDGED"
+    )
+    rest = payment_result_import(batch_id=batch.id, content=_csv(batch), actor="user:1")
+    assert rest.batch.state == "SETTLED"
+    assert rest.unpaid == ()
+
+
+def test_a_returned_payment_is_posted_back_and_due_again(clerks: Clerks) -> None:
+    batch = clerks.released()
+    payment_result_import(batch_id=batch.id, content=_csv(batch), actor="user:1")
+    assert _held("shiroi-dc") == 0
+    later = payment_result_import(
+        batch_id=batch.id, content=_csv(batch, shiroi_dc="RETURNED"), actor="user:1"
+    )
+    assert later.batch.state == "PARTLY_FAILED"
+    assert _held("shiroi-dc") == 1_018_710
+    assert {p.organisation.code for p in dues_open() if p.open_jpy > 0} == {"shiroi-dc"}
+    assert Transfer.objects.filter(corrects__isnull=False).count() == 1
+
+
+@pytest.mark.parametrize(
+    ("line", "field"),
+    [
+        ("99,1,PAID,", "reference 99"),
+        ("1,1,PAID,", "reference 1"),
+        ("1,x,PAID,", "line 2: amount_jpy"),
+        ("1,1,DONE,", "line 2: status"),
+        ("1,1", "line 2"),
+    ],
+)
+def test_a_result_that_does_not_fit_is_refused_whole(clerks: Clerks, line: str, field: str) -> None:
+    batch = clerks.released()
+    count = Transfer.objects.count()
+    content = f"reference,amount_jpy,status,reason\n{line}\n".encode()
+    with pytest.raises(ResultRefused) as refused:
+        payment_result_import(batch_id=batch.id, content=content, actor="user:1")
+    assert refused.value.field == field
+    good, bad = _csv(batch).decode(), "99,5,PAID,"
+    with pytest.raises(ResultRefused):
+        payment_result_import(
+            batch_id=batch.id, content=f"{good}\r\n{bad}".encode(), actor="user:1"
+        )
+    assert Transfer.objects.count() == count
+    assert set(batch.rows.values_list("state", flat=True)) == {"PENDING"}
+
+
+def test_a_fixed_length_result_is_read_by_its_code(clerks: Clerks) -> None:
+    batch = clerks.released()
+    sent = bytes(batch.files.get(format="ZENGIN").content)
+    with pytest.raises(ResultRefused, match="code"):
+        payment_result_import(batch_id=batch.id, content=sent, actor="user:1")
+    records = [sent[at : at + 122] for at in range(0, len(sent), 122)]
+    codes = {_row(batch, "inzai-dc").reference: b"8"}
+    marked = [
+        record if record[:1] != b"2" else
+        record[:113] + codes.get(int(record[91:101]), b"0") + record[114:]
+        for record in records
+    ]  # fmt: skip
+    imported = payment_result_import(batch_id=batch.id, content=b"".join(marked), actor="user:1")
+    assert [(r.organisation.code, r.reason) for r in imported.unpaid] == [("inzai-dc", "code 8")]
+
+
+def test_a_batch_that_was_not_released_has_no_result(clerks: Clerks) -> None:
+    batch, _ = clerks.made()
+    with pytest.raises(ResultRefused, match="released"):
+        payment_result_import(batch_id=batch.id, content=_csv(batch), actor="user:1")
+
+
+def test_money_that_comes_in_is_posted_once_and_never_more_than_is_owed(clerks: Clerks) -> None:
+    account = clerks.account("grid-t")
+    owed = -account.total_jpy
+    given = {"document_id": account.pk, "received_on": DAY, "actor": "user:1"}
+    with pytest.raises(Refused, match="amount_jpy"):
+        incoming_payment_record(amount_jpy=owed + 1, reference="B-0", **given)
+    incoming_payment_record(amount_jpy=owed - 1_000, reference="B-1", **given)
+    incoming_payment_record(amount_jpy=owed - 1_000, reference="B-1", **given)
+    with pytest.raises(Conflict):
+        incoming_payment_record(amount_jpy=1, reference="B-1", **given)
+    assert _held("grid-t") == -1_000
+    incoming_payment_record(amount_jpy=1_000, reference="B-2", **given)
+    assert _held("grid-t") == 0
+    assert "grid-t" not in {party.organisation.code for party in receivables_open()}
+    assert _held("wattbit", "bank") == -owed
+    assert trial_balance_at().difference_jpy == 0
+
+
+def test_sent_files_and_results_cannot_be_changed(clerks: Clerks) -> None:
+    batch = clerks.released()
+    payment_result_import(batch_id=batch.id, content=_csv(batch), actor="user:1")
+    for statement in (
+        "UPDATE settlement_paymentfile SET content = ''",
+        "UPDATE settlement_paymentbatch SET total_jpy = 1",
+        "UPDATE settlement_paymentbatch SET state = 'DRAFT'",
+        "UPDATE settlement_paymentrow SET amount_jpy = 1",
+        "UPDATE settlement_paymentrow SET state = 'PENDING'",
+        "UPDATE settlement_bankaccount SET number = '0000001'",
+        "DELETE FROM settlement_paymentresult",
+    ):
+        with pytest.raises(DatabaseError), transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(statement)
+
+
+def test_a_bank_account_takes_two_people_and_a_change_is_a_new_row(clerks: Clerks) -> None:
+    shiroi = Organisation.objects.get(code="shiroi-dc")
+    details = BankDetails(
+        bank_code="0134", bank_name="ﾁﾊﾞ", branch_code="015", branch_name="ｲﾝｻﾞｲ", kind="1",
+        number="3333444", holder="ｶ)ｼﾛｲ",
+    )  # fmt: skip
+    row, approval = bank_account_propose(
+        organisation=shiroi, details=details, maker=clerks.maker.actor
+    )
+    with pytest.raises(Conflict):
+        bank_account_propose(organisation=shiroi, details=details, maker=clerks.maker.actor)
+    with pytest.raises(ApprovalMissing):
+        bank_account_activate(bank_account_id=row.id)
+    clerks.approve(approval)
+    bank_account_activate(bank_account_id=row.id)
+    states = BankAccount.objects.filter(organisation=shiroi).values_list("number", "state")
+    assert set(states) == {("1111222", "RETIRED"), ("3333444", "ACTIVE")}
+    with pytest.raises(Refused, match="payer_code"):
+        bank_account_propose(
+            organisation=shiroi, details=details, maker=clerks.maker.actor, payer_code="1"
+        )
+
+
+def test_account_numbers_are_in_no_log_audit_entry_approval_or_text(
+    caplog: pytest.LogCaptureFixture, db: None
+) -> None:
+    with caplog.at_level(logging.DEBUG):
+        clerks = Clerks()
+        batch = clerks.released()
+        payment_result_import(batch_id=batch.id, content=_csv(batch), actor="user:1")
+    logged = [r.getMessage() for r in caplog.records if not r.name.startswith("django.db")]
+    written = [
+        *logged,
+        *(str(entry.detail) for entry in AuditEntry.objects.all()),
+        *(str(row.detail) for row in Approval.objects.all()),
+        *(str(row) for row in BankAccount.objects.all()),
+        *(repr(row.details) for row in BankAccount.objects.all()),
+        serializers.serialize("json", Transfer.objects.all()),
+    ]
+    for number in ("0012345", "7654321", "1111222"):
+        assert not [text for text in written if number in text]
+    assert str(BankAccount.objects.get(number="1111222")) == "0134-015 ****222"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_releases_at_once_release_once() -> None:
+    clerks = Clerks()
+    batch, approval = clerks.made()
+    clerks.approve(approval)
+    gate = threading.Barrier(2)
+    outcomes: list[str] = []
+
+    def release() -> None:
+        try:
+            gate.wait()
+            payment_batch_release(batch_id=batch.id, actor=clerks.maker.actor)
+            outcomes.append("released")
+        except Refused as refused:
+            outcomes.append(type(refused).__name__)
+        finally:
+            connections.close_all()
+
+    threads = [threading.Thread(target=release) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(outcomes) == ["BatchDecided", "released"]
+    assert AuditEntry.objects.filter(action="settlement.payment_batch.released").count() == 1

@@ -257,7 +257,7 @@ def test_the_order_of_arrival_changes_nothing(
                     verification_correct(auction_id=of.day.auction.id, cause_kind="READING")
             verification = verification_correct(auction_id=of.day.auction.id, cause_kind="READING")
             found.append(_counts(verification))
-        assert found[0] == found[1]
+    assert found[0] == found[1]
 
 
 KWH = st.integers(0, 10**8).map(lambda wh: D(wh) / 1000)

@@ -16,6 +16,7 @@ from aggregator.settlement.models import (
     IncomingPayment,
     LineAdjustment,
     NegawattContract,
+    RunTotal,
     PaymentBatch,
     PaymentFile,
     PaymentPart,
@@ -89,6 +90,13 @@ class NegawattContractAdmin(FactAdmin):
     )  # fmt: skip
     list_filter = ("method",)
     list_select_related = ("retailer", "site", "resource")
+
+
+@admin.register(RunTotal)
+class RunTotalAdmin(FactAdmin):
+    list_display = ("run", "account", "item", "total_exact_jpy")
+    list_select_related = ("run__auction", "account__organisation")
+    ordering = ("-id",)
 
 
 @admin.register(SettlementItem)

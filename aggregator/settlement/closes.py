@@ -1,5 +1,6 @@
 """Close a period: the one place where exact lines become posted money."""
 
+from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from uuid import UUID
 
@@ -21,6 +22,7 @@ from aggregator.settlement.chains import runs_in_force
 from aggregator.settlement.models import (
     PeriodState,
     RunKind,
+    RunTotal,
     SettlementItem,
     SettlementPeriod,
     SettlementRun,
@@ -171,14 +173,14 @@ def period_close(*, period_id: int, claim: Claim | None = None) -> SettlementPer
     runs = _final_runs(period)
     house = house_of_market()
     close = close_items(
-        _totals([run.id for run in runs]),
+        totals_of(run_ids=[run.id for run in runs]),
         clearing=house.clearing,
         rounding=house.rounding,
         posted_jpy=_posted(period),
     )
     number = _next_close_number(period)
     if close.postings or number == 1:
-        _post(period, number, close)
+        items_post(period, number, close)
     ensure(trial_balance_at().clearing_jpy == 0, "the clearing account is not empty after a close")
     if period.state == PeriodState.OPEN:
         period.state = PeriodState.CLOSED
@@ -228,22 +230,39 @@ def _final_runs(period: SettlementPeriod) -> list[SettlementRun]:
     return runs
 
 
-def _totals(run_ids: list[int]) -> list[ExactItem]:
+KEEP_SQL = """
+INSERT INTO settlement_runtotal (run_id, account_id, item, total_exact_jpy)
+SELECT run_id, account_id, item, sum(amount) FROM (
+    SELECT run_id, payee_id AS account_id, item, amount_exact_jpy AS amount
+    FROM settlement_settlementline WHERE run_id = ANY(%(runs)s)
+    UNION ALL
+    SELECT run_id, payer_id, item, -amount_exact_jpy
+    FROM settlement_settlementline WHERE run_id = ANY(%(runs)s)
+) AS moved
+GROUP BY run_id, account_id, item
+"""
+TOTALS_SQL = """
+SELECT account_id, item, sum(total_exact_jpy) FROM settlement_runtotal
+WHERE run_id = ANY(%(runs)s)
+GROUP BY account_id, item
+ORDER BY account_id, item
+"""
+
+
+def totals_of(*, run_ids: Sequence[int]) -> list[ExactItem]:
+    """Return what some runs come to per account and item.
+
+    A run's lines never change, so its totals are kept when first asked for: a close after a
+    correction reads the correction's lines alone.
+    """
+    known = set(
+        RunTotal.objects.filter(run_id__in=run_ids).values_list("run_id", flat=True).distinct()
+    )
+    new = [run_id for run_id in run_ids if run_id not in known]
     with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            SELECT account_id, item, sum(amount) FROM (
-                SELECT payee_id AS account_id, item, amount_exact_jpy AS amount
-                FROM settlement_settlementline WHERE run_id = ANY(%(runs)s)
-                UNION ALL
-                SELECT payer_id, item, -amount_exact_jpy
-                FROM settlement_settlementline WHERE run_id = ANY(%(runs)s)
-            ) AS moved
-            GROUP BY account_id, item
-            ORDER BY account_id, item
-            """,
-            {"runs": run_ids},
-        )
+        if new:
+            cursor.execute(KEEP_SQL, {"runs": new})
+        cursor.execute(TOTALS_SQL, {"runs": list(run_ids)})
         return [
             ExactItem(account=str(account_id), item=item, total_exact_jpy=total)
             for account_id, item, total in cursor
@@ -262,7 +281,8 @@ def _next_close_number(period: SettlementPeriod) -> int:
     return 1 if latest is None else latest.close_number + 1
 
 
-def _post(period: SettlementPeriod, number: int, close: Close) -> None:
+def items_post(period: SettlementPeriod, number: int, close: Close) -> None:
+    """Write what one close found, and the transfers that it makes."""
     drafts = {
         (posting.account, posting.item): TransferDraft(
             key=f"settlement:{period.label}:{number}:{posting.account}:{posting.item}",

@@ -31,7 +31,7 @@ __all__ = (
     "ITEM_CHOICES", "ITEM_NAMES", "BankAccount", "CorrectionCause", "Dispute", "DisputeEntry",
     "DisputeEvidence", "DisputedLine", "Document", "DocumentFile", "DocumentSeries",
     "IncomingPayment", "LineAdjustment", "NegawattContract", "NegawattMethod", "PaymentBatch",
-    "PaymentFile", "PaymentPart", "PaymentResult", "PaymentRow", "PeriodState", "RunKind",
+    "PaymentFile", "PaymentPart", "PaymentResult", "PaymentRow", "PeriodState", "RunKind", "RunTotal",
     "SettlementItem", "SettlementLine", "SettlementPeriod", "SettlementRun",
 )  # fmt: skip
 
@@ -344,6 +344,39 @@ class LineAdjustment(models.Model):
 
     def __str__(self) -> str:
         return f"{self.run_id} {self.line_id}"
+
+
+class RunTotal(models.Model):
+    """What a run's lines come to for one account and item; kept when a close first asks."""
+
+    id = models.BigAutoField(primary_key=True)
+    run = models.ForeignKey(
+        SettlementRun,
+        models.PROTECT,
+        db_index=False,
+        related_name="totals",
+        verbose_name="精算",
+    )
+    account = models.ForeignKey(
+        "ledger.LedgerAccount",
+        models.PROTECT,
+        db_index=False,
+        related_name="+",
+        verbose_name="勘定",
+    )
+    item = models.CharField("項目", max_length=24, choices=ITEM_CHOICES)
+    total_exact_jpy = models.DecimalField("合計（円、端数あり）", max_digits=22, decimal_places=6)
+
+    class Meta:
+        verbose_name = "精算の合計"
+        verbose_name_plural = "精算の合計"
+        constraints = [
+            models.UniqueConstraint(fields=["run", "account", "item"], name="runtotal_once"),
+            bounded("total_exact_jpy", -JPY_MAX, JPY_MAX, name="runtotal"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.run_id} {self.item} {self.total_exact_jpy} 円"
 
 
 class SettlementItem(models.Model):

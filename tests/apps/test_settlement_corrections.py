@@ -17,7 +17,7 @@ from aggregator.metering.models import Delivery, DeliveryVerification
 from aggregator.settlement import closes
 from aggregator.settlement.adjustments import DisputeNotAccepted, LineDelta, adjustment_run
 from aggregator.settlement.chains import runs_in_force
-from aggregator.settlement.closes import _posted, _totals, period_of_auction_ensure
+from aggregator.settlement.closes import _posted, period_of_auction_ensure, totals_of
 from aggregator.settlement.disputes import dispute_decide, dispute_open, dispute_review_start
 from aggregator.settlement.models import Dispute, SettlementLine, SettlementRun
 from aggregator.settlement.replays import settlement_replay
@@ -103,7 +103,7 @@ def _table(run: SettlementRun) -> set[tuple[str, str, str, int | None, Decimal]]
 
 
 def _owed(runs: Iterable[SettlementRun]) -> dict[tuple[str, str], Decimal]:
-    totals = _totals([run.pk for run in runs])
+    totals = totals_of(run_ids=[run.pk for run in runs])
     return {(row.account, row.item): row.total_exact_jpy for row in totals if row.total_exact_jpy}
 
 

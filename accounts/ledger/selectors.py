@@ -188,3 +188,32 @@ def transfer_by_id(transfer_id: UUID) -> Transfer | None:
         .select_related("debit__organisation", "credit__organisation")
         .first()
     )
+
+
+def net_by_period(*, kind: str) -> dict[int, dict[str, int]]:
+    """Sum what was posted to accounts of a kind, credits less debits, by the period's label.
+
+    Returns
+    -------
+    dict
+        Account to label to yen; money that belongs to no period stands under "".
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            WITH moved AS (
+                SELECT credit_id AS account_id, period, amount_jpy FROM ledger_transfer
+                WHERE state = 'POSTED'
+                UNION ALL
+                SELECT debit_id, period, -amount_jpy FROM ledger_transfer WHERE state = 'POSTED'
+            )
+            SELECT account_id, period, sum(amount_jpy)::bigint
+            FROM moved JOIN ledger_ledgeraccount a ON a.id = account_id
+            WHERE a.kind = %s GROUP BY account_id, period ORDER BY account_id, period
+            """,
+            [kind],
+        )
+        found: dict[int, dict[str, int]] = {}
+        for account_id, period, net_jpy in cursor:
+            found.setdefault(account_id, {})[period] = net_jpy
+    return found

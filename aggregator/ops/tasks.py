@@ -2,7 +2,7 @@
 
 from accounts.jobs.services import Claim
 from accounts.jobs.tasks import job_task
-from aggregator.ops.demo import month_steps, steps
+from aggregator.ops.demo import month_money, month_steps, steps
 
 SEEDING_LEASE_S = 300.0
 """Seeding is one transaction of seconds, and of many seconds on a machine that does more."""
@@ -72,3 +72,27 @@ def demo_metered(claim: Claim) -> None:
 def demo_month_final(claim: Claim) -> None:
     """Confirm the month's values."""
     month_steps.month_final_step(claim=claim)
+
+
+@job_task("aggregator.ops.demo_banks", lease_s=SEEDING_LEASE_S)
+def demo_banks(claim: Claim) -> None:
+    """Propose and approve bank accounts."""
+    month_money.banks_step(claim=claim)
+
+
+@job_task("aggregator.ops.demo_pay", lease_s=SEEDING_LEASE_S)
+def demo_pay(claim: Claim) -> None:
+    """Pay what is due."""
+    month_money.pay_step(claim=claim)
+
+
+@job_task("aggregator.ops.demo_dispute", lease_s=SEEDING_LEASE_S)
+def demo_dispute(claim: Claim) -> None:
+    """Object, and be agreed with."""
+    month_money.dispute_step(claim=claim)
+
+
+@job_task("aggregator.ops.demo_recount", lease_s=SEEDING_LEASE_S)
+def demo_recount(claim: Claim) -> None:
+    """Correct a meter's confirmed values."""
+    month_money.recount_step(claim=claim)

@@ -9,14 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 from accounts.clock.services import clock_advance
+from accounts.jobs.models import Job, JobState
 from aggregator.dispatch.models import DispatchInstruction, InstructionState
 from aggregator.ops.demo.month_steps import days_of
 from aggregator.ops.demo.run import DemoFailed, DemoRun
 from aggregator.ops.demo.steps import auction_code, jst
-from aggregator.settlement.models import PeriodState, SettlementPeriod
+from aggregator.settlement.closes import period_close_request
+from aggregator.settlement.documents.issuing import ISSUE_KIND, documents_issue_request
+from aggregator.settlement.models import SettlementItem, SettlementPeriod
+from aggregator.settlement.reconciling import reconcile
 from market.trading.models import Auction, AuctionState
 
 CLOSE_DAY: Final = 20
@@ -28,6 +32,10 @@ class MonthRun(DemoRun):
     """One run of the demo month; the day of :class:`DemoRun` is the first of the month."""
 
     worker_processes = 2
+
+    def __init__(self, *, days_count: int | None = None, **options: Any) -> None:
+        super().__init__(**options)
+        self._days_run = days_of(self.day.delivery_on)[:days_count]
 
     @property
     def begins_at(self) -> datetime:
@@ -41,14 +49,18 @@ class MonthRun(DemoRun):
             "register": self._register,
             "days": self._days,
             "close": self._close,
+            "pay": self._pay,
+            "dispute": self._dispute,
+            "correct": self._correct,
+            "check": self._check_books,
         }
 
     def _register(self) -> None:
-        self._job("month_register")
+        self._job("month_register", days_count=len(self._days_run))
         self._job("history", first=3, last=31, is_varied=True)
 
     def _days(self) -> None:
-        days = days_of(self.day.delivery_on)
+        days = self._days_run
         self._offers(days[0])
         for on in days:
             self._auction_day(on, then=on + timedelta(days=1) if on != days[-1] else None)
@@ -105,10 +117,41 @@ class MonthRun(DemoRun):
         clock_advance(market_at=close_at)
         self._job("month_final")
         clock_advance(market_at=close_at + timedelta(hours=2))
+        self._wait_for_documents(close_number=1)
+
+    def _wait_for_documents(self, *, close_number: int) -> None:
+        """Wait until a close has posted its items and everybody's documents are out."""
+
+        def is_issued() -> bool:
+            issued = Job.objects.filter(kind=ISSUE_KIND, key__endswith=f":{close_number}")
+            return issued.filter(state=JobState.DONE).exists()
+
+        period = SettlementPeriod.objects.get()
         self._wait(
-            "the month is closed",
-            lambda: SettlementPeriod.objects.filter(state=PeriodState.CLOSED).exists(),
+            f"close {close_number}",
+            lambda: SettlementItem.objects.filter(close_number=close_number).exists(),
         )
+        documents_issue_request(period=period)
+        self._wait(f"documents of close {close_number}", is_issued)
+
+    def _pay(self) -> None:
+        self._job("banks")
+        self._job("pay", key="pay:1")
+
+    def _dispute(self) -> None:
+        self._job("dispute", days_count=len(self._days_run))
+
+    def _correct(self) -> None:
+        self._job("recount", days_count=len(self._days_run))
+        period = SettlementPeriod.objects.get()
+        period_close_request(period=period)
+        self._wait_for_documents(close_number=2)
+        self._job("pay", key="pay:2")
+
+    def _check_books(self) -> None:
+        found = reconcile()
+        if found.differences:
+            raise DemoFailed(f"the books do not agree: {found.differences[0]}")
 
     def _auction_on(self, on: date) -> Auction:
         return Auction.objects.get(code=auction_code(on))

@@ -66,7 +66,7 @@ def month_register_step(*, claim: Claim) -> None:
     no_time_limits()
     first_on = delivery_of(claim)
     grid_model = cast_register(first_on=first_on, rules=rules_of_month())
-    days = days_of(first_on)
+    days = days_of(first_on)[: int(claim.payload["days_count"])]
     for on in days:
         auction_announce(delivery_on=on, days_open=DAYS_OPEN, grid_model=grid_model)
     months = {(on.year, on.month) for on in (first_on - timedelta(days=1), *days)}

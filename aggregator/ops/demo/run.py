@@ -19,6 +19,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from django.utils import timezone
+
 from accounts.clock.selectors import market_now
 from accounts.clock.services import clock_advance, clock_set
 from accounts.jobs.models import Job, JobState
@@ -37,6 +39,7 @@ from market.clearing.selectors import run_published_of
 from market.core.timegrid import INTERVALS_PER_DAY
 from market.registry.models import Resource
 from market.trading.models import Auction, AuctionState
+from market.trading.services import auction_schedule
 
 WAIT_S = 120.0
 POLL_S = 0.05
@@ -46,6 +49,7 @@ DAY_SPEED_RATIO = Decimal(43_200)  # a day in two seconds
 NEXT_DAY_HOUR = 1  # when the day's first values are assessed
 FINAL_DAYS = 20  # confirmed values come between the 20th and 25th of the next month
 CLOSE_HOUR = 11
+VISITORS_GATE = timedelta(minutes=30)
 
 
 class DemoFailed(Exception):
@@ -140,6 +144,19 @@ class DemoRun:
         names = [username for _, username, _, _ in cast.MEMBERS]
         User.objects.filter(username__in=names).update(password=someone.password)
         return password
+
+    def auction_next(self) -> Auction:
+        """Announce an auction for whoever looks around; it opens now and takes bids for a while."""
+        now = market_now()
+        delivery_on = timezone.localdate(now) + timedelta(days=2)
+        return auction_schedule(
+            code=auction_code(delivery_on),
+            name=f"前日オークション {delivery_on.isoformat()}",
+            delivery_on=delivery_on,
+            opens_at=now,
+            gate_closure_at=now + VISITORS_GATE,
+            grid_model=self._auction().grid_model,
+        )
 
     def _start(self) -> None:
         self.stack.start_servers()

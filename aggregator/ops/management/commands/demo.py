@@ -13,10 +13,12 @@ from typing import Any
 import psycopg
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import InterfaceError, OperationalError, connection
+from django.utils import timezone
 from kombu.exceptions import OperationalError as BrokerError
 
 from aggregator.ops.demo import cast
 from aggregator.ops.demo.month import MonthRun
+from aggregator.ops.demo.month_report import month_facts, month_lines_of
 from aggregator.ops.demo.report import Facts, facts_of, lines_of
 from aggregator.ops.demo.run import Day, DemoFailed, DemoRun, Progress
 from aggregator.ops.errors import ChildFailed
@@ -28,6 +30,7 @@ DELIVERY_LAST_ON = date(2099, 12, 31)
 PORT = 8000
 PORT_LAST = 65_535
 BAR_LENGTH = 27
+DAYS_MAX = 31
 ENDING_S = 0.2
 
 
@@ -39,6 +42,7 @@ class Command(BaseCommand):
         parser.add_argument("--serve", action="store_true", help=f"keep the web up on port {PORT}")
         parser.add_argument("--port", type=int, default=None, help="port of the web server")
         parser.add_argument("--month", action="store_true", help="the whole month of the day")
+        parser.add_argument("--days", type=int, help="of the month, only the first so many days")
         parser.add_argument("--date", help="delivery day of real data, e.g. 2024-08-02")
         parser.add_argument("--spot", nargs="+", default=[], help="JEPX spot summary files")
         parser.add_argument("--area", nargs="+", default=[], help="area supply–demand files")
@@ -55,6 +59,10 @@ class Command(BaseCommand):
         """
         day = self._day(options)
         port = self._port(options)
+        if options["days"] is not None and not (
+            options["month"] and 1 <= options["days"] <= DAYS_MAX
+        ):
+            raise CommandError(f"--days: {options['days']} — 1 to {DAYS_MAX}, with --month")
         if options["month"]:
             if day.is_real:
                 raise CommandError("--month makes its own days: without --spot and --area")
@@ -63,10 +71,7 @@ class Command(BaseCommand):
         logs = f"Logs are in {stack.home / 'log'}"
         try:
             with stack:
-                kind = MonthRun if options["month"] else DemoRun
-                run = kind(stack=stack, day=day, progress=Progress(show=self._show), port=port)
-                self._names = list(run.steps())
-                facts = self._run(run, serve=options["serve"])
+                facts = self._run(self._made(stack, day, port, options), serve=options["serve"])
         except DemoFailed as failure:
             raise CommandError(f"{failure}\n{logs}") from failure
         except (OperationalError, InterfaceError, psycopg.Error) as error:
@@ -90,16 +95,35 @@ class Command(BaseCommand):
             connection.close()
             connection.ensure_connection()
             raise
-        facts = facts_of(Auction.objects.get(code=run.day.code), run.stack.home)
-        facts["is_real"] = run.day.is_real
-        facts["replay_identical"] = run.replay_is_identical
+        facts = self._facts(run)
         facts["steps"] = run.progress.seconds
         facts["total_s"] = round(time.monotonic() - began, 1)
         self.stderr.write("")
-        for line in lines_of(facts, run.progress.seconds):
+        lines = month_lines_of if isinstance(run, MonthRun) else lines_of
+        for line in lines(facts, run.progress.seconds):
             self.stdout.write(line)
         if serve:
             self._serve(run)
+        return facts
+
+    def _made(self, stack: Stack, day: Day, port: int, options: dict[str, Any]) -> DemoRun:
+        progress = Progress(show=self._show)
+        run: DemoRun
+        if options["month"]:
+            run = MonthRun(
+                stack=stack, day=day, progress=progress, port=port, days_count=options["days"]
+            )
+        else:
+            run = DemoRun(stack=stack, day=day, progress=progress, port=port)
+        self._names = list(run.steps())
+        return run
+
+    def _facts(self, run: DemoRun) -> Facts:
+        if isinstance(run, MonthRun):
+            return month_facts(run.stack.home)
+        facts = facts_of(Auction.objects.get(code=run.day.code), run.stack.home)
+        facts["is_real"] = run.day.is_real
+        facts["replay_identical"] = run.replay_is_identical
         return facts
 
     def _port(self, options: dict[str, Any]) -> int:
@@ -158,6 +182,12 @@ class Command(BaseCommand):
         for organisation, username, _, role in cast.MEMBERS:
             self.stdout.write(f"  {username:<20}{organisation:<12}{role}")
         self.stdout.write("Admin: /admin/ as desk")
+        auction = run.auction_next()
+        gate = timezone.localtime(auction.gate_closure_at)
+        self.stdout.write(
+            f"Auction {auction.code} takes bids for half an hour, until {gate:%Y-%m-%d %H:%M} JST "
+            "on the market's clock: docs/api.md, First steps"
+        )
         self.stdout.flush()
         ended = False
 

@@ -4,6 +4,7 @@ import json
 import secrets
 from collections.abc import Callable, Collection
 from datetime import timedelta
+from urllib.parse import urlsplit
 from uuid import UUID
 
 from django.db import transaction
@@ -304,9 +305,10 @@ def _challenge_later(row: WebhookSubscription) -> None:
 
 
 def _tell(what: str, row: WebhookSubscription, **detail: str) -> None:
+    """Leave an entry; of the address its host alone, for the rest is often a key."""
     entry_append(
         action=f"aggregator.webhook.{what}",
         subject=row,
         organisation_id=row.organisation_id,
-        detail={"url": row.url, "topics": list(row.topics), **detail},
+        detail={"host": urlsplit(row.url).netloc, "topics": list(row.topics), **detail},
     )

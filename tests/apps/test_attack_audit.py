@@ -10,13 +10,15 @@ import pytest
 from django.core.management import call_command
 from django.db import connection, transaction
 
-from accounts.audit.models import AuditCheckpoint
+from accounts.audit.models import AuditCheckpoint, AuditEntry
 from accounts.audit.sealing import ENTRY_COLUMNS, checkpoint_make, entries_link, public_keys_trusted
 from accounts.audit.services import entry_append
 from accounts.audit.verification import Fault, chain_verify
 from accounts.clock.selectors import market_now
 from accounts.clock.services import clock_set
 from accounts.core.chain import GENESIS, entry_bytes, link_sha256
+from aggregator.outbox.subscriptions import subscription_create
+from tests import cast
 
 pytestmark = pytest.mark.django_db(transaction=True)
 AT_ONCE = timedelta(0)
@@ -95,3 +97,14 @@ def test_who_verifies_without_checkpoints_from_outside_is_told_what_is_not_seen(
     call_command("audit_verify", "--checkpoint", str(kept))
     assert capsys.readouterr().out.endswith("The audit chain holds.\n")
     assert AuditCheckpoint.objects.count() == 1
+
+
+def test_of_a_webhook_s_address_the_trail_holds_the_host_alone() -> None:
+    organisation = cast.people().inzai_dc
+    subscription_create(
+        organisation=organisation,
+        url="https://hooks.example.com:8443/in/s3cr3t-t0ken?key=abc",
+        topics=["award.published"],
+    )
+    entry = AuditEntry.objects.get(action="aggregator.webhook.created")
+    assert entry.detail == {"host": "hooks.example.com:8443", "topics": ["award.published"]}

@@ -31,7 +31,8 @@ __all__ = (
     "ITEM_CHOICES", "ITEM_NAMES", "BankAccount", "CorrectionCause", "Dispute", "DisputeEntry",
     "DisputeEvidence", "DisputedLine", "Document", "DocumentFile", "DocumentSeries",
     "IncomingPayment", "LineAdjustment", "NegawattContract", "NegawattMethod", "PaymentBatch",
-    "PaymentFile", "PaymentPart", "PaymentResult", "PaymentRow", "PeriodState", "RunKind", "RunTotal",
+    "PaymentFile", "PaymentPart", "PaymentResult", "PaymentRow", "PeriodState", "RunKind",
+    "RunTotal",
     "SettlementItem", "SettlementLine", "SettlementPeriod", "SettlementRun",
 )  # fmt: skip
 

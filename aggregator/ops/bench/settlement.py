@@ -120,10 +120,9 @@ FLOOR_SQL = (
                        AND w.place = r.site_id || ':' || a.direction
     WHERE d.shortfall_kwh > 0
     """,
-    f"""
-    INSERT INTO bare_line ({BARE_COLUMNS})
-    SELECT r.run_id, 'PLATFORM_FEE', r.payee_id, 2, r.award_id, NULL, NULL, NULL, NULL, NULL,
-           round(0.02 * r.jpy, 6)
+    """
+    INSERT INTO bare_line (run_id, item, payer_id, payee_id, award_id, amount_exact_jpy)
+    SELECT r.run_id, 'PLATFORM_FEE', r.payee_id, 2, r.award_id, round(0.02 * r.jpy, 6)
     FROM (SELECT run_id, award_id, max(CASE WHEN payee_id <> 1 THEN payee_id END) AS payee_id,
                  sum(CASE item WHEN 'SELLER_ENERGY' THEN amount_exact_jpy
                                ELSE -amount_exact_jpy END) AS jpy
@@ -181,8 +180,8 @@ FILL_SQL = (
     """
     INSERT INTO settlement_settlementrun (
         id, auction_id, verification_id, kind, revision, input_sha256, ruleset_version,
-        executed_at)
-    SELECT day, md5('auction' || day)::uuid, day, 'FINAL', 1, '', 'bench', now()
+        executed_at, cause_kind, cause_id)
+    SELECT day, md5('auction' || day)::uuid, day, 'FINAL', 1, '', 'bench', now(), '', ''
     FROM generate_series(1, %(days)s) AS day
     """,
     """

@@ -25,6 +25,7 @@ from aggregator.ops import bootstrap, databases
 from aggregator.ops.bench.open_loop import Shot, fired
 from aggregator.ops.binaries import valkey_program
 from aggregator.ops.embedded import ROOT
+from aggregator.ops.errors import ServersFailed
 from aggregator.ops.stack import Stack
 
 HERE: Final = Path(__file__).parent
@@ -51,14 +52,7 @@ def run(stack: Stack) -> dict[str, Any]:
         stack.spawn("peer-valkey", [str(valkey_program()), "--port", str(redis_port), "--save", ""])
     ]
     try:
-        subprocess.run(
-            [python, HERE / "run_flexmeasures.py", access],
-            env={**os.environ, **environment},
-            cwd=stack.home,
-            check=True,
-            capture_output=True,
-            timeout=READY_WAIT_S,
-        )
+        _set_up(python, access, environment, stack)
         argv = [
             str(python.with_name("gunicorn")),
             "--workers",
@@ -75,6 +69,22 @@ def run(stack: Stack) -> dict[str, Any]:
         access.unlink(missing_ok=True)
         for child in reversed(children):
             stack.stop_child(child)
+
+
+def _set_up(python: Path, access: Path, environment: Mapping[str, str], stack: Stack) -> None:
+    """Make its tables, a user and a sensor; what it needs to be posted to comes in `access`."""
+    done = subprocess.run(
+        # without this directory in front of its path, where a module has its package's name
+        [python, "-P", HERE / "run_flexmeasures.py", access],
+        env={**os.environ, **environment},
+        cwd=stack.home,
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=READY_WAIT_S,
+    )
+    if done.returncode != 0:
+        raise ServersFailed(f"FlexMeasures was not set up:\n{done.stderr[-3000:]}")
 
 
 def _environment(stack: Stack, redis_port: int) -> Mapping[str, str]:

@@ -25,6 +25,7 @@ class Refused(Exception):
         shown = repr(value)
         if len(shown) > SHOWN_LENGTH_MAX:
             shown = shown[: SHOWN_LENGTH_MAX - 1] + "…"
+        self.shown = shown
         super().__init__(f"{field}: {shown} — {rule}")
 
     @property

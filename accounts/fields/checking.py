@@ -72,8 +72,8 @@ def row_fields_checked(row: ModelRow, *, label: str = "") -> ModelRow:
         for name, is_low, limit in _bounds(constraint):
             value = _value(row, name)
             if value is not None and not (value >= limit if is_low else value <= limit):
-                side = "least" if is_low else "most"
-                raise Refused(field=_path(label, name), value=value, rule=f"at {side} {limit}")
+                rule = f"at least {limit}" if is_low else f"at most {limit}"
+                raise Refused(field=_path(label, name), value=value, rule=rule)
     return row
 
 

@@ -131,7 +131,7 @@ def _as_new(request: HttpRequest, row: Invitation, link: str) -> HttpResponse:
         except LinkInvalid:
             return _page(request, "portal/invitation_gone.html", {}, status=GONE_STATUS)
         except Refused as refused:
-            form.add_error(None, str(refused.rule))
+            form.add_error(None, words.rule(refused))
         else:
             messages.success(request, gettext("登録しました。サインインしてください。"))
             return redirect("account_login")

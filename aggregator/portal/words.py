@@ -10,6 +10,9 @@ from zoneinfo import ZoneInfo
 
 from django.utils.translation import get_language, gettext
 
+from accounts.core.errors import Refused
+from accounts.core.wording import rule_ja
+
 JST = ZoneInfo("Asia/Tokyo")
 WEEKDAYS_JA = "月火水木金土日"
 WEEKDAYS_EN = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
@@ -23,6 +26,11 @@ MINUS = "−"
 def is_english() -> bool:
     """Whether the page is in English."""
     return (get_language() or "ja").startswith("en")
+
+
+def rule(refused: Refused) -> str:
+    """Return the rule that a refusal names, in the page's language."""
+    return refused.rule if is_english() else rule_ja(refused.rule) or refused.rule
 
 
 def local_name(row: Any) -> str:

@@ -9,6 +9,7 @@ A member signs in by a real session; the client of a test sends JSON, and a fres
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Callable
 from typing import Any
@@ -35,6 +36,15 @@ class DoorClient(APIClient):
             name = str(uuid.uuid4()) if key == FRESH else key
             more["headers"] = {"Idempotency-Key": name, **(more.get("headers") or {})}
         return super().post(path, data, **more)
+
+    def request(self, **given: Any) -> Any:
+        """Ask; a refusal that cannot say in Japanese what it is about fails the test."""
+        answer = super().request(**given)
+        if answer.headers.get("Content-Type") == "application/problem+json":
+            body = json.loads(answer.content)
+            for told in (body, *body.get("errors", ())):
+                assert told.get("detail_ja"), told["detail"]
+        return answer
 
 
 @pytest.fixture

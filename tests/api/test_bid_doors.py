@@ -199,7 +199,10 @@ def test_bids_are_their_owners_to_the_last_address(
     for suffix in ("", "/receipt", "/inclusion", "/copy"):
         seen, absent = rival.get(address + suffix), rival.get(nothing + suffix)
         assert seen.status_code == absent.status_code == 404
-        told = [{**answer.json(), "instance": "", "detail": ""} for answer in (seen, absent)]
+        told = [
+            {**answer.json(), "instance": "", "detail": "", "detail_ja": ""}
+            for answer in (seen, absent)
+        ]
         assert told[0] == told[1]
         assert desk.get(address + suffix).status_code in (403, 404)
         assert auditor.get(address + suffix).status_code in (403, 404)

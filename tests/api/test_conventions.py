@@ -199,10 +199,13 @@ def test_every_wrong_row_is_told_with_its_line() -> None:
     answer = _rows(b"a,b\n1,2\n3\n4,5,6\n7,8\x00\n9," + b"x" * 1_001)
     assert (answer.status_code, answer.data["code"]) == (400, "malformed")
     assert answer.data["errors"] == [
-        {"code": "malformed", "field": "", "detail": "1 cells, but 2 columns", "line": 3},
-        {"code": "malformed", "field": "", "detail": "3 cells, but 2 columns", "line": 4},
-        {"code": "malformed", "field": "", "detail": "text without control characters", "line": 5},
-        {"code": "malformed", "field": "", "detail": "cells of at most 1000 characters", "line": 6},
+        {"code": "malformed", "field": "", "line": line, "detail": detail, "detail_ja": detail_ja}
+        for line, detail, detail_ja in (
+            (3, "1 cells, but 2 columns", "2 列のところ 1 セルあります"),
+            (4, "3 cells, but 2 columns", "2 列のところ 3 セルあります"),
+            (5, "text without control characters", "制御文字を含まない文字列"),
+            (6, "cells of at most 1000 characters", "1000 文字以内のセル"),
+        )
     ]
     assert "4 rows are refused" in answer.data["detail"]
     assert "4 行" in answer.data["detail_ja"]

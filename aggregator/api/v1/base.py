@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Final
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
+from django.utils import translation
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -66,6 +67,7 @@ class Door(APIView):
         with ExitStack() as held:
             try:
                 held.enter_context(limits.ADMISSION.place())
+                held.enter_context(translation.override("en"))  # the catalogue knows the rest
                 if request.method not in READING:
                     uploads.body_read(request, takes_gzip=self.takes_gzip)
                 self.initial(asked, *args, **kwargs)

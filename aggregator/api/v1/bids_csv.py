@@ -24,7 +24,7 @@ from typing import Any, Final
 
 from accounts.core.errors import Refused
 from aggregator.api.v1.told import ROWS_REFUSED
-from aggregator.api.v1.uploads import Table, columns_expect, refuse_rows, row_error
+from aggregator.api.v1.uploads import Table, columns_expect, refusal_entry, refuse_rows
 
 NEEDED: Final = ("client_bid_id", "form", "mechanism", "resource")
 STEP: Final = ("first_t", "last_t", "quantity_kw", "ask_jpy_per_kwh")
@@ -113,7 +113,7 @@ def _begin(sheet: Sheet, cells: Mapping[str, str], name: str, line: int) -> None
     form = cells.get("form")
     if form not in FORMS:
         refused = Refused(field="form", value=form, rule=f"in CSV one of {', '.join(FORMS)}")
-        sheet.wrong.append(row_error("invalid-bid", "form", str(refused), line=line))
+        sheet.wrong.append(refusal_entry(refused, code="invalid-bid", line=line))
     if form == "STEPS":
         bid["curves"] = []
     if form == "SHIFT":

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from accounts.core.errors import Refused
 from aggregator.api.v1.told import HALF_HOURS, ROWS_REFUSED
-from aggregator.api.v1.uploads import Table, columns_expect, refuse_rows, row_error
+from aggregator.api.v1.uploads import Table, columns_expect, refusal_entry, refuse_rows
 
 HEAD: Final = (
     "kind",
@@ -76,7 +76,7 @@ def needs_of(table: Table) -> NeedSheet:
         try:
             _add(sheet, cells, line)
         except Refused as refused:
-            wrong.append(row_error("refused", refused.field, str(refused), line=line))
+            wrong.append(refusal_entry(refused, code="refused", line=line))
     refuse_rows(wrong, code=ROWS_REFUSED)
     for need in sheet.needs:
         if len(need["steps"]) == 1:

@@ -20,6 +20,7 @@ from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
 from accounts.core.errors import Conflict, NotFound, NotPermitted, Refused
+from accounts.core.wording import rule_ja
 from market.trading.key_file import BookKeyMissing
 
 logger = logging.getLogger(__name__)
@@ -123,7 +124,7 @@ def problem(
     field
         Path of what is wrong: ``bids[3].curves[0].steps[1].ask_jpy_per_kwh``.
     detail_ja
-        The same in Japanese, for rules of the doors.
+        The same in Japanese; looked up in the catalogue of rules unless given.
     more
         Further members, such as the ``errors`` of single rows.
     """
@@ -138,8 +139,8 @@ def problem(
         "detail": detail,
         "instance": instance,
     }
-    if detail_ja:
-        body["detail_ja"] = detail_ja
+    if told := detail_ja or rule_ja(detail):
+        body["detail_ja"] = told
     if field:
         body["field"] = field
     return Response({**body, **(more or {})}, status=number, content_type=CONTENT_TYPE)
@@ -162,7 +163,7 @@ def problem_of(error: Exception, _context: Mapping[str, Any]) -> Response:
     if isinstance(error, exceptions.APIException):
         return _of_framework(error)
     if isinstance(error, Refused):
-        return problem(code_of(error), str(error), field=error.field)
+        return problem(code_of(error), str(error), field=error.field, detail_ja=refusal_ja(error))
     if isinstance(error, Http404 | PermissionDenied):
         return problem("not-found" if isinstance(error, Http404) else "not-permitted", str(error))
     if isinstance(error, OperationalError | InterfaceError | BookKeyMissing):
@@ -189,6 +190,12 @@ def problem_log(response: Response, *, method: str, path: str, caller: str) -> N
             "problem %s %s %s %s %s %s %s",
             body["status"], body["code"], body["instance"], method, quote(path), caller, field,
         )  # fmt: skip
+
+
+def refusal_ja(error: Refused) -> str:
+    """Return what a refusal says in Japanese; an empty text if its rule is in no catalogue."""
+    told = rule_ja(error.rule)
+    return f"{error.field}: {error.shown} — {told}" if told else ""
 
 
 def code_of(error: Refused) -> str:

@@ -42,12 +42,19 @@ from aggregator.api.v1.asked import (
 from aggregator.api.v1.base import Door
 from aggregator.api.v1.pagination import page
 from aggregator.api.v1.printed import exact_or_none
-from aggregator.api.v1.problem import Stopped
+from aggregator.api.v1.problem import Stopped, refusal_ja
 from aggregator.api.v1.problem import code_of as problem_code_of
 from aggregator.api.v1.reading import LIST_LENGTH_MAX, StrictJsonParser
 from aggregator.api.v1.schema import PAGED, problems
 from aggregator.api.v1.told import ROWS_REFUSED
-from aggregator.api.v1.uploads import CsvParser, Table, columns_expect, refuse_rows, row_error
+from aggregator.api.v1.uploads import (
+    CsvParser,
+    Table,
+    columns_expect,
+    refusal_entry,
+    refuse_rows,
+    row_error,
+)
 from aggregator.metering.intake import Fault, Intake, readings_take
 from aggregator.metering.models import IntervalReading, Quality, Stage
 from aggregator.metering.seen import READ, SUBMIT, meters_seen, readings_known, stages_allowed
@@ -148,13 +155,18 @@ class Batch:
     def error_of(self, fault: Fault) -> dict[str, Any]:
         """Return a fault as an entry of the answer: with its line, or the path in the body."""
         refused = fault.refused
-        code, name = problem_code_of(refused), refused.field
+        name = refused.field
         if self.lines:
-            return row_error(code, name, str(refused), line=self.lines[fault.n])
+            return refusal_entry(refused, line=self.lines[fault.n])
         series, k = self.places[fault.n]
         of_all = name in ("point_number", "stage", "quality")
         path = f"series[{series}].{name}" if of_all else f"series[{series}].energy_kwh[{k}]"
-        return row_error(code, path, f"half hour {k}: {refused}")
+        return row_error(
+            problem_code_of(refused),
+            path,
+            f"half hour {k}: {refused}",
+            detail_ja=f"t = {k}：{refusal_ja(refused)}",
+        )
 
 
 class ReadingList(Door):

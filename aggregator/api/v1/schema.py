@@ -60,6 +60,7 @@ PROBLEM: Final[dict[str, Any]] = {
                     "code": _TEXT,
                     "field": _TEXT,
                     "detail": _TEXT,
+                    "detail_ja": _TEXT,
                     "line": {"type": "integer", "minimum": 1},
                 },
                 "required": ["code", "field", "detail"],

@@ -13,8 +13,8 @@ from rest_framework.response import Response
 
 from accounts.core.errors import Refused
 from aggregator.api.v1.etag import tag
-from aggregator.api.v1.problem import Stopped, code_of
-from aggregator.api.v1.uploads import row_error
+from aggregator.api.v1.problem import Stopped
+from aggregator.api.v1.uploads import refusal_entry
 from market.trading.refusals import RowsRefused
 
 HALF_HOURS: Final = 48
@@ -75,7 +75,7 @@ def rows_stopped(
     errors = []
     for one in found:
         field, line = (one.field, None) if where is None else where(one.field)
-        errors.append(row_error(code_of(one), field, str(one), line=line))
+        errors.append(refusal_entry(one, field=field, line=line))
     return Stopped(
         ROWS_REFUSED,
         f"{len(errors)} rows are refused; nothing was stored",

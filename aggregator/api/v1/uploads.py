@@ -19,8 +19,10 @@ from django.core.exceptions import RequestDataTooBig
 from django.http import HttpRequest
 from rest_framework import parsers
 
+from accounts.core.errors import Refused
 from accounts.core.text import is_plain
-from aggregator.api.v1.problem import Stopped
+from accounts.core.wording import rule_ja
+from aggregator.api.v1.problem import Stopped, code_of, refusal_ja
 from aggregator.api.v1.reading import BODY_BYTES_MAX
 
 INFLATED_BYTES_MAX: Final = 50 * 1024 * 1024
@@ -191,10 +193,27 @@ def columns_expect(table: Table, *, needed: Iterable[str], allowed: Iterable[str
         )
 
 
-def row_error(code: str, field: str, detail: str, *, line: int | None = None) -> dict[str, Any]:
+def row_error(
+    code: str, field: str, detail: str, *, detail_ja: str = "", line: int | None = None
+) -> dict[str, Any]:
     """Return one entry of the ``errors`` of a problem."""
     entry: dict[str, Any] = {"code": code, "field": field, "detail": detail}
+    if told := detail_ja or rule_ja(detail):
+        entry["detail_ja"] = told
     return entry if line is None else {**entry, "line": line}
+
+
+def refusal_entry(
+    refused: Refused, *, code: str = "", field: str | None = None, line: int | None = None
+) -> dict[str, Any]:
+    """Return a refusal as an entry of the ``errors``, at its own place unless told another."""
+    return row_error(
+        code or code_of(refused),
+        refused.field if field is None else field,
+        str(refused),
+        detail_ja=refusal_ja(refused),
+        line=line,
+    )
 
 
 def refuse_rows(errors: Sequence[Mapping[str, Any]], *, code: str = "malformed") -> None:

@@ -129,10 +129,17 @@ def baselines_find(
     loads: Mapping[UUID, DayLoad],
     terms: BaselineRules,
     day: date,
+    *,
+    use_locked: bool = True,
 ) -> dict[UUID, FoundBaseline]:
-    """Find the baseline of every resource with orders; a locked one stands as it was stored."""
-    stored = selectors.baselines_latest(resource_ids=orders.keys(), delivery_on=day)
-    found = {id_: from_stored(row) for id_, row in stored.items() if row.is_locked}
+    """Find the baseline of every resource with orders; a locked one stands as it was stored.
+
+    Without `use_locked` all are found anew, as a recomputation from raw readings asks.
+    """
+    found: dict[UUID, FoundBaseline] = {}
+    if use_locked:
+        stored = selectors.baselines_latest(resource_ids=orders.keys(), delivery_on=day)
+        found = {id_: from_stored(row) for id_, row in stored.items() if row.is_locked}
     variants = {
         id_: variant for id_, variant in variants_of(orders, terms, day).items() if id_ not in found
     }

@@ -67,6 +67,7 @@ def outcome_of(
     stage: str,
     as_of: datetime,
     places: Collection[Place] | None = None,
+    use_locked: bool = True,
 ) -> Outcome:
     """Count what an auction ordered and assess what it reserved, writing nothing.
 
@@ -81,6 +82,8 @@ def outcome_of(
     places
         Half hours of resources to look at, with all that hangs together with them; None for
         the whole auction.
+    use_locked
+        Of the whole auction: take locked baselines as they stand, or find all anew.
 
     Raises
     ------
@@ -99,7 +102,7 @@ def outcome_of(
     for row in held:
         by_resource[row.resource_id].append(_as_order(row, auction.id))
     if places is None:
-        found, facts = _whole(auction, by_resource, stage, as_of, rules)
+        found, facts = _whole(auction, by_resource, stage, as_of, rules, use_locked=use_locked)
     else:
         found, facts = _parts(auction, by_resource, held, stage, as_of, rules)
     counted = rows_counted(orders, facts)
@@ -143,11 +146,13 @@ def _whole(
     stage: str,
     as_of: datetime,
     rules: DeliveryRules,
+    *,
+    use_locked: bool = True,
 ) -> tuple[Mapping[UUID, FoundBaseline], Facts]:
     """Find the baselines of a day and read it."""
     terms = baseline_rules_from_mapping(auction.ruleset.rules.get("baseline", {}))
     loads = loads_read(by_resource, terms, auction.delivery_on, as_of)
-    found = baselines_find(by_resource, loads, terms, auction.delivery_on)
+    found = baselines_find(by_resource, loads, terms, auction.delivery_on, use_locked=use_locked)
     baselines = {(id_, t): kwh for id_, of in found.items() for t, kwh in enumerate(of.values_kwh)}
     readings = {
         (id_, t): reading for id_, load in loads.items() for t, reading in load.today.items()

@@ -126,12 +126,11 @@ class MonthRun(DemoRun):
             issued = Job.objects.filter(kind=ISSUE_KIND, key__endswith=f":{close_number}")
             return issued.filter(state=JobState.DONE).exists()
 
-        period = SettlementPeriod.objects.get()
         self._wait(
             f"close {close_number}",
             lambda: SettlementItem.objects.filter(close_number=close_number).exists(),
         )
-        documents_issue_request(period=period)
+        documents_issue_request(period=SettlementPeriod.objects.get())
         self._wait(f"documents of close {close_number}", is_issued)
 
     def _pay(self) -> None:

@@ -6,11 +6,10 @@ from django.contrib import admin
 from django.db import models
 from django.forms import ModelForm
 from django.http import HttpRequest
-from unfold.admin import ModelAdmin
 
 from accounts.audit.models import AuditCheckpoint, AuditEntry, AuditLink
 from accounts.audit.services import entry_append
-from accounts.fields.admin import CappedPaginator, FactAdmin
+from accounts.fields.admin import CappedPaginator, FactAdmin, GuardedAdmin
 
 
 @admin.register(AuditEntry)
@@ -39,7 +38,7 @@ class AuditCheckpointAdmin(FactAdmin):
     ordering = ("-number",)
 
 
-class AuditedAdmin(ModelAdmin):
+class AuditedAdmin(GuardedAdmin):
     """Master rows that may be edited by those with Django's permission; each edit is audited.
 
     Nothing is deleted here: what others refer to must stay.

@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import Any
 
 from django.contrib.admin import ShowFacets
+from django.core.exceptions import FieldDoesNotExist
 from django.core.paginator import Paginator
 from django.db import models
 from django.http import HttpRequest
@@ -52,7 +53,39 @@ def admin_list_link(label: str, query: str, text: str) -> SafeString | str:
     return format_html('<a href="{}?{}">{}</a>', url, query, text)
 
 
-class FactAdmin(ModelAdmin):
+class GuardedAdmin(ModelAdmin):
+    """Lists narrowed by what is on offer, and by nothing that is not shown.
+
+    Django lets an address compare any column of a list's own table. A column that is shown nowhere
+    (the key of a session, an address, an offer) could so be found letter by letter, by whether a
+    row remains.
+    """
+
+    def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest | None = None) -> bool:
+        """Allow the list's own filters, and rows that refer to a given one."""
+        if not (self._is_filter(lookup, request) or self._is_reference(lookup)):
+            return False
+        return bool(super().lookup_allowed(lookup, value, request))
+
+    def _is_filter(self, lookup: str, request: HttpRequest | None) -> bool:
+        offered = self.get_list_filter(request) if request is not None else self.list_filter
+        for item in offered:
+            first = item[0] if isinstance(item, tuple | list) else item
+            name = first if isinstance(first, str) else getattr(first, "parameter_name", None)
+            if name and (lookup == name or lookup.startswith((f"{name}__", f"{name}_"))):
+                return True
+        return bool(self.date_hierarchy) and lookup.startswith(f"{self.date_hierarchy}__")
+
+    def _is_reference(self, lookup: str) -> bool:
+        name, _, rest = lookup.partition("__")
+        try:
+            field = self.model._meta.get_field(name)  # noqa: SLF001 - Django's documented way
+        except FieldDoesNotExist:
+            return False
+        return bool(field.is_relation) and rest in ("", "exact", "id", "id__exact")
+
+
+class FactAdmin(GuardedAdmin):
     """Facts to look at: services add them, nobody changes them here.
 
     Any member of staff may look. No list counts a whole table, and no list fetches a row's

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from django.db import transaction
 
 from accounts.clock.selectors import market_now
 from accounts.core.errors import Refused
+from aggregator.metering.fine import FineRow, fine_checked, fine_readings_ingest
 from aggregator.metering.limits import bulk_limits_set
 from aggregator.metering.models import Stage
-from aggregator.metering.selectors import meters_known
+from aggregator.metering.selectors import MeterKnown, meters_known
 from aggregator.metering.services import (
     POINT_NUMBER,
     Ingested,
@@ -21,6 +23,7 @@ from aggregator.metering.services import (
     readings_ingest,
 )
 
+Row = ReadingRow | FineRow
 NOTHING = Ingested(added=0, revised=0, unchanged=0)
 
 
@@ -45,21 +48,20 @@ class Intake:
     faults: tuple[Fault, ...]
 
 
-@transaction.atomic
 def readings_take(
     *,
-    rows: Mapping[int, ReadingRow],
+    rows: Mapping[int, Row],
     source: str,
     stages: Mapping[str, int],
     faults: Sequence[Fault] = (),
     is_partial: bool = False,
 ) -> Intake:
-    """Take in the rows that may be taken; all or nothing unless `is_partial`.
+    """Take in the rows that a stranger may send; all or nothing unless `is_partial`.
 
     Parameters
     ----------
     rows
-        By their number in the batch.
+        By their number in the batch; half hours and shorter intervals side by side.
     source
         Where they come from.
     stages
@@ -76,19 +78,36 @@ def readings_take(
         With faults in the order of rows; nothing is kept if there are any and a partial
         batch is not asked for.
     """
-    bulk_limits_set()
     found = [*faults]
-    good: dict[int, ReadingRow] = {}
+    allowed: dict[int, Row] = {}
     for n, row in rows.items():
         refused = _not_allowed(row, stages)
         if refused is None:
-            good[n] = row
+            allowed[n] = row
         else:
             found.append(Fault(n=n, refused=refused))
+    return batch_take(rows=allowed, source=source, faults=found, is_partial=is_partial)
+
+
+@transaction.atomic
+def batch_take(
+    *,
+    rows: Mapping[int, Row],
+    source: str,
+    faults: Sequence[Fault] = (),
+    is_partial: bool = False,
+) -> Intake:
+    """Take in rows of half hours and shorter intervals; all or nothing unless `is_partial`.
+
+    As :func:`readings_take`, without asking who sends them.
+    """
+    bulk_limits_set()
+    found = [*faults]
+    good = dict(rows)
     if not found:
         try:
-            ingested = readings_ingest(rows=list(good.values()), source=source)
-            return Intake(ingested=ingested, kept=tuple(good), faults=())
+            with transaction.atomic():
+                return Intake(ingested=_ingest(good, source), kept=tuple(good), faults=())
         except ReadingRefused:
             pass  # which rows, and why, is found one by one below
     wrong = _faults(good, source)
@@ -98,11 +117,27 @@ def readings_take(
         del good[fault.n]
     if not is_partial:
         return Intake(ingested=NOTHING, kept=(), faults=tuple(found))
-    ingested = readings_ingest(rows=list(good.values()), source=source)
-    return Intake(ingested=ingested, kept=tuple(good), faults=tuple(found))
+    return Intake(ingested=_ingest(good, source), kept=tuple(good), faults=tuple(found))
 
 
-def _not_allowed(row: ReadingRow, stages: Mapping[str, int]) -> ReadingRefused | None:
+def _ingest(rows: Mapping[int, Row], source: str) -> Ingested:
+    """Take in half hours, then shorter intervals and the half hours they complete."""
+    parts = [
+        readings_ingest(
+            rows=[row for row in rows.values() if isinstance(row, ReadingRow)], source=source
+        ),
+        fine_readings_ingest(
+            rows=[row for row in rows.values() if isinstance(row, FineRow)], source=source
+        ),
+    ]
+    return Ingested(
+        added=sum(part.added for part in parts),
+        revised=sum(part.revised for part in parts),
+        unchanged=sum(part.unchanged for part in parts),
+    )
+
+
+def _not_allowed(row: Row, stages: Mapping[str, int]) -> ReadingRefused | None:
     most = stages.get(row.point_number)
     if most is None:
         return ReadingRefused(
@@ -114,7 +149,7 @@ def _not_allowed(row: ReadingRow, stages: Mapping[str, int]) -> ReadingRefused |
     return None
 
 
-def _faults(rows: Mapping[int, ReadingRow], source: str) -> list[Fault]:
+def _faults(rows: Mapping[int, Row], source: str) -> list[Fault]:
     """Return every row that breaks a rule; of two of the same half hour the later."""
     now = market_now()
     meters = meters_known(
@@ -122,20 +157,29 @@ def _faults(rows: Mapping[int, ReadingRow], source: str) -> list[Fault]:
             row.point_number for row in rows.values() if POINT_NUMBER.fullmatch(row.point_number)
         }
     )
-    taken: dict[int, int] = {}
+    taken: dict[tuple[int, ...], int] = {}
     found = []
     for n, row in rows.items():
+        known = meters.get(row.point_number)
         try:
-            key, _ = reading_line(n, row, meters.get(row.point_number), source, now)
+            key = _key(n, row, known, source, now)
         except ReadingRefused as refused:
             found.append(Fault(n=n, refused=_of_row(refused)))
             continue
         first = taken.setdefault(key, n)
         if first != n:
-            rule = f"each meter, half hour and stage once; row {first} has it already"
+            rule = f"each meter, interval and stage once; row {first} has it already"
             twice = ReadingRefused(field="start_at", value=row.start_at.isoformat(), rule=rule)
             found.append(Fault(n=n, refused=twice))
     return found
+
+
+def _key(n: int, row: Row, known: MeterKnown | None, source: str, now: datetime) -> tuple[int, ...]:
+    """Check a row by the rules of its interval, and return what it may be sent once for."""
+    if isinstance(row, ReadingRow):
+        return (reading_line(n, row, known, source, now)[0],)
+    line = fine_checked(n, row, known, now)
+    return (line.meter_id, line.interval_min, int(line.start_at.timestamp()), line.stage)
 
 
 def _of_row(refused: ReadingRefused) -> ReadingRefused:

@@ -13,7 +13,7 @@ from accounts.clock.services import clock_set
 from accounts.core.errors import Refused
 from aggregator.metering.models import IntervalReading, Meter, Quality, Stage
 from aggregator.metering.partitions import reading_partitions_ensure
-from aggregator.metering.readings_csv import readings_ingest_csv
+from aggregator.metering.readings_csv import FileRefused, readings_ingest_csv
 from aggregator.metering.schedules import schedule_declare
 from aggregator.metering.selectors import readings_latest
 from aggregator.metering.services import (
@@ -259,11 +259,11 @@ GOOD_LINE = f"{POINT},2026-11-25T12:00:00+09:00,500.125,OK,FINAL"
 
 
 def test_a_file_is_taken_in_with_or_without_a_byte_order_mark(meter: Meter) -> None:
-    assert readings_ingest_csv(content=_csv(GOOD_LINE), source="file").added == 1
+    assert readings_ingest_csv(content=_csv(GOOD_LINE), source="file").ingested.added == 1
     marked = b"\xef\xbb\xbf" + _csv(GOOD_LINE, end="\r\n")
-    assert readings_ingest_csv(content=marked, source="file").unchanged == 1
+    assert readings_ingest_csv(content=marked, source="file").ingested.unchanged == 1
     gap = f"{POINT},2026-11-25T12:30:00+09:00,,MISSING,FINAL"
-    assert readings_ingest_csv(content=_csv(gap), source="file").added == 1
+    assert readings_ingest_csv(content=_csv(gap), source="file").ingested.added == 1
 
 
 @pytest.mark.parametrize(
@@ -296,6 +296,83 @@ def test_a_file_with_one_fault_is_refused_whole(meter: Meter, content: bytes) ->
         readings_ingest_csv(content=content, source="file")
     assert refusal.value.field
     assert not IntervalReading.objects.exists()
+
+
+def test_a_file_in_shift_jis_with_hyphens_and_minutes_is_taken_in(meter: Meter) -> None:
+    header = "point_number,start_at,energy_kwh,quality,stage,interval_min"
+    hyphenated = "03-0000-0000-0000-0000-0101"
+    lines = [f"{hyphenated},2026-11-25T12:{5 * n:02d}:00+09:00,10,OK,FINAL,5" for n in range(6)]
+    lines.append(f"{POINT},2026-11-25T12:30:00+09:00,70.5,OK,FINAL,30")
+    content = "\r\n".join([header, *lines, "END,7", ""]).encode("cp932")
+    taken = readings_ingest_csv(content=content, source="file")
+    assert (taken.ingested.added, taken.warnings) == (7, ())
+    # 6 · 10 kWh are the first half hour.
+    assert _latest(meter) == [(24, "60.000", 1), (25, "70.500", 1)]
+
+
+def test_a_shift_jis_file_tells_its_wrong_lines_in_japanese_or_not(meter: Meter) -> None:
+    wrong = GOOD_LINE.replace("OK", "正常")
+    content = _csv(GOOD_LINE, wrong).decode().encode("cp932")
+    with pytest.raises(FileRefused, match="正常") as refused:
+        readings_ingest_csv(content=content, source="file")
+    assert [fault.line for fault in refused.value.faults] == [3]
+
+
+def test_every_wrong_line_is_told_and_nothing_kept(meter: Meter) -> None:
+    lines = [
+        GOOD_LINE,
+        GOOD_LINE.replace(POINT, "0399999999999999999999").replace("12:00", "12:30"),
+        GOOD_LINE.replace("12:00", "13:00").replace("500.125", "-60000.001"),
+        GOOD_LINE.replace("2026-11-25T12:00", "2026-11-27T13:00"),
+        GOOD_LINE,
+        GOOD_LINE.replace("OK", "GOOD"),
+        GOOD_LINE.replace(POINT, POINT[:-1]),
+        GOOD_LINE + ",extra",
+    ]
+    with pytest.raises(FileRefused) as refused:
+        readings_ingest_csv(content=_csv(*lines), source="file")
+    told = [(fault.line, fault.refused.field) for fault in refused.value.faults]
+    assert told == [
+        (3, "point_number"),  # another's meter
+        (4, "energy_kwh"),  # more than the site can feed in
+        (5, "start_at"),  # to come
+        (6, "start_at"),  # line 2 again
+        (7, "quality"),
+        (8, "point_number"),
+        (9, "columns"),
+    ]
+    assert not IntervalReading.objects.exists()
+
+
+def test_of_a_file_with_wrong_lines_the_good_ones_are_kept_if_asked(meter: Meter) -> None:
+    wrong = GOOD_LINE.replace("12:00", "12:30").replace("500.125", "NaN")
+    taken = readings_ingest_csv(content=_csv(GOOD_LINE, wrong), source="file", is_partial=True)
+    assert taken.ingested.added == 1
+    assert [(fault.line, fault.refused.field) for fault in taken.faults] == [(3, "energy_kwh")]
+    assert len(_latest(meter)) == 1
+
+
+@pytest.mark.parametrize(("lost", "kept"), [(5, 2), (7, 2), (8, 1), (20, 1)])
+def test_half_a_file_is_refused_and_its_whole_lines_kept_only_if_asked(
+    meter: Meter, lost: int, kept: int
+) -> None:
+    # The trailer is cut, or gone, or the last line too: FINAL to FINA, and half of it.
+    content = _csv(GOOD_LINE, GOOD_LINE.replace("12:00", "12:30"))[:-lost]
+    with pytest.raises(FileRefused):
+        readings_ingest_csv(content=content, source="file")
+    assert not IntervalReading.objects.exists()
+    taken = readings_ingest_csv(content=content, source="file", is_partial=True)
+    assert taken.ingested.added == kept
+    assert taken.faults[-1].refused.field == "trailer"
+
+
+def test_an_odd_third_digit_is_a_warning(meter: Meter) -> None:
+    resource = cast.Resource.objects.get(code="shiroi-dc-1-load")
+    odd = "0350000000000000000001"
+    meter_register(point_number=odd, resource=resource)
+    taken = readings_ingest_csv(content=_csv(GOOD_LINE.replace(POINT, odd)), source="file")
+    assert taken.ingested.added == 1
+    assert "third digit is 5" in taken.warnings[0]
 
 
 # The site: a contract of 60,000 kW, a load that moves 12,000 kW, a battery of 8,000 kW.

@@ -3,7 +3,8 @@
 A value is energy in kWh of one half hour, positive for flow to the customer. A batch comes as
 JSON (series of half hours that follow one another) or as CSV with the columns ``point_number,
 start_at, energy_kwh`` and, where they differ from OK and PRELIMINARY, ``quality`` and ``stage``;
-either may be packed by gzip. Nothing of a batch with wrong rows is stored, unless
+either may be packed by gzip. Intervals of one and five minutes come with ``interval_min``, and
+make half hours when all of one are there. Nothing of a batch with wrong rows is stored, unless
 ``?partial=true`` asks for the good ones.
 """
 
@@ -55,6 +56,8 @@ from aggregator.api.v1.uploads import (
     refuse_rows,
     row_error,
 )
+from aggregator.core.readings import point_number_of
+from aggregator.metering.fine import FineRow
 from aggregator.metering.intake import Fault, Intake, readings_take
 from aggregator.metering.models import IntervalReading, Quality, Stage
 from aggregator.metering.seen import READ, SUBMIT, meters_seen, readings_known, stages_allowed
@@ -64,12 +67,14 @@ INTERVALS_MAX: Final = 50_000
 HALF_HOUR: Final = timedelta(minutes=30)
 YEAR_LAST: Final = 9_000  # so that no half hour of a series lies beyond the calendar
 NEEDED: Final = ("point_number", "start_at", "energy_kwh")
-OPTIONAL: Final = ("quality", "stage")
+OPTIONAL: Final = ("quality", "stage", "interval_min")
+HALF_HOUR_MIN: Final = 30
+INTERVALS_MIN: Final = (1, 5, HALF_HOUR_MIN)
 SERIES_QUALITIES: Final = (Quality.OK.name, Quality.ESTIMATED.name, Quality.BAD.name)
 
 
 class SeriesIn(serializers.Serializer[Any]):
-    """Half hours of one meter that follow one another."""
+    """Intervals of one meter that follow one another: half hours unless told otherwise."""
 
     point_number = serializers.CharField(max_length=22)
     start_at = serializers.DateTimeField(help_text="Start of the first half hour, with its offset.")
@@ -86,6 +91,12 @@ class SeriesIn(serializers.Serializer[Any]):
         choices=Stage.names,
         required=False,
         help_text="PRELIMINARY (速報) if not given; higher only from grid operator or settlement.",
+    )
+    interval_min = serializers.ChoiceField(
+        choices=INTERVALS_MIN,
+        required=False,
+        help_text="Minutes of each interval; 30 if not given. Shorter ones are folded into half"
+        " hours when all of a half hour are there.",
     )
 
 
@@ -147,7 +158,7 @@ class ReadingPage(serializers.Serializer[Any]):
 class Batch:
     """Rows as they came: what could be read, what could not, and where each stands."""
 
-    rows: dict[int, ReadingRow] = field(default_factory=dict)
+    rows: dict[int, ReadingRow | FineRow] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
     lines: Sequence[int] = ()
     places: list[tuple[int, int]] = field(default_factory=list)
@@ -311,18 +322,37 @@ def _of_table(table: Table) -> Batch:
     return batch
 
 
-def _row(cells: Mapping[str, str]) -> ReadingRow:
+def _row(cells: Mapping[str, str]) -> ReadingRow | FineRow:
     text = cells["energy_kwh"]
     usual = Quality.OK.name if text else Quality.MISSING.name
     quality = choice_of(cells.get("quality") or usual, Quality.names, field="quality")
     stage = choice_of(cells.get("stage") or Stage.PRELIMINARY.name, Stage.names, field="stage")
-    return ReadingRow(
-        point_number=cells["point_number"],
-        start_at=moment_of(cells["start_at"], field="start_at"),
-        energy_kwh=_energy(text) if text else None,
-        quality=int(Quality[quality]),
-        stage=int(Stage[stage]),
+    interval = choice_of(
+        cells.get("interval_min") or str(HALF_HOUR_MIN),
+        tuple(map(str, INTERVALS_MIN)),
+        field="interval_min",
     )
+    number = cells["point_number"]
+    return _reading(
+        # grid operators print the number with hyphens
+        point_number_of(number).digits if "-" in number else number,
+        moment_of(cells["start_at"], field="start_at"),
+        _energy(text) if text else None,
+        (int(interval), Quality[quality], Stage[stage]),
+    )
+
+
+def _reading(
+    point_number: str,
+    start_at: datetime,
+    energy_kwh: Decimal | None,
+    marks: tuple[int, Quality, Stage],
+) -> ReadingRow | FineRow:
+    """Return the row of an interval: of a half hour, or of a shorter one."""
+    interval_min, quality, stage = marks
+    if interval_min == HALF_HOUR_MIN:
+        return ReadingRow(point_number, start_at, energy_kwh, int(quality), int(stage))
+    return FineRow(point_number, start_at, interval_min, energy_kwh, int(quality), int(stage))
 
 
 def _of_json(request: Request) -> Batch:
@@ -336,16 +366,16 @@ def _of_json(request: Request) -> Batch:
             given["energy_kwh"], field=f"{label}.energy_kwh", length_max=LIST_LENGTH_MAX
         )
         _refuse_many(n + len(values))
-        number, start_at, quality, stage = _of_series(given, label)
+        number, start_at, marks = _of_series(given, label)
+        step = timedelta(minutes=marks[0])
         for k, value in enumerate(values):
             batch.places.append((i, k))
             try:
-                batch.rows[n] = ReadingRow(
-                    point_number=number,
-                    start_at=start_at + k * HALF_HOUR,
-                    energy_kwh=None if value is None else _energy(value),
-                    quality=int(Quality.MISSING if value is None else quality),
-                    stage=int(stage),
+                batch.rows[n] = _reading(
+                    number,
+                    start_at + k * step,
+                    None if value is None else _energy(value),
+                    (marks[0], Quality.MISSING if value is None else marks[1], marks[2]),
                 )
             except Refused as refused:
                 batch.faults.append(Fault(n=n, refused=refused))
@@ -353,7 +383,9 @@ def _of_json(request: Request) -> Batch:
     return batch
 
 
-def _of_series(given: Mapping[str, Any], label: str) -> tuple[str, datetime, Quality, Stage]:
+def _of_series(
+    given: Mapping[str, Any], label: str
+) -> tuple[str, datetime, tuple[int, Quality, Stage]]:
     number = code_of(given["point_number"], field=f"{label}.point_number")
     start_at = moment_of(given["start_at"], field=f"{label}.start_at")
     if start_at.year > YEAR_LAST:
@@ -362,7 +394,10 @@ def _of_series(given: Mapping[str, Any], label: str) -> tuple[str, datetime, Qua
         )
     quality = choice_of(given.get("quality", "OK"), SERIES_QUALITIES, field=f"{label}.quality")
     stage = choice_of(given.get("stage", "PRELIMINARY"), Stage.names, field=f"{label}.stage")
-    return number, start_at, Quality[quality], Stage[stage]
+    interval_min = given.get("interval_min", HALF_HOUR_MIN)
+    if type(interval_min) is not int or interval_min not in INTERVALS_MIN:
+        raise Refused(field=f"{label}.interval_min", value=interval_min, rule="1, 5 or 30 minutes")
+    return number, start_at, (interval_min, Quality[quality], Stage[stage])
 
 
 def _energy(value: Any) -> Decimal:

@@ -34,6 +34,7 @@ from aggregator.core.settlement import (
     Share,
     award_lines,
     credit_lines,
+    share_lines,
 )
 from aggregator.core.terms import (
     ExchangeFee,
@@ -90,6 +91,53 @@ def test_capacity_that_was_not_there_costs_half_as_much_again() -> None:
     ]
     assert [line.need for line in lines] == [None, "local", "area", None]
     assert {line.t for line in lines} == {30}
+
+
+def test_the_worked_table_of_capacity() -> None:
+    # 200 of 1,000 kW short and not responsive: 200 x 2.50 x 1.5 by I, 800 x 2.50 x 1.5 by II. The
+    # owner's 15 % are of 11,200 less 200 x 2.50.
+    position = replace(
+        CAPACITY,
+        shortfall_kw=Decimal(200),
+        instructed_kwh=Decimal(500),
+        responded_kwh=Decimal(388),
+        is_responsive=False,
+    )
+    lines = capacity_lines(position, rules=RULES, house=HOUSE)
+    sums: dict[str, Decimal] = {}
+    for line in lines:
+        sums[line.item] = sums.get(line.item, Decimal(0)) + line.amount_exact_jpy
+    assert sums == {
+        "CAPACITY_PENALTY_I": Decimal(750),
+        "CAPACITY_PENALTY_II": Decimal(3_000),
+        "CAPACITY_CREDIT": Decimal(3_750),
+        "ACTIVATION_UP": Decimal(22_400),
+        "PLATFORM_FEE": Decimal(224),
+        "REVENUE_SPLIT": Decimal(1_605),
+    }
+    assert totals(lines)["house"] == 0
+
+
+def test_the_worked_table_of_a_correction() -> None:
+    def lines(short_kwh: int) -> list[Line]:
+        position = replace(ENERGY, shortfall_kwh=Decimal(short_kwh))
+        terms: dict[str, Any] = {"rules": RULES, "house": HOUSE}
+        return [
+            *award_lines(position, **terms),
+            *credit_lines(position, **terms),
+            *share_lines([position], **terms),
+        ]
+
+    made = delta_lines(lines(75), lines(60))
+    assert _table(made) == [
+        ("SHORTFALL_REFUND", "house", "Inzai DC", Decimal(300)),
+        ("SHORTFALL_PENALTY", "house", "Inzai DC", Decimal(150)),
+        ("SHORTFALL_CREDIT", "Grid-T", "house", Decimal(270)),
+        ("SHORTFALL_CREDIT", "Grid-B", "house", Decimal(180)),
+        ("PLATFORM_FEE", "Inzai DC", "fee", Decimal(6)),
+        ("REVENUE_SPLIT", "Inzai DC", "Owner", Decimal(45)),
+    ]
+    assert totals(made)["house"] == 0
 
 
 @pytest.mark.parametrize("word", ["is_declared", "is_excused"])
@@ -266,7 +314,7 @@ STAND_IN = StandInPosition(
     instruction="i",
     t=36,
     seller="Shiroi DC",
-    delivered_kwh=Decimal(60),
+    delivered_kwh=Decimal(80),
     ask_jpy_per_kwh=Decimal(22),
     market_jpy_per_kwh=Decimal(25),
     splits=(OWNER,),
@@ -274,18 +322,18 @@ STAND_IN = StandInPosition(
 
 
 def test_a_stand_in_is_paid_its_ask_or_the_market_s_price_if_higher() -> None:
-    # 60 kWh at 25: 1,500, of it 2 % and 15 %
+    # 80 kWh at 25: 2,000, of it 2 % and 15 %
     assert _table(stand_in_lines(STAND_IN, rules=RULES, house=HOUSE)) == [
-        ("REPLACEMENT", "house", "Shiroi DC", Decimal(1_500)),
-        ("PLATFORM_FEE", "Shiroi DC", "fee", Decimal(30)),
-        ("REVENUE_SPLIT", "Shiroi DC", "Owner", Decimal(225)),
+        ("REPLACEMENT", "house", "Shiroi DC", Decimal(2_000)),
+        ("PLATFORM_FEE", "Shiroi DC", "fee", Decimal(40)),
+        ("REVENUE_SPLIT", "Shiroi DC", "Owner", Decimal(300)),
     ]
     at_ask = replace(RULES, replacement_pay="ASK")
-    assert stand_in_lines(STAND_IN, rules=at_ask, house=HOUSE)[0].amount_exact_jpy == 1_320
+    assert stand_in_lines(STAND_IN, rules=at_ask, house=HOUSE)[0].amount_exact_jpy == 1_760
     # who stands in by taking load pays, and has no receipt to share
     down = replace(STAND_IN, ask_jpy_per_kwh=Decimal(-4), market_jpy_per_kwh=Decimal(-6))
     assert _table(stand_in_lines(down, rules=RULES, house=HOUSE)) == [
-        ("REPLACEMENT", "Shiroi DC", "house", Decimal(240))
+        ("REPLACEMENT", "Shiroi DC", "house", Decimal(320))
     ]
 
 

@@ -193,9 +193,9 @@ FILL_SQL = (
     """
     INSERT INTO registry_resource (
         id, site_id, code, name, name_en, kind, limit_up_kw, limit_down_kw, is_behind_meter,
-        hardware)
+        hardware, version)
     SELECT md5('resource' || site)::uuid, md5('site' || site)::uuid, 'r' || site, '', '',
-           'DC_LOAD', 1000, 1000, true, '{}'
+           'DC_LOAD', 1000, 1000, true, '{}', 1
     FROM generate_series(1, %(sites)s) AS site
     """,
     """

@@ -371,7 +371,7 @@ def zengin_read(content: bytes) -> Parsed:
 
 def _split(content: bytes) -> list[bytes]:
     """Cut a file into records: of 120 bytes, each followed by nothing, CRLF, CR or LF."""
-    records = []
+    records: list[bytes] = []
     at = 0
     while at < len(content):
         record = content[at : at + RECORD_BYTES]

@@ -12,6 +12,12 @@ from accounts.jobs.models import TRANSITIONS as JOB_TRANSITIONS
 from aggregator.dispatch.models import TRANSITIONS as INSTRUCTION_TRANSITIONS
 from aggregator.outbox.models import MESSAGE_TRANSITIONS
 from aggregator.settlement.dispute_models import DISPUTE_TRANSITIONS
+from aggregator.settlement.documents_models import DOCUMENT_TRANSITIONS
+from aggregator.settlement.payments_models import (
+    BANK_ACCOUNT_TRANSITIONS,
+    BATCH_TRANSITIONS,
+    PAYMENT_TRANSITIONS,
+)
 from market.registry.models import PREQUALIFICATION_TRANSITIONS, REVENUE_TRANSITIONS
 from market.trading.models import AUCTION_TRANSITIONS, NEED_TRANSITIONS
 
@@ -22,7 +28,11 @@ TABLES = {
     "outbox_outboxmessage": MESSAGE_TRANSITIONS,
     "registry_prequalification": PREQUALIFICATION_TRANSITIONS,
     "registry_revenueagreement": REVENUE_TRANSITIONS,
+    "settlement_bankaccount": BANK_ACCOUNT_TRANSITIONS,
     "settlement_dispute": DISPUTE_TRANSITIONS,
+    "settlement_document": DOCUMENT_TRANSITIONS,
+    "settlement_paymentbatch": BATCH_TRANSITIONS,
+    "settlement_paymentrow": PAYMENT_TRANSITIONS,
     "trading_auction": AUCTION_TRANSITIONS,
     "trading_need": NEED_TRANSITIONS,
 }

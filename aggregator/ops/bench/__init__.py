@@ -15,6 +15,7 @@ NAMES: Final = {
     "api": "bids over HTTP: single ones on a timetable, baskets ÷ COPY, the gate, an overload",
     "clearing": "engine total ÷ raw HiGHS on the same matrices",
     "bids": "1,000 bids in one service call ÷ COPY of the same ready rows",
+    "documents": "1,000 statements as PDF, printed and stored, ÷ the time they may take",
     "blocks": "300 blocks to gap 0 ÷ raw HiGHS on the same rows",
     "meter": "ingest of readings ÷ raw COPY of the same ready rows",
     "settlement": "a month of 1,000 sites ÷ the bare set-based SQL",

@@ -24,6 +24,7 @@ from aggregator.core.documents import (
     Cell,
     DocumentKind,
     Frame,
+    PartsUnposted,
     Party,
     account_document,
     cells_of,
@@ -34,7 +35,7 @@ from aggregator.core.documents import (
     tax_document,
 )
 from aggregator.core.taxing import DocumentRules, Side, document_rules_from_mapping
-from aggregator.settlement.documents.parts import PartySums, parties_of
+from aggregator.settlement.documents.parts import PartySums, close_latest, parties_of
 from aggregator.settlement.documents.printing import files_print
 from aggregator.settlement.documents_models import (
     Document,
@@ -72,10 +73,9 @@ class _Issue:
 
 def documents_issue_request(*, period: SettlementPeriod) -> Job:
     """Create the job that issues and prints what a period's latest close makes due."""
-    close_number, _ = parties_of(period)
     return job_create(
         kind=ISSUE_KIND,
-        key=f"{period.label}:{close_number}",
+        key=f"{period.label}:{close_latest(period)}",
         payload={"period": period.pk, "languages": [Language.JA]},
     )
 
@@ -127,7 +127,7 @@ def documents_issue(
     PeriodNotClosed
         If it is open.
     PartsUnposted
-        If its auctions were settled anew since its latest close.
+        If its auctions were settled anew since its latest close, or it is closed meanwhile.
     """
     period = SettlementPeriod.objects.filter(id=period_id).first()
     if period is None:
@@ -158,6 +158,10 @@ def _issue_one(issue: _Issue, sums: PartySums) -> list[Document]:
     """Issue one party's statement, invoice and account as far as they are due."""
     # two issues of one period wait for one another here
     SettlementPeriod.objects.select_for_update().get(id=issue.period.pk)
+    if close_latest(issue.period) != issue.close_number:
+        raise PartsUnposted(
+            field="period", value=issue.period.label, rule="not closed again in the meantime"
+        )
     earlier = _latest(issue.period, sums.organisation)
     cells = cells_of(sums.parts, sums.posted_jpy, issue.rules)
     found: list[Document] = []

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import QuerySet
+from django.db.models import Max
 
 from accounts.ledger.services import ledger_account_open
 from accounts.parties.models import Organisation
@@ -74,18 +74,20 @@ def runs_settled(period: SettlementPeriod) -> list[int]:
     return [pk for chain in found.values() for pk in chain]
 
 
+def close_latest(period: SettlementPeriod) -> int:
+    """Return the number of a period's latest close; 0 if there is none."""
+    latest = SettlementItem.objects.filter(period=period).aggregate(Max("close_number"))
+    return int(latest["close_number__max"] or 0)
+
+
 def items_posted(period: SettlementPeriod) -> tuple[int, dict[int, dict[str, int]]]:
     """Return the number of the latest close, and per account and item what it stands at."""
-    latest = SettlementItem.objects.filter(period=period).order_by("-close_number").first()
-    if latest is None:
-        return 0, {}
-    rows: QuerySet[SettlementItem] = SettlementItem.objects.filter(
-        period=period, close_number=latest.close_number
-    )
+    close_number = close_latest(period)
+    rows = SettlementItem.objects.filter(period=period, close_number=close_number)
     posted: dict[int, dict[str, int]] = defaultdict(dict)
     for row in rows.order_by("account_id", "item"):
         posted[row.account_id][row.item] = row.amount_jpy
-    return latest.close_number, dict(posted)
+    return close_number, dict(posted)
 
 
 def parties_of(period: SettlementPeriod) -> tuple[int, list[PartySums]]:

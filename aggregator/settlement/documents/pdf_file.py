@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import typst
 
-from accounts.core.errors import ensure
+from accounts.core.errors import BrokenInvariant, ensure
 from aggregator.settlement.documents import words
 
 TEMPLATE: Final = Path(__file__).with_name("document.typ")
@@ -43,8 +43,7 @@ def document_pdf(content: Mapping[str, Any], language: str) -> bytes:
         sys_inputs={"document": json.dumps(shown(content, language), ensure_ascii=False)},
         timestamp=issued_on,
     )
-    ensure(isinstance(printed, bytes), "typst gave no single file")
-    return bytes(printed)
+    return _single(printed)
 
 
 def document_pngs(content: Mapping[str, Any], language: str) -> list[bytes]:
@@ -54,7 +53,13 @@ def document_pngs(content: Mapping[str, Any], language: str) -> list[bytes]:
         ppi=110,
         sys_inputs={"document": json.dumps(shown(content, language), ensure_ascii=False)},
     )
-    return list(pages) if isinstance(pages, list) else [bytes(pages)]
+    return list(pages) if isinstance(pages, list) else [_single(pages)]
+
+
+def _single(printed: bytes | list[bytes] | None) -> bytes:
+    if not isinstance(printed, bytes):
+        raise BrokenInvariant("the typesetter gave no single file")
+    return printed
 
 
 @cache
@@ -161,7 +166,7 @@ def day_pages(days: Sequence[Mapping[str, Any]], language: str) -> list[dict[str
     list of dict
         `rows` of texts, `carried` (empty on the first page) and `sum` up to the end of the page.
     """
-    pages = []
+    pages: list[dict[str, Any]] = []
     reached = Decimal(0)
     # points stand below one another in a column
     places = max((words.places_of(row["amount_exact_jpy"]) for row in days), default=0)

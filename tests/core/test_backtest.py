@@ -1,7 +1,9 @@
 """The baseline test: figures by hand, the choice, and the published figures of real traces."""
 
+import csv
 from datetime import date, timedelta
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
@@ -9,6 +11,7 @@ from accounts.core.errors import Refused
 from aggregator.core.backtest import Figures, Trial, backtest, choose, quantile
 from aggregator.core.baseline_variants import CATALOGUE, Variant, variant_from_mapping
 from aggregator.core.baselines import Day
+from tests.shared_files import shared_path
 
 MONDAY = date(2026, 6, 1)
 
@@ -132,3 +135,60 @@ def test_a_quantile_lies_between_two_values_in_proportion() -> None:
 def test_a_trial_that_looks_at_nothing_is_refused(changes: dict[str, object]) -> None:
     with pytest.raises(Refused):
         Trial(**changes)  # type: ignore[arg-type]
+
+
+# Bias and CV-RMSE in percent as published for the two traces. On which half hours the
+# pseudo-events were put, and which day of the week a trace begins on, was not: with the ones here
+# every CV-RMSE is found to a tenth, every bias to a third, but one. Ten of ten on the second
+# trace was averaged over fewer days at its beginning, which we refuse: its bias differs by 1.1.
+VARIANTS = ("HIGH_4_OF_5_RAW", "HIGH_4_OF_5", "TEN_OF_TEN", "TEN_OF_TEN_ADJUSTED")
+TRACES = {
+    "google2019_cell_5min_28d.csv": (
+        ("avg_cpu", Decimal(100_000)),
+        (range(12, 31), 0),
+        ((1.05, 7.74), (1.60, 8.90), (0.47, 7.59), (-0.11, 8.65)),
+    ),
+    "azure_v2_vm_5min_30d.csv": (
+        ("cpu_usage", Decimal("0.001")),
+        (range(18, 35, 2), 10),
+        ((1.31, 7.21), (0.82, 4.33), (-2.06, 7.34), (0.01, 3.54)),
+    ),
+}
+
+
+def _trace(path: Path, column: str, scale: Decimal) -> dict[date, Day]:
+    """Means of six five-minute values as half hours; the first day stands as a Monday."""
+    with path.open(encoding="utf-8") as file:
+        values = [Decimal(row[column]) * scale for row in csv.DictReader(file)]
+    halves = [sum(values[n : n + 6], Decimal(0)) / 6 for n in range(0, len(values) - 5, 6)]
+    return {
+        MONDAY + timedelta(days=n): halves[48 * n : 48 * (n + 1)] for n in range(len(halves) // 48)
+    }
+
+
+@pytest.mark.parametrize("name", TRACES)
+def test_the_published_figures_of_real_traces_are_found_again(name: str) -> None:
+    path = shared_path(f"dc_utilisation/{name}")
+    if path is None:
+        pytest.skip("the trace is not there")
+    (column, scale), (starts, first), published = TRACES[name]
+    load = _trace(path, column, scale)
+    found = {}
+    for variant, (bias, cv_rmse) in zip(VARIANTS, published, strict=True):
+        figures = backtest(
+            load,
+            variant=_variant(variant),
+            days=sorted(load)[first:],
+            trial=Trial(starts=tuple(starts)),
+        )
+        found[variant] = figures
+        few_days = (variant, bias) == ("TEN_OF_TEN", -2.06)
+        near = pytest.approx(bias, abs=1.15 if few_days else 0.35)
+        assert float(figures.bias_ratio) * 100 == near
+        assert float(figures.cv_rmse_ratio) * 100 == pytest.approx(cv_rmse, abs=0.12)
+    # The adjustment hurts the one site and helps the other: what the test is for.
+    helps = found["HIGH_4_OF_5"].cv_rmse_ratio < found["HIGH_4_OF_5_RAW"].cv_rmse_ratio
+    assert helps == name.startswith("azure")
+    best = choose(list(found.values()), Trial())
+    assert best is not None
+    assert best.variant == ("TEN_OF_TEN_ADJUSTED" if helps else "TEN_OF_TEN")

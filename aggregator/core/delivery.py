@@ -85,6 +85,8 @@ def deliver(
     Refused
         On a duplicate award, a negative order, or one finer than a thousandth of a kWh.
     """
+    if len(orders) == 1:
+        return (_alone(orders[0], baseline_kwh=baseline_kwh, metered_kwh=metered_kwh),)
     ranked = sorted(orders, key=lambda order: order.award)
     ids = [order.award for order in ranked]
     if len(set(ids)) != len(ids):
@@ -117,6 +119,27 @@ def deliver(
             for award, share, extra in zip(mine, shares, overs, strict=True)
         ]
     return tuple(sorted(result, key=lambda row: row.award))
+
+
+def _alone(
+    order: Ordered, *, baseline_kwh: Decimal | None, metered_kwh: Decimal | None
+) -> Delivered:
+    """Count the only order on a meter, as almost all are: there is nothing to share."""
+    ordered = _units(order.ordered_kwh, "ordered_kwh")
+    toward = 0
+    if baseline_kwh is not None and metered_kwh is not None:
+        change = _units_signed(baseline_kwh) - _units_signed(metered_kwh)
+        toward = max(0, change if order.direction is Direction.UP else -change)
+    delivered = min(ordered, toward)
+    # an order of nothing has nothing to be over
+    over = toward - delivered if ordered else 0
+    return Delivered(
+        award=order.award,
+        ordered_kwh=_kwh(ordered),
+        delivered_kwh=_kwh(delivered),
+        shortfall_kwh=_kwh(ordered - delivered),
+        over_kwh=_kwh(over),
+    )
 
 
 def _counted(side: Direction, total: dict[Direction, int], change: int | None) -> tuple[int, int]:

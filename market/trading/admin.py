@@ -1,5 +1,7 @@
 """Auctions, needs and bids. Of an open auction's bids staff see how many there are, no more."""
 
+from typing import cast
+
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
@@ -7,6 +9,7 @@ from django.utils.safestring import SafeString
 from unfold.admin import TabularInline
 
 from accounts.fields.admin import FactAdmin, admin_link, admin_list_link
+from accounts.parties.sight import Viewer, sight_of
 from market.trading.models import (
     Auction,
     AuctionState,
@@ -28,6 +31,7 @@ from market.trading.models import (
     StandingRenewal,
     TransferLimit,
 )
+from market.trading.selectors import OPEN_BOOK_STATES
 
 SEALED_STATES = (AuctionState.SCHEDULED, AuctionState.OPEN)
 
@@ -153,7 +157,7 @@ class BidAdmin(FactAdmin):
 
 @admin.register(BidContent)
 class BidContentAdmin(FactAdmin):
-    """Contents of closed auctions only: before the gate nobody reads a bid, staff neither."""
+    """Contents of auctions with a result only, to who may read a book: others of the staff not."""
 
     list_display = ("bid", "organisation", "auction")
     list_select_related = ("bid", "bid__auction", "bid__organisation")
@@ -161,7 +165,9 @@ class BidContentAdmin(FactAdmin):
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[BidContent]":
         rows: QuerySet[BidContent] = super().get_queryset(request)
-        return rows.exclude(bid__auction__state__in=SEALED_STATES)
+        if not sight_of(cast("Viewer", request.user)).may_everywhere("book.read"):
+            return rows.none()
+        return rows.filter(bid__auction__state__in=OPEN_BOOK_STATES)
 
     @admin.display(description="組織")
     def organisation(self, row: BidContent) -> str:

@@ -115,11 +115,17 @@ def test_a_bid_stays_sealed_while_its_auction_is_open(open_day: cast.MarketDay) 
     assert bid.client_bid_id not in shown
 
 
-def test_after_the_gate_the_content_can_be_read(day: cast.MarketDay) -> None:
-    bid = day.bids["inzai-defer"]
-    answer = client_of(superuser()).get(reverse("admin:trading_bidcontent_change", args=[bid.pk]))
+def test_after_publication_who_may_read_a_book_reads_the_content(day: cast.MarketDay) -> None:
+    address = reverse("admin:trading_bidcontent_change", args=[day.bids["inzai-defer"].pk])
+    answer = client_of(day.places.people.desk).get(address)
     assert answer.status_code == 200
     assert "21.00" in answer.content.decode()
+    assert client_of(superuser()).get(address).status_code == 302  # no role, no book
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL session_replication_role = replica")
+        cursor.execute("UPDATE trading_auction SET state = 'CLEARING'")
+    # opened by the worker, and not yet anybody's to read
+    assert client_of(day.places.people.desk).get(address).status_code == 302
 
 
 def test_keys_and_secrets_are_shown_nowhere(day: cast.MarketDay) -> None:

@@ -201,7 +201,8 @@ def _inflation(facts: Facts, thresholds: core.Thresholds) -> Iterator[core.Sign]
         if not used:
             continue
         slots = sorted({t for day in events for t in facts.event_of(day)})
-        like = [d for d in facts.like(events[-1]) if d not in used]
+        # All of the window was within reach of who meant to raise it, the dropped day too.
+        like = [d for d in facts.like(events[-1]) if not used[0] <= d <= events[-1]]
         energy = {d: facts.energy_kwh(d, slots) for d in (*used, *like)}
         sign = core.baseline_inflation(
             {d: kwh for d, kwh in energy.items() if kwh is not None},

@@ -9,6 +9,7 @@ from __future__ import annotations
 from datetime import date
 from typing import Any, Final
 
+from accounts.core.registration import check_digit
 from accounts.parties.models import OrganisationKind as Kind
 from accounts.parties.roles import Role
 
@@ -27,6 +28,19 @@ ORGANISATIONS: Final = (
     ("retail-a", Kind.RETAILER, "小売A", "Retailer A"),
     ("compute-c", Kind.COMPUTE_CUSTOMER, "計算需要家C", "Compute Customer C"),
 )
+
+UNREGISTERED: Final = "imba"
+"""A party that issues no qualified invoices: what is bought from it is deducted in part."""
+
+
+def registration_number_of(code: str) -> str:
+    """Return a number for qualified invoices that the tax office gives to nobody (9999…)."""
+    if code == UNREGISTERED:
+        return ""
+    position = next(n for n, row in enumerate(ORGANISATIONS, start=1) if row[0] == code)
+    base = f"9999{position:08d}"
+    return f"T{check_digit(base)}{base}"
+
 
 # organisation, username, display name, role
 MEMBERS: Final = (

@@ -73,7 +73,13 @@ def register(
         Of the ruleset that is in force.
     """
     organisations = {
-        code: organisation_register(code=code, kind=kind, name=name, name_en=name_en)
+        code: organisation_register(
+            code=code,
+            kind=kind,
+            name=name,
+            name_en=name_en,
+            registration_number=cast.registration_number_of(code),
+        )
         for code, kind, name, name_en in cast.ORGANISATIONS
     }
     _members(organisations)

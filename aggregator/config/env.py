@@ -124,7 +124,7 @@ VARIABLES = (
         name="TRUSTED_PROXIES_COUNT",
         default="0",
         meaning="How many proxies of yours add to X-Forwarded-For; decides whose address is "
-        "locked out.",
+        "locked out. Nothing else reads that header.",
     ),
     Variable(
         name="EMAIL_URL",

@@ -342,10 +342,8 @@ def _rechain(*, number: int, change: str) -> None:
     digest = GENESIS
     for n, row in enumerate(rows, start=1):
         digest = link_sha256(digest, entry_bytes(row))
-        sql(
-            "INSERT INTO audit_auditlink (number, entry_id, sha256) "
-            f"VALUES ({n}, {row[0]}, '\\x{digest.hex()}')"
-        )
+        values = f"({n}, {row[0]}, '\\x{digest.hex()}')"
+        sql(f"INSERT INTO audit_auditlink (number, entry_id, sha256) VALUES {values}")
 
 
 def _resign(key: SigningKey) -> None:

@@ -6,11 +6,15 @@ from django.core.wsgi import get_wsgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "aggregator.config.settings.production")
 
-_application = get_wsgi_application()
+_people = get_wsgi_application()
 
 from django.conf import settings  # noqa: E402 - once Django is set up
 
+from aggregator.config.machines import MachineHandler, PeopleAndMachines  # noqa: E402
 from aggregator.config.turnstile import Turnstile  # noqa: E402
 
 _places = settings.API_ADMISSION["places"]
-application = Turnstile(_application, places=_places, benches=_places)
+# fewer benches than threads are left: those refuse at once while all places and benches are taken
+application = Turnstile(
+    PeopleAndMachines(_people, MachineHandler()), places=_places, benches=_places // 4
+)

@@ -72,6 +72,14 @@ MIDDLEWARE = [
     "django_htmx.middleware.HtmxMiddleware",
     "axes.middleware.AxesMiddleware",
 ]
+# what is left of it for bearers of tokens (aggregator.config.machines): the same headers of
+# transport, language and length
+MACHINE_MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
 ROOT_URLCONF = "aggregator.config.urls"
 ASGI_APPLICATION = "aggregator.config.asgi.application"
 WSGI_APPLICATION = "aggregator.config.wsgi.application"

@@ -37,8 +37,8 @@ STAND_IN_KEY = ("instruction_id", "t")
 DELIVERY_COLUMNS = (*DELIVERY_KEY, "start_at", *COUNTED)
 STAND_IN_COLUMNS = (*STAND_IN_KEY, "award_id", "start_at", *COUNTED, "covered_kwh")
 CHECK_COLUMNS = (
-    *DELIVERY_KEY, "start_at", "moved_out_kwh", "moved_in_kwh", "counted_kwh", "ratio", "has_log",
-    "is_conserved", "labels_ok", "labels_refused", "effect_kw",
+    *DELIVERY_KEY, "start_at", "moved_out_kwh", "moved_in_kwh", "counted_kwh", "arrived_ratio",
+    "has_log", "is_conserved", "labels_ok", "labels_refused", "effect_kw",
 )  # fmt: skip
 ASSESSMENT_COLUMNS = (
     *DELIVERY_KEY, "start_at", "reserved_kw", "available_kw", "shortfall_kw", "is_declared",

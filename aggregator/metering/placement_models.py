@@ -83,7 +83,7 @@ class ShiftCheck(models.Model):
     moved_out_kwh = kwh_field("移動元の計量 (kWh)")
     moved_in_kwh = kwh_field("移動先の計量 (移動元の kWh)")
     counted_kwh = kwh_field("認めた移動 (kWh)")
-    ratio = models.DecimalField(
+    arrived_ratio = models.DecimalField(
         "移動先÷移動元", max_digits=10, decimal_places=6, null=True, blank=True
     )
     has_log = models.BooleanField("配置記録あり")
@@ -107,7 +107,7 @@ class ShiftCheck(models.Model):
             bounded("moved_out_kwh", 0, KWH_MAX, name="shiftcheck"),
             bounded("moved_in_kwh", 0, KWH_MAX, name="shiftcheck"),
             bounded("counted_kwh", 0, KWH_MAX, name="shiftcheck"),
-            bounded("ratio", 0, RATIO_MAX, name="shiftcheck"),
+            bounded("arrived_ratio", 0, RATIO_MAX, name="shiftcheck"),
         ]
 
     def __str__(self) -> str:

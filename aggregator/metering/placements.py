@@ -190,11 +190,11 @@ def _refuse_wrong(
             )
         if start_at + HALF_HOUR > now:
             raise PlacementRefused(field=f"{where}.t", value=row.t, rule="over")
+        _refuse_values(where, row)
         if row.key in seen:
             rule = "each award, half hour and label once"
             raise PlacementRefused(field=f"{where}.label", value=row.label, rule=rule)
         seen.add(row.key)
-        _refuse_values(where, row)
     return starts_at
 
 

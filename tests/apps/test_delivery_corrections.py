@@ -351,7 +351,7 @@ def test_what_does_not_arrive_is_shortfall_at_both_ends(of: RichDay) -> None:
         (of.shift_in.id, D(600), D(400)),
     }
     check = shift_checks_effective(verification_id=second.pk).get(t=5)
-    assert (check.is_conserved, check.counted_kwh, check.ratio) == (False, D(600), D("0.6"))
+    assert (check.is_conserved, check.counted_kwh, check.arrived_ratio) == (False, D(600), D("0.6"))
     assert shift_checks_effective(verification_id=first.pk).get(t=5).is_conserved
 
 

@@ -207,7 +207,7 @@ class Migration(migrations.Migration):
                 ('moved_out_kwh', models.DecimalField(decimal_places=3, max_digits=14, verbose_name='移動元の計量 (kWh)')),
                 ('moved_in_kwh', models.DecimalField(decimal_places=3, max_digits=14, verbose_name='移動先の計量 (移動元の kWh)')),
                 ('counted_kwh', models.DecimalField(decimal_places=3, max_digits=14, verbose_name='認めた移動 (kWh)')),
-                ('ratio', models.DecimalField(blank=True, decimal_places=6, max_digits=10, null=True, verbose_name='移動先÷移動元')),
+                ('arrived_ratio', models.DecimalField(blank=True, decimal_places=6, max_digits=10, null=True, verbose_name='移動先÷移動元')),
                 ('has_log', models.BooleanField(verbose_name='配置記録あり')),
                 ('is_conserved', models.BooleanField(help_text='許容差の内', verbose_name='一致')),
                 ('labels_ok', models.BooleanField(verbose_name='ラベル適合')),
@@ -457,7 +457,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='shiftcheck',
-            constraint=models.CheckConstraint(condition=models.Q(('ratio__gte', 0), ('ratio__lte', 1000)), name='shiftcheck_ratio'),
+            constraint=models.CheckConstraint(condition=models.Q(('arrived_ratio__gte', 0), ('arrived_ratio__lte', 1000)), name='shiftcheck_arrived_ratio'),
         ),
         migrations.AddConstraint(
             model_name='standindelivery',

@@ -11,7 +11,7 @@ from django.http import HttpResponse
 from aggregator.portal.codes import setup_code_spend
 
 
-class ActivateApp(ActivateTOTPView):
+class ActivateApp(ActivateTOTPView):  # type: ignore[misc]  # the package has no types
     """The page of an app that is new; the code that sets it up is used by that."""
 
     def form_valid(self, form: Any) -> HttpResponse:

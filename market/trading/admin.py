@@ -1,7 +1,5 @@
 """Auctions, needs and bids. Of an open auction's bids staff see how many there are, no more."""
 
-from typing import cast
-
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
@@ -9,7 +7,7 @@ from django.utils.safestring import SafeString
 from unfold.admin import TabularInline
 
 from accounts.fields.admin import FactAdmin, admin_link, admin_list_link
-from accounts.parties.sight import Viewer, sight_of
+from accounts.parties.sight import sight_of
 from market.trading.models import (
     Auction,
     AuctionState,
@@ -165,7 +163,7 @@ class BidContentAdmin(FactAdmin):
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[BidContent]":
         rows: QuerySet[BidContent] = super().get_queryset(request)
-        if not sight_of(cast("Viewer", request.user)).may_everywhere("book.read"):
+        if not sight_of(request.user).may_everywhere("book.read"):
             return rows.none()
         return rows.filter(bid__auction__state__in=OPEN_BOOK_STATES)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -56,3 +58,54 @@ def test_nothing_is_kept_where_the_settings_say_so(source: _Source, settings: ob
     recent.of(["a"])
     assert recent.of([]) == {}
     assert source.asked == [["a"], ["a"]]
+
+
+def test_a_read_takes_along_what_is_half_as_old_and_in_use(
+    source: _Source, settings: object
+) -> None:
+    settings.RECENT_S = 1.0  # type: ignore[attr-defined]
+    source.rows |= {"c": 3, "d": 4}
+    recent = Recent(source.read, clock=source.clock)
+    recent.of(["a", "b", "c"])
+    recent.of(["a", "b"])  # in use; nobody asks for c again
+    source.now_s += 0.6
+    recent.of(["d"])
+    source.now_s += 0.39
+    assert recent.of(["a", "b"]) == {"a": 1, "b": 2}
+    source.now_s += 0.6  # a, b and d are 0.99 s old
+    assert recent.of(["a", "b", "d"]) == {"a": 1, "b": 2, "d": 4}
+    source.now_s += 0.02
+    assert recent.of(["a"]) == {"a": 1}
+    assert source.asked == [["a", "b", "c"], ["a", "b", "d"], ["a", "b", "d"]]
+
+
+def test_what_is_gone_is_not_asked_for_without_end(source: _Source, settings: object) -> None:
+    settings.RECENT_S = 1.0  # type: ignore[attr-defined]
+    recent = Recent(source.read, clock=source.clock)
+    recent.of(["a", "b"])
+    recent.of(["a", "b"])
+    del source.rows["b"]
+    source.now_s += 1.0
+    assert recent.of(["a"]) == {"a": 1}
+    source.now_s += 1.0
+    assert recent.of(["a"]) == {"a": 1}
+    assert source.asked == [["a", "b"], ["a", "b"], ["a"]]
+
+
+def test_those_who_miss_the_same_read_it_once(source: _Source, settings: object) -> None:
+    settings.RECENT_S = 1.0  # type: ignore[attr-defined]
+    is_in, may_go = threading.Event(), threading.Event()
+
+    def slow(keys: Iterable[str]) -> dict[str, int]:
+        is_in.set()
+        assert may_go.wait(10)
+        return source.read(keys)
+
+    recent = Recent(slow, clock=source.clock)
+    with ThreadPoolExecutor(4) as pool:
+        first = pool.submit(recent.of, ["a"])
+        assert is_in.wait(10)
+        others = [pool.submit(recent.of, ["a"]) for _ in range(3)]
+        may_go.set()
+        assert [one.result(10) for one in (first, *others)] == [{"a": 1}] * 4
+    assert source.asked == [["a"]]

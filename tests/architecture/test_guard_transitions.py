@@ -11,6 +11,7 @@ from accounts.approvals.models import APPROVAL_TRANSITIONS
 from accounts.jobs.models import TRANSITIONS as JOB_TRANSITIONS
 from aggregator.dispatch.models import TRANSITIONS as INSTRUCTION_TRANSITIONS
 from aggregator.outbox.models import MESSAGE_TRANSITIONS
+from aggregator.metering.baseline_models import FINDING_TRANSITIONS
 from aggregator.metering.excuse_models import EXCUSE_TRANSITIONS
 from aggregator.settlement.dispute_models import DISPUTE_TRANSITIONS
 from aggregator.settlement.documents_models import DOCUMENT_TRANSITIONS
@@ -31,6 +32,7 @@ TABLES = {
     "registry_revenueagreement": REVENUE_TRANSITIONS,
     "settlement_bankaccount": BANK_ACCOUNT_TRANSITIONS,
     "metering_forcemajeure": EXCUSE_TRANSITIONS,
+    "metering_gamingfinding": FINDING_TRANSITIONS,
     "settlement_dispute": DISPUTE_TRANSITIONS,
     "settlement_document": DOCUMENT_TRANSITIONS,
     "settlement_paymentbatch": BATCH_TRANSITIONS,

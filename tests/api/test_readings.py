@@ -227,6 +227,37 @@ def test_a_wrong_shape_is_refused_by_its_path(owner: DoorClient, body: Any, fiel
     assert stored() == []
 
 
+def test_minutes_come_with_their_interval_and_make_half_hours(owner: DoorClient) -> None:
+    minutes = series(energy_kwh=["0.05"] * 30, interval_min=1)
+    answer = sent(owner, minutes)
+    assert answer.status_code == 201, answer.json()
+    assert (answer.json()["added"], answer.json()["kept"][0]["intervals_count"]) == (30, 30)
+    # 30 · 0.05 kWh
+    assert [row[2] for row in stored()] == [Decimal("1.500")]
+    number = f"{INZAI[:2]}-{INZAI[2:]}"
+    moments = [cast.day_start(cast.DAY) + timedelta(minutes=30 + 5 * n) for n in range(6)]
+    fives = [f"{number},{moment.isoformat()},0.5,5" for moment in moments]
+    head = "point_number,start_at,energy_kwh,interval_min\n"
+    answer = csv_sent(owner, head + "\n".join(fives))
+    assert answer.status_code == 201, answer.json()
+    # 6 · 0.5 kWh
+    assert [row[2] for row in stored()] == [Decimal("1.500"), Decimal("3.000")]
+
+
+@pytest.mark.parametrize("interval_min", [0, 15, "1", True, None])
+def test_another_interval_is_refused(owner: DoorClient, interval_min: Any) -> None:
+    answer = sent(owner, series(interval_min=interval_min))
+    assert answer.status_code in (400, 422)
+    assert answer.json()["field"] == "series[0].interval_min"
+    assert stored() == []
+
+
+def test_a_wrong_minute_is_told_by_its_place(owner: DoorClient) -> None:
+    answer = sent(owner, series(energy_kwh=["1", "99999", "1"], interval_min=1))
+    assert [entry["field"] for entry in answer.json()["errors"]] == ["series[0].energy_kwh[1]"]
+    assert stored() == []
+
+
 def test_flags_and_counts_are_read_exactly(owner: DoorClient) -> None:
     for query, field in (
         ("?partial=yes", "partial"),

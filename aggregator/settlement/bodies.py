@@ -99,8 +99,7 @@ FROM (
                div(abs(f.units) * weight.weight, weight.total) AS part,
                mod(abs(f.units) * weight.weight, weight.total) AS rest
         FROM ({amounts}) AS f
-        JOIN (SELECT *, sum(weight) OVER (PARTITION BY run_id, place, t) AS total
-              FROM settlement_weight) AS weight
+        JOIN settlement_weight weight
           ON weight.run_id = f.run_id AND weight.place = f.place AND weight.t = f.t
         WHERE f.units <> 0
     ) AS quota

@@ -230,14 +230,18 @@ def _final_runs(period: SettlementPeriod) -> list[SettlementRun]:
     return runs
 
 
+# Lines are added by pair of accounts first: few pairs are left to be counted on both sides.
 KEEP_SQL = """
+WITH pair AS (
+    SELECT run_id, payer_id, payee_id, item, sum(amount_exact_jpy) AS amount
+    FROM settlement_settlementline WHERE run_id = ANY(%(runs)s)
+    GROUP BY run_id, payer_id, payee_id, item
+)
 INSERT INTO settlement_runtotal (run_id, account_id, item, total_exact_jpy)
 SELECT run_id, account_id, item, sum(amount) FROM (
-    SELECT run_id, payee_id AS account_id, item, amount_exact_jpy AS amount
-    FROM settlement_settlementline WHERE run_id = ANY(%(runs)s)
+    SELECT run_id, payee_id AS account_id, item, amount FROM pair
     UNION ALL
-    SELECT run_id, payer_id, item, -amount_exact_jpy
-    FROM settlement_settlementline WHERE run_id = ANY(%(runs)s)
+    SELECT run_id, payer_id, item, -amount FROM pair
 ) AS moved
 GROUP BY run_id, account_id, item
 """

@@ -250,30 +250,42 @@ def _row(run_id: int, line: Line, starts_at: Sequence[datetime]) -> tuple[Any, .
     )
 
 
-def clearing_left(
-    *, run_id: int, clearing: str, items: Collection[Item] | None = None
-) -> dict[int | None, Decimal]:
-    """Sum what a run's lines, or those of some items, leave in the clearing account [JPY].
+LEFT_SQL = """
+SELECT run_id, CASE WHEN item = ANY(%(of_the_day)s) THEN NULL ELSE t END,
+       sum(CASE WHEN payee_id = %(clearing)s THEN amount_exact_jpy
+                ELSE -amount_exact_jpy END)
+FROM settlement_settlementline
+WHERE run_id = ANY(%(runs)s) AND %(clearing)s IN (payer_id, payee_id)
+  AND (%(items)s::text[] IS NULL OR item = ANY(%(items)s::text[]))
+GROUP BY 1, 2
+"""
+Left = dict[int | None, Decimal]
 
-    Per half hour. Optical paths are charged by the day and paid by the half hour; they count
-    for the day.
+
+def clearing_left_by_run(
+    *, run_ids: Sequence[int], clearing: str, items: Collection[Item] | None = None
+) -> dict[int, Left]:
+    """Sum what lines of runs, or those of some items, leave in the clearing account [JPY].
+
+    By run and half hour. Optical paths are charged by the day and paid by the half hour; they
+    count for the day.
     """
+    left: dict[int, Left] = {run_id: {} for run_id in run_ids}
     with connection.cursor() as cursor:
         cursor.execute(
-            """
-            SELECT CASE WHEN item = ANY(%(of_the_day)s) THEN NULL ELSE t END,
-                   sum(CASE WHEN payee_id = %(clearing)s THEN amount_exact_jpy
-                            ELSE -amount_exact_jpy END)
-            FROM settlement_settlementline
-            WHERE run_id = %(run)s AND %(clearing)s IN (payer_id, payee_id)
-              AND (%(items)s::text[] IS NULL OR item = ANY(%(items)s::text[]))
-            GROUP BY 1
-            """,
+            LEFT_SQL,
             {
-                "run": run_id,
+                "runs": list(run_ids),
                 "clearing": int(clearing),
                 "of_the_day": sorted(item.value for item in OF_THE_DAY),
                 "items": None if items is None else sorted(item.value for item in items),
             },
         )
-        return dict(cursor.fetchall())
+        for run_id, t, amount_jpy in cursor:
+            left[run_id][t] = amount_jpy
+    return left
+
+
+def clearing_left(*, run_id: int, clearing: str, items: Collection[Item] | None = None) -> Left:
+    """Sum what one run's lines leave; see :func:`clearing_left_by_run`."""
+    return clearing_left_by_run(run_ids=[run_id], clearing=clearing, items=items)[run_id]

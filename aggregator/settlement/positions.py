@@ -17,7 +17,8 @@ from accounts.core.errors import ensure
 
 TABLES_SQL = """
 CREATE TEMP TABLE IF NOT EXISTS settlement_weight (
-    run_id bigint, place text, t smallint, need_id uuid, account_id bigint, weight numeric, n int
+    run_id bigint, place text, t smallint, need_id uuid, account_id bigint, weight numeric, n int,
+    total numeric
 ) ON COMMIT DROP;
 CREATE TEMP TABLE IF NOT EXISTS settlement_standin (
     run_id bigint, sign smallint, award_id uuid, t smallint, start_at timestamptz,

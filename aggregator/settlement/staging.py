@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -51,7 +51,7 @@ def inputs_stage(
 
 
 INSERTS = {
-    "settlement_weight": "INSERT INTO settlement_weight VALUES (%s, %s, %s, %s, %s, %s, %s)",
+    "settlement_weight": "INSERT INTO settlement_weight VALUES (%s, %s, %s, %s, %s, %s, %s, %s)",
     "settlement_call": "INSERT INTO settlement_call VALUES (%s, %s, %s, %s)",
     "settlement_negawatt": "INSERT INTO settlement_negawatt VALUES (%s, %s, %s, %s, %s)",
     "settlement_imbalance": "INSERT INTO settlement_imbalance VALUES (%s, %s, %s, %s, %s)",
@@ -102,10 +102,11 @@ def _weights_stage(run: SettlementRun, result: PublishedResult, *, is_of_every_u
 
 
 def _weight_rows(
-    run: SettlementRun, place: str, t: int, shares: Iterable[Share]
+    run: SettlementRun, place: str, t: int, shares: Sequence[Share]
 ) -> list[tuple[Any, ...]]:
+    total = sum_exact_jpy([share.weight for share in shares])
     return [
-        (run.pk, place, t, share.need, int(share.account), share.weight, n)
+        (run.pk, place, t, share.need, int(share.account), share.weight, n, total)
         for n, share in enumerate(shares)
     ]
 

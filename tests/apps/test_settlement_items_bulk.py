@@ -460,11 +460,12 @@ def _staged(
         for name in SELLERS
         for direction in ("UP", "DOWN")
     } | {f"3-1:{day.places.area.code}"}
+    total = sum(market.weights, Decimal(0))
     with connection.cursor() as cursor:
         cursor.executemany(
-            "INSERT INTO settlement_weight VALUES (%s, %s, %s, %s, %s, %s, %s)",
+            "INSERT INTO settlement_weight VALUES (%s, %s, %s, %s, %s, %s, %s, %s)",
             [
-                (run.pk, place, t, share.need, int(share.account), share.weight, n)
+                (run.pk, place, t, share.need, int(share.account), share.weight, n, total)
                 for place in sorted(places)
                 for t in range(48)
                 for n, share in enumerate(market.buyers)

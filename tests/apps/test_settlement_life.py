@@ -153,8 +153,8 @@ def test_no_order_of_events_loses_a_yen() -> None:
     run_state_machine_as_test(
         Life,
         settings=settings(
-            max_examples=8,
-            stateful_step_count=12,
+            max_examples=5,
+            stateful_step_count=10,
             deadline=None,
             suppress_health_check=list(HealthCheck),
         ),

@@ -6,6 +6,7 @@ inzai-dc or grid-t only: whoever else is shown one of them is shown what is not 
 
 from __future__ import annotations
 
+import uuid
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -13,27 +14,33 @@ from typing import Any
 from allauth.usersessions.models import UserSession
 
 from accounts.approvals.services import approval_request
+from accounts.clock.selectors import market_now
 from accounts.core.files import file_checked
 from accounts.ledger.services import ledger_account_open
 from accounts.parties.invitations import invitation_create
 from accounts.parties.keys import api_client_create
 from accounts.parties.models import Membership, OrganisationKind
 from accounts.parties.roles import Role
+from aggregator.core.documents import DocumentKind, Frame, Party, tax_document
+from aggregator.core.taxing import DocumentRules
+from aggregator.metering.excuses import force_majeure_request
 from aggregator.metering.services import meter_register
 from aggregator.outbox.models import OutboxMessage
 from aggregator.outbox.subscriptions import subscription_create
 from aggregator.settlement.disputes import dispute_evidence_add
-from aggregator.settlement.models import Dispute, SettlementItem, SettlementPeriod
+from aggregator.settlement.models import Dispute, Document, SettlementItem, SettlementPeriod
 from market.registry.agreement_services import Days, revenue_agreement_propose
-from market.registry.models import Consent, MarketProduct, OpticalPath, WorkloadClass
+from market.registry.models import Area, Consent, MarketProduct, OpticalPath, WorkloadClass
 from market.registry.prequalification_services import (
     Caller,
     prequalification_file_add,
     prequalification_request,
 )
-from market.trading.models import StandingBid
+from market.trading.models import Auction, AuctionState, StandingBid
+from market.trading.services import auction_schedule
 from tests import cast, cast_places
 from tests.api.conftest import DoorClient
+from tests.api.good_bodies import BID, NEED
 from tests.dispatching import instruction, sent_day
 
 # column of the matrix: organisation, role
@@ -92,6 +99,31 @@ class Stage:
             **self._identities(),
             **self._registered(),
             **self._settled(),
+            **self._open(),
+        }
+
+    def _open(self) -> dict[str, Any]:
+        """Return an auction that takes bids, with a bid of inzai-dc and a need of grid-t."""
+        places, now = self.day.places, market_now()
+        auction = auction_schedule(
+            code="open",
+            name="受付中",
+            delivery_on=cast.DAY + timedelta(days=2),
+            opens_at=now - timedelta(hours=1),
+            gate_closure_at=now + timedelta(hours=1),
+            grid_model=places.grid_model,
+        )
+        Auction.objects.filter(id=auction.id).update(state=AuctionState.OPEN)
+        cast.base_flows(places, auction)
+        Area.objects.create(code="02", name="東北", name_en="Tohoku", frequency_hz=50)
+        here = f"/api/v1/auctions/{auction.code}"
+        bid = self.clients["inzai"].post(f"{here}/bids", {**BID, "client_bid_id": "mine"}).json()
+        need = self.clients["grid_t"].post(f"{here}/needs", {**NEED, "code": "ours"}).json()
+        return {
+            "open": auction.code,
+            "open_bid": uuid.UUID(bid["bid_id"]),
+            "open_need": uuid.UUID(need["needs"][0]["id"]),
+            "branch": places.points["inzai-line"].branch.code,
         }
 
     def _requests(self) -> dict[str, Any]:
@@ -221,8 +253,34 @@ class Stage:
             opened_at=at,
         )
         pdf = b"%PDF-1.7\n1 0 obj\n<<>>\nendobj\ntrailer\n<<>>\n%%EOF\n"
+        now = market_now()
         return {
             "point_number": meter.point_number,
+            "force_majeure": force_majeure_request(
+                organisation=people.inzai_dc,
+                site=self.day.places.sites["inzai"],
+                starts_at=now - timedelta(hours=1),
+                ends_at=now,
+                reason="落雷",
+                evidence=file_checked("a.pdf", "application/pdf", pdf),
+                actor="system",
+            ).id,
+            "document": Document.objects.create(
+                kind="STATEMENT",
+                organisation=people.inzai_dc,
+                period=period,
+                revision=1,
+                fiscal_year=2026,
+                sequence=1,
+                number="S2026-000001",
+                close_number=1,
+                issued_at=at,
+                issued_on=cast.DAY,
+                tax_jpy=0,
+                total_jpy=0,
+                content=_statement(),
+                content_sha256="0" * 64,
+            ).id,
             "dispute": dispute.id,
             "evidence": dispute_evidence_add(
                 dispute_id=dispute.id,
@@ -239,3 +297,19 @@ class Stage:
             *(bid.client_bid_id for name, bid in self.day.bids.items() if name.startswith("inzai")),
             *(str(award.id) for name, award in self.day.awards.items() if name.startswith("inzai")),
         ]
+
+
+def _statement() -> dict[str, Any]:
+    """Return a statement of nothing."""
+    house = Party(code="wattbit", name="市場", name_en="Market", registration_number="")
+    frame = Frame(
+        kind=DocumentKind.STATEMENT,
+        number="S2026-000001",
+        revision=1,
+        issued_on=cast.DAY,
+        start_on=cast.DAY,
+        end_on=cast.DAY + timedelta(days=1),
+        issuer=house,
+        recipient=house,
+    )
+    return tax_document(frame, [], [], DocumentRules(), names={})

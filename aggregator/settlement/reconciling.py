@@ -19,7 +19,6 @@ from django.db.models import Sum
 
 from accounts.approvals.services import content_digest
 from accounts.core.errors import Refused
-from accounts.ledger.models import LedgerAccountKind
 from accounts.ledger.selectors import ledger_accounts_by_id, net_by_period, trial_balance_at
 from aggregator.core.zengin import zengin_read
 from aggregator.settlement.documents_models import Document, DocumentFile, Kind
@@ -105,7 +104,7 @@ def _book() -> Iterator[Difference]:
 
 def _ledger_of_members() -> dict[UUID, dict[str, int]]:
     """Return organisation to period's label to what its member account was given [JPY]."""
-    nets = net_by_period(kind=LedgerAccountKind.MEMBER)
+    nets = net_by_period(kind="MEMBER")
     accounts = ledger_accounts_by_id(list(nets))
     return {
         accounts[account_id].organisation_id: by_period

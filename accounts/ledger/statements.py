@@ -57,6 +57,9 @@ CODE_NAMES = {
     "ADJUSTMENT": "異議訂正の負担",
     "RESIDUAL": "公表値の端数",
     "ROUNDING": "円未満の端数",
+    "CONSUMPTION_TAX": "消費税",
+    "PAYMENT": "お支払",
+    "RECEIPT": "ご入金",
 }
 
 

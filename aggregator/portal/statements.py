@@ -14,31 +14,15 @@ from django.views.decorators.http import require_safe
 from accounts.ledger.statements import Statement, StatementLine, statement_csv, statement_of
 from accounts.parties.models import Organisation
 from accounts.parties.sight import Sight
+from aggregator.core.taxing import TREATMENTS
 from aggregator.portal.frame import frame, sight_in
+from aggregator.settlement.documents_models import Document
 
 CODE_NAMES_EN = {
-    "NEED_CHARGE": "Need charge",
-    "SELLER_ENERGY": "Energy",
-    "SHORTFALL_REFUND": "Shortfall refund",
-    "SHORTFALL_PENALTY": "Shortfall penalty",
-    "SHORTFALL_CREDIT": "Shortfall credit",
-    "CONGESTION_RENT": "Congestion rent",
-    "LINK_RENT": "Link rent",
-    "PATH_FEE": "Optical path fee",
-    "PLATFORM_FEE": "Platform fee",
-    "REVENUE_SPLIT": "Revenue split",
-    "DEVIATION": "Imbalance",
-    "CAPACITY_CHARGE": "Capacity charge",
-    "CAPACITY": "Capacity",
-    "COMPUTE_CHARGE": "Compute charge",
-    "COMPUTE": "Compute",
-    "ENVELOPE": "Connection envelope",
-    "ENVELOPE_PENALTY": "Import above the envelope",
-    "TRUNK_RENT": "Optical trunk rent",
-    "PAYMENT_RULE": "Payment rule",
-    "MARKET_FEE": "Market fee",
-    "RESIDUAL": "Rounding of published values",
-    "ROUNDING": "Rounding to whole yen",
+    **{code: row.name_en for code, row in TREATMENTS.items()},
+    "CONSUMPTION_TAX": "Consumption tax",
+    "PAYMENT": "Payment",
+    "RECEIPT": "Money received",
 }
 
 
@@ -48,6 +32,7 @@ class PeriodPart:
 
     period: str
     lines: tuple[StatementLine, ...]
+    documents: tuple[Document, ...] = ()
 
     @property
     def received_jpy(self) -> int:
@@ -89,10 +74,18 @@ def _chosen(organisations: list[Organisation], code: str | None) -> Organisation
 
 
 def _parts(statement: Statement) -> list[PeriodPart]:
+    """Group lines by period, with the documents that stand for it now."""
+    documents: dict[str, list[Document]] = {}
+    rows = Document.objects.filter(organisation=statement.organisation, corrected_by__isnull=True)
+    for row in rows.select_related("period").defer("content").order_by("kind"):
+        documents.setdefault(row.period.label, []).append(row)
     periods: dict[str, list[StatementLine]] = {}
     for line in statement.lines:
         periods.setdefault(line.period, []).append(line)
-    parts = [PeriodPart(period=key, lines=tuple(lines)) for key, lines in periods.items()]
+    parts = [
+        PeriodPart(period=key, lines=tuple(lines), documents=tuple(documents.get(key, ())))
+        for key, lines in periods.items()
+    ]
     return sorted(parts, key=lambda part: part.posted_at, reverse=True)
 
 

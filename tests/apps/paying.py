@@ -28,8 +28,9 @@ NUMBERS = {"wattbit": "0012345", "inzai-dc": "7654321", "shiroi-dc": "1111222"}
 class Clerks:
     """Two people of settlement and what they need to pay."""
 
-    def __init__(self) -> None:
-        closed_day()
+    def __init__(self, *, is_closed: bool = False) -> None:
+        if not is_closed:
+            closed_day()
         self.period = SettlementPeriod.objects.get()
         documents_issue(period_id=self.period.pk)
         self.house = Organisation.objects.get(code="wattbit")
@@ -37,6 +38,11 @@ class Clerks:
         self.checker = self._person("clerk-2")
         for organisation in Organisation.objects.exclude(code="stranger"):
             self.open(organisation)
+
+    @classmethod
+    def paying(cls) -> Clerks:
+        """Return them for a day that is closed already."""
+        return cls(is_closed=True)
 
     def _person(self, name: str) -> Sight:
         return sight_of(cast.member(name, self.house, Role.SETTLEMENT))

@@ -44,6 +44,16 @@ def test_a_message_has_the_elements_of_the_schema_in_its_order() -> None:
             assert places == sorted(places)
 
 
+def test_a_block_of_payments_leaves_nothing_out_that_a_bank_reads() -> None:
+    content = pain001(HEADING, PAYMENTS, message_id="WB1", created_at=AT)
+    root = ET.fromstring(content)  # noqa: S314 - ours
+    (block,) = root.iter(f"{{{NAMESPACE}}}PmtInf")
+    assert _names(block) == [
+        "PmtInfId", "PmtMtd", "NbOfTxs", "CtrlSum", "ReqdExctnDt", "Dbtr", "DbtrAcct", "DbtrAgt",
+        "ChrgBr", "CdtTrfTxInf", "CdtTrfTxInf",
+    ]  # fmt: skip
+
+
 def test_a_message_read_back_says_what_was_written() -> None:
     message = pain001_read(pain001(HEADING, PAYMENTS, message_id="WB1", created_at=AT))
     assert message.message_id == "WB1"

@@ -41,7 +41,12 @@ from aggregator.settlement.dispute_models import TEXT_LENGTH_MAX, DisputeReason
 from aggregator.settlement.disputes import LINES_MAX
 from aggregator.settlement.documents.confirming import document_confirm, document_object
 from aggregator.settlement.documents.printing import CONTENT_TYPES, document_file
-from aggregator.settlement.documents.seen import DocumentSearch, documents_found, documents_seen
+from aggregator.settlement.documents.seen import (
+    DocumentSearch,
+    documents_found,
+    documents_seen,
+    payments_of,
+)
 from aggregator.settlement.documents_models import (
     ConfirmationMethod,
     Document,
@@ -50,6 +55,7 @@ from aggregator.settlement.documents_models import (
     Kind,
     Language,
 )
+from aggregator.settlement.payments_models import PaymentState
 from aggregator.settlement.seen import OPEN, READ
 
 SEARCHED: Final = (
@@ -91,10 +97,26 @@ class DocumentOut(serializers.Serializer[Any]):
     dispute = serializers.UUIDField(allow_null=True)
 
 
+class DocumentPaymentOut(serializers.Serializer[Any]):
+    """What of an account a transfer pays."""
+
+    pay_on = serializers.DateField()
+    state = serializers.ChoiceField(choices=PaymentState.values)
+    net_jpy = serializers.IntegerField()
+    held_jpy = serializers.IntegerField(help_text="Disputed: not paid now.")
+    moved_jpy = serializers.IntegerField(help_text="Paid before, less what came in.")
+    amount_jpy = serializers.IntegerField(help_text="Net less held less moved.")
+    bank_account = serializers.CharField(help_text="Bank, branch and the number's last digits.")
+    reason = serializers.CharField(allow_blank=True, help_text="Of the bank, if it failed.")
+
+
 class DocumentDetailOut(DocumentOut):
     """A document with what it says."""
 
     content = serializers.DictField(help_text="The document itself, schema wattbit/document/1.")
+    payments = DocumentPaymentOut(
+        many=True, help_text="Transfers released for this account or one it corrects."
+    )
 
 
 class DocumentPage(serializers.Serializer[Any]):
@@ -165,7 +187,20 @@ class DocumentDoor(Door):
     def detail(self, document_id: UUID) -> dict[str, Any]:
         """Print a document with its content."""
         row = self.document(document_id)
-        return {**document_written(row), "content": row.content}
+        payments = [
+            {
+                "pay_on": part.row.batch.pay_on,
+                "state": part.row.state,
+                "net_jpy": part.net_jpy,
+                "held_jpy": part.held_jpy,
+                "moved_jpy": part.moved_jpy,
+                "amount_jpy": part.amount_jpy,
+                "bank_account": str(part.row.bank_account),
+                "reason": part.row.reason,
+            }
+            for part in payments_of(row)
+        ]
+        return {**document_written(row), "content": row.content, "payments": payments}
 
 
 class DocumentList(Door):
@@ -216,6 +251,7 @@ class DocumentFileDoor(DocumentDoor):
     renderer_classes = FILE_RENDERERS
 
     @extend_schema(
+        operation_id="documents_file_retrieve",
         summary="Download a document as PDF, XLSX or CSV, in Japanese or English",
         parameters=[
             OpenApiParameter(
@@ -249,7 +285,7 @@ class DocumentConfirm(DocumentDoor):
     @extend_schema(
         summary="Confirm a statement of yours",
         request=None,
-        responses={200: DocumentDetailOut, **problems("document-decided")},
+        responses={200: DocumentDetailOut, **problems("conflict")},
     )
     def post(self, request: Request, document_id: UUID) -> Response:
         """Confirm it."""
@@ -268,7 +304,7 @@ class DocumentObjection(DocumentDoor):
     @extend_schema(
         summary="Object to a statement of yours: its lines are disputed and held",
         request=ObjectionIn,
-        responses={201: DocumentDetailOut, **problems("document-decided", "conflict")},
+        responses={201: DocumentDetailOut, **problems("conflict")},
     )
     def post(self, request: Request, document_id: UUID) -> Response:
         """Open a dispute about lines of its period."""

@@ -9,6 +9,7 @@ from django.db.models import QuerySet
 
 from accounts.parties.sight import Sight
 from aggregator.settlement.documents_models import Document
+from aggregator.settlement.payments_models import BatchState, PaymentPart
 from aggregator.settlement.seen import READ
 
 
@@ -51,3 +52,17 @@ def documents_found(rows: QuerySet[Document], search: DocumentSearch) -> QuerySe
     }
     rows = rows.filter(**{name: value for name, value in asked.items() if value is not None})
     return rows.filter(corrected_by__isnull=True) if search.is_latest else rows
+
+
+def payments_of(document: Document) -> QuerySet[PaymentPart]:
+    """Parts of released transfers that pay an account, whatever revision of it they name."""
+    return (
+        PaymentPart.objects.filter(
+            document__kind=document.kind,
+            document__period_id=document.period_id,
+            document__organisation_id=document.organisation_id,
+        )
+        .exclude(row__batch__state__in=[BatchState.DRAFT, BatchState.REJECTED])
+        .select_related("row__batch", "row__bank_account")
+        .order_by("id")
+    )

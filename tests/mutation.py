@@ -62,7 +62,7 @@ class Mutant:
 def mutants_of(source: str) -> Iterator[Mutant]:
     """Yield every change of a module that this program knows, in the order of its text.
 
-    Docstrings, annotations, imports and the words of messages are left alone.
+    Docstrings, annotations, decorators, imports and the words of messages are left alone.
     """
     tree = ast.parse(source)
     spots = list(_spots(tree))
@@ -74,18 +74,19 @@ def mutants_of(source: str) -> Iterator[Mutant]:
 
 
 def _spots(tree: ast.Module) -> Iterator[tuple[ast.AST, object]]:
-    annotations = {
+    left_alone = {
         id(part)
         for node in ast.walk(tree)
         for found in (
             getattr(node, "annotation", None),
             getattr(node, "returns", None),
+            *getattr(node, "decorator_list", ()),
         )
         if found is not None
         for part in ast.walk(found)
     }
     for node in ast.walk(tree):
-        if id(node) in annotations:
+        if id(node) in left_alone:
             continue
         yield from ((node, change) for change in _changes(node))
 

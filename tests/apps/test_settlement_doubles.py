@@ -25,6 +25,8 @@ from tests.apps.test_settlement_corrections import verified
 pytestmark = pytest.mark.django_db
 
 RULES = SettlementRules()
+# an award is one of a bid, a leg and a direction: a bid for each product
+BIDS = {"3-1": "inzai-defer", "2-2": "inzai-battery-up", "3-2": "inzai-battery-down"}
 
 
 @pytest.fixture
@@ -53,7 +55,7 @@ def _reserved(day: cast.MarketDay, product: str, quantity_kw: int, run: Clearing
         id=uuid.uuid4(),
         run=run,
         auction=run.auction,
-        bid=day.bids["inzai-defer"],
+        bid=day.bids[BIDS[product]],
         organisation=day.places.people.inzai_dc,
         resource=day.places.resources["inzai-load"],
         leg="RESERVED",

@@ -44,6 +44,13 @@ def test_every_posting_has_a_positive_amount_and_the_clearing_account_on_one_sid
     assert all("house" in {posting.debit, posting.credit} for posting in close.postings)
 
 
+def test_where_nothing_is_left_there_is_no_rounding_item() -> None:
+    close = close_items(
+        _items(buyer_need="-100.0", x_energy="100.0"), clearing="house", rounding="rounding"
+    )
+    assert _posted(close) == {("buyer", "need"): -100, ("x", "energy"): 100}
+
+
 def test_a_repeated_close_posts_nothing() -> None:
     # 100 - 60 - 38 = 2 are left to the rounding account, and stay there.
     items = _items(buyer_need="-100.0", x_energy="60.6", y_energy="38.7", z_energy="0.7")

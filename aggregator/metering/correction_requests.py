@@ -17,13 +17,16 @@ from aggregator.metering.models import (
 JOB_KIND = "aggregator.metering.delivery_verify"
 
 
-def correction_request(*, auction_id: UUID, cause_kind: str, cause_id: str) -> None:
+def correction_request(
+    *, auction_id: UUID, cause_kind: str, cause_id: str, due_at: datetime | None = None
+) -> None:
     """Create the job that corrects one auction's verification; once for each cause."""
     kind = CorrectionCause(cause_kind)
     job_create(
         kind=JOB_KIND,
         key=f"{auction_id}:{kind}:{cause_id}",
         payload={"auction": str(auction_id), "cause_kind": str(kind), "cause_id": cause_id},
+        due_at=due_at,
     )
 
 
@@ -45,6 +48,37 @@ def corrections_request(*, days: Collection[date], cause_kind: str, cause_id: st
     )
     for auction_id in auctions:
         correction_request(auction_id=auction_id, cause_kind=cause_kind, cause_id=cause_id)
+    return len(auctions)
+
+
+def late_readings_request(*, starts_at: datetime, ends_at: datetime, now: datetime) -> int:
+    """Have what was verified as final looked at again, because readings of it came later.
+
+    What comes within an hour is looked at together, when the hour is over.
+
+    Returns
+    -------
+    int
+        How many auctions there are; none as long as nothing of those days was final.
+    """
+    days = days_touched(starts_at=starts_at, ends_at=ends_at)
+    hour = now.replace(minute=0, second=0, microsecond=0)
+    auctions = (
+        DeliveryVerification.objects.filter(
+            stage=VerificationStage.FINAL,
+            corrects__isnull=True,
+            auction__delivery_on__range=(days[0], days[-1]),
+        )
+        .order_by("auction_id")
+        .values_list("auction_id", flat=True)
+    )
+    for auction_id in auctions:
+        correction_request(
+            auction_id=auction_id,
+            cause_kind=CorrectionCause.READING,
+            cause_id=f"{hour:%Y-%m-%dT%H}",
+            due_at=hour + timedelta(hours=1),
+        )
     return len(auctions)
 
 

@@ -171,9 +171,13 @@ def deliveries_seen(*, seen_by: Sight, verification: DeliveryVerification) -> Qu
     Sellers see their own, grid operators what served their needs, the market all.
     """
     # what stands beside a delivery is fetched for the page alone, not joined to all of the day
-    rows = deliveries_effective(verification_id=verification.pk).prefetch_related(
-        "award__resource__site", "award__organisation"
+    # a look that corrects nothing is whole
+    effective = (
+        Delivery.objects.filter(verification=verification)
+        if verification.corrects_id is None
+        else deliveries_effective(verification_id=verification.pk)
     )
+    rows = effective.prefetch_related("award__resource__site", "award__organisation")
     if seen_by.may_everywhere(READ_DELIVERY):
         return rows
     own_ids = seen_by.organisations_for(READ_DELIVERY)

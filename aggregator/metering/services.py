@@ -15,6 +15,7 @@ from accounts.clock.selectors import market_now
 from accounts.core.errors import Refused
 from accounts.fields import KWH_MAX
 from aggregator.core.baselines import INTERVAL_COUNT
+from aggregator.metering.correction_requests import late_readings_request
 from aggregator.metering.limits import bulk_limits_set
 from aggregator.metering.models import Meter, Quality, Stage
 from aggregator.metering.partitions import reading_partitions_ensure
@@ -182,6 +183,7 @@ def _taken_in(lines: Sequence[Line], source: str) -> Ingested:
                 "to": (last_at + HALF_HOUR).isoformat(),
             },
         )
+        late_readings_request(starts_at=first_at, ends_at=last_at + HALF_HOUR, now=market_now())
     return Ingested(added=len(copied), revised=revised, unchanged=len(lines) - len(copied))
 
 

@@ -78,6 +78,8 @@ def test_the_seller_sees_all_of_a_half_hour_that_fell_short(
         "delivered_kwh": "3500.000",
         "shortfall_kwh": "1000.000",
         "over_kwh": "0.000",
+        "cause": "",
+        "is_excused": False,
         "reading_stage": "FINAL",
         "reading_revision": 1,
         "award": str(award.id),

@@ -9,9 +9,11 @@ import pytest
 from django.db import IntegrityError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 
+from accounts.clock.selectors import market_now
 from accounts.core.errors import NotPermitted, Refused
 from accounts.core.files import file_checked
 from accounts.jobs.models import Job
+from accounts.jobs.services import job_claim
 from accounts.parties.sight import Sight, sight_of
 from aggregator.dispatch.models import (
     AvailabilityNotice,
@@ -42,6 +44,7 @@ from aggregator.metering.selectors import (
 )
 from aggregator.metering.verifications import (
     NotVerified,
+    delivery_verify,
     verification_correct,
     verification_execute,
 )
@@ -114,6 +117,25 @@ def test_a_correction_that_changes_nothing_writes_nothing(of: RichDay) -> None:
     assert Job.objects.filter(kind="aggregator.settlement.run_execute").count() == 2
     payload = Job.objects.get(key=f"{of.day.auction.id}:2").payload
     assert payload["verification"] == str(second.pk)
+
+
+def test_later_readings_have_a_job_look_again_once_an_hour(of: RichDay) -> None:
+    kind = "aggregator.metering.delivery_verify"
+    assert not Job.objects.filter(kind=kind).exists()
+    _final(of)
+    later()
+    read(of, "inzai-battery", {35: -2_400})
+    read(of, "inzai-battery", {36: -2_400})
+    job = Job.objects.get(kind=kind)
+    hour = market_now().replace(minute=0, second=0, microsecond=0)
+    assert job.due_at == hour + timedelta(hours=1)
+    later()
+    claim = job_claim(job_id=job.id)
+    assert claim is not None
+    second = delivery_verify(claim=claim)
+    assert second is not None
+    assert (second.cause_kind, second.deliveries.count()) == ("READING", 2)
+    assert Job.objects.get(id=job.id).state == "DONE"
 
 
 def test_what_is_not_verified_can_not_be_corrected(of: RichDay) -> None:

@@ -55,6 +55,12 @@ class DeliveryOut(serializers.Serializer[Any]):
     over_kwh = serializers.DecimalField(max_digits=14, decimal_places=3)
     reading_stage = serializers.ChoiceField(choices=Stage.names, allow_null=True)
     reading_revision = serializers.IntegerField(allow_null=True)
+    cause = serializers.CharField(
+        allow_blank=True,
+        help_text="Why it counts otherwise than its meter alone says: OPTED_OUT, REPLACED,"
+        " EXCUSED, NOT_METERED, or nothing.",
+    )
+    is_excused = serializers.BooleanField(help_text="No penalty: force majeure, or taken back.")
     award = serializers.UUIDField(required=False, help_text="Own and market.")
     organisation = serializers.CharField(required=False, help_text="Own and market.")
     resource = serializers.CharField(required=False, help_text="Own and market.")
@@ -89,6 +95,8 @@ def delivery_written(row: Delivery, view: DeliveryView) -> dict[str, Any]:
         "over_kwh": exact(row.over_kwh),
         "reading_stage": None if row.reading_stage is None else Stage(row.reading_stage).name,
         "reading_revision": row.reading_revision,
+        "cause": row.cause,
+        "is_excused": row.is_excused,
     }
     if view.is_own(row):
         found |= {

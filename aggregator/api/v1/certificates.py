@@ -21,7 +21,7 @@ from aggregator.api.v1.access import PUBLIC, Access
 from aggregator.api.v1.asked import query_of
 from aggregator.api.v1.base import Door
 from aggregator.api.v1.etag import tag
-from aggregator.api.v1.prices import OfAuction, PublishedDoor, of_auction
+from aggregator.api.v1.prices import OfAuction, PublishedDoor
 from market.clearing import selectors as results
 from market.trading import selectors
 from market.trading.opening import book_root_of
@@ -77,11 +77,11 @@ class Certificate(PublishedDoor):
         """Show each check with its value and limit."""
         auction, run = self.published(request, code)
         root = book_root_of(auction)
-        return told.immutable(
+        return self.frame(
             request,
-            str(run.id),
+            auction,
+            run,
             lambda: {
-                **of_auction(auction, run),
                 "snapshot_sha256": run.snapshot.sha256 if run.snapshot else None,
                 "engine_version": run.engine_version,
                 "objective_jpy": run.objective_jpy,

@@ -21,7 +21,7 @@ from aggregator.api.v1.asked import choice_of, query_of
 from aggregator.api.v1.base import Door
 from aggregator.api.v1.bids import BidPage, envelope_told
 from aggregator.api.v1.pagination import page
-from aggregator.api.v1.prices import OfAuction, PublishedDoor, RentSeen, of_auction
+from aggregator.api.v1.prices import OfAuction, PublishedDoor, RentSeen
 from aggregator.api.v1.schema import PAGED
 from market.clearing import published
 from market.clearing import selectors as results
@@ -174,11 +174,11 @@ class ComputeResult(PublishedDoor):
     def get(self, request: Request, code: str) -> Response:
         """Show what computing cost, by connection point."""
         auction, run = self.published(request, code)
-        return told.immutable(
+        return self.frame(
             request,
-            str(run.id),
+            auction,
+            run,
             lambda: {
-                **of_auction(auction, run),
                 "prices": [
                     {
                         "bus": row["bid__resource__site__bus_code"],

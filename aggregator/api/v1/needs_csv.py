@@ -28,7 +28,7 @@ HEAD: Final = (
 )
 CAPS: Final = ("cap_jpy_per_kwh", "cap_jpy_per_kw_30min")
 NEEDED: Final = ("code", "kind", "direction", "first_t", "last_t", "quantity_kw")
-COLUMNS: Final = (*NEEDED, *HEAD, "step", *CAPS)
+COLUMNS: Final = tuple(dict.fromkeys((*NEEDED, *HEAD, "step", *CAPS)))
 STEPS_MAX: Final = 20
 _PLACE: Final = re.compile(r"needs\[(\d+)\]\.?(.*)")
 _STEP: Final = re.compile(r"(?:steps\[(\d+)\]\.)?([a-z_0-9]+)(?:\[(\d+)\])?")

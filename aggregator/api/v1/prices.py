@@ -6,7 +6,7 @@ they are published, so any cache may keep them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Final
 
 from django.http import HttpResponse
@@ -227,6 +227,16 @@ class PublishedDoor(Door):
         auction = selectors.auction_named(code)
         return auction, published.run_published(auction)
 
+    def frame(
+        self,
+        request: Request,
+        auction: Auction,
+        run: ClearingRun,
+        body: Callable[[], Mapping[str, Any]],
+    ) -> Response:
+        """Answer with figures of a run, which never change, or that the caller has them (304)."""
+        return told.immutable(request, str(run.id), lambda: {**of_auction(auction, run), **body()})
+
     def csv(
         self, run: ClearingRun, name: str, header: Sequence[str], rows: Iterable[Sequence[Cell]]
     ) -> HttpResponse:
@@ -251,9 +261,7 @@ class Prices(PublishedDoor):
     def get(self, request: Request, code: str) -> Response:
         """Show all prices of a published result."""
         auction, run = self.published(request, code)
-        return told.immutable(
-            request, str(run.id), lambda: {**of_auction(auction, run), **prices_told(run)}
-        )
+        return self.frame(request, auction, run, lambda: prices_told(run))
 
 
 class PricesCsv(PublishedDoor):
@@ -283,11 +291,11 @@ class Flows(PublishedDoor):
     def get(self, request: Request, code: str) -> Response:
         """Show all monitored elements."""
         auction, run = self.published(request, code)
-        return told.immutable(
+        return self.frame(
             request,
-            str(run.id),
+            auction,
+            run,
             lambda: {
-                **of_auction(auction, run),
                 "elements": [
                     {
                         "element": row["congestion_point__code"],
@@ -327,11 +335,7 @@ class Rents(PublishedDoor):
     def get(self, request: Request, code: str) -> Response:
         """Show rents; whose they are, settlement tells their owners."""
         auction, run = self.published(request, code)
-        return told.immutable(
-            request,
-            str(run.id),
-            lambda: {**of_auction(auction, run), "rents": published.rents(run)},
-        )
+        return self.frame(request, auction, run, lambda: {"rents": published.rents(run)})
 
 
 class Volumes(PublishedDoor):
@@ -345,11 +349,11 @@ class Volumes(PublishedDoor):
     def get(self, request: Request, code: str) -> Response:
         """Show sums over all sellers of an area."""
         auction, run = self.published(request, code)
-        return told.immutable(
+        return self.frame(
             request,
-            str(run.id),
+            auction,
+            run,
             lambda: {
-                **of_auction(auction, run),
                 "volumes": [
                     {
                         "area": row.area,

@@ -20,6 +20,7 @@ from aggregator.api.v1 import (
     conditions,
     consents,
     cost_allocations,
+    csv_templates,
     deliveries,
     disputes,
     documents,
@@ -57,6 +58,8 @@ from aggregator.api.v1.base import Nowhere
 
 app_name = "v1"
 urlpatterns: list[URLPattern] = [
+    # first: patterns are tried in order, and no door is knocked at as often
+    *bids.urlpatterns,
     *approvals.urlpatterns,
     *areas.urlpatterns,
     *auctions.urlpatterns,
@@ -64,7 +67,6 @@ urlpatterns: list[URLPattern] = [
     *availabilities.urlpatterns,
     *awards.urlpatterns,
     *baselines.urlpatterns,
-    *bids.urlpatterns,
     *certificates.urlpatterns,
     *charges.urlpatterns,
     *clients.urlpatterns,
@@ -72,6 +74,7 @@ urlpatterns: list[URLPattern] = [
     *conditions.urlpatterns,
     *consents.urlpatterns,
     *cost_allocations.urlpatterns,
+    *csv_templates.urlpatterns,
     *deliveries.urlpatterns,
     *disputes.urlpatterns,
     *documents.urlpatterns,

@@ -11,8 +11,8 @@ from aggregator.core.baselines import (
     Day,
     XOfY,
     baseline_declared,
-    baseline_x_of_y,
     baseline_meter_only,
+    baseline_x_of_y,
 )
 
 # Friday 2026-11-27; the five weekdays before are Thu 26, Wed 25, Tue 24, Fri 20, Thu 19 when

@@ -17,7 +17,6 @@ from accounts.audit.services import entry_append
 from accounts.clock.selectors import market_now
 from accounts.core.errors import Conflict, NotFound, Refused, ensure
 from accounts.core.text import is_plain
-from accounts.ledger.models import LedgerAccount
 from accounts.ledger.services import (
     TRANSFER_NAMESPACE,
     TransferDraft,
@@ -186,7 +185,7 @@ def incoming_payment_record(
     )
     _post(
         key=f"incoming:{row.id}",
-        debit=bank_ledger_account().id,
+        debit=bank_ledger_account_id(),
         credit=member_account_id(document.organisation),
         amount_jpy=amount_jpy,
         code=INCOMING_CODE,
@@ -202,9 +201,10 @@ def incoming_payment_record(
     return row
 
 
-def bank_ledger_account() -> LedgerAccount:
-    """Return the house's money at the bank, opened when first asked for."""
-    return ledger_account_open(organisation=aggregator(), code="bank", name="預金", kind="BANK")
+def bank_ledger_account_id() -> int:
+    """Return the account of the house's money at the bank, opened when first asked for."""
+    account = ledger_account_open(organisation=aggregator(), code="bank", name="預金", kind="BANK")
+    return int(account.id)
 
 
 def _read(content: bytes, batch: PaymentBatch) -> list[RowResult]:
@@ -294,7 +294,7 @@ def _apply(row: PaymentRow, result: RowResult) -> None:
         _post(
             key=key,
             debit=member_account_id(row.organisation),
-            credit=bank_ledger_account().id,
+            credit=bank_ledger_account_id(),
             amount_jpy=row.amount_jpy,
             code=PAYMENT_CODE,
             cause_id=str(row.pk),

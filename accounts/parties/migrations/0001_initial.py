@@ -1,8 +1,8 @@
 import accounts.fields.keys
+import accounts.parties.models
 import django.contrib.auth.models
 import django.contrib.auth.validators
 import django.contrib.postgres.functions
-import django.core.validators
 import django.db.models.deletion
 import django.db.models.functions.datetime
 import django.db.models.functions.text
@@ -29,7 +29,7 @@ class Migration(migrations.Migration):
                 ('kind', models.CharField(choices=[('TSO', '一般送配電事業者'), ('DC_OPERATOR', 'データセンター事業者'), ('FACILITY_OWNER', '施設所有者'), ('PATH_OWNER', '光回線所有者'), ('RETAILER', '小売電気事業者'), ('COMPUTE_CUSTOMER', '計算需要家'), ('AGGREGATOR', 'アグリゲーター')], max_length=20, verbose_name='種別')),
                 ('name', models.CharField(max_length=120, verbose_name='名称')),
                 ('name_en', models.CharField(max_length=120, verbose_name='名称（英語）')),
-                ('registration_number', models.CharField(blank=True, help_text='適格請求書発行事業者の登録番号（T＋13桁）', max_length=14, validators=[django.core.validators.RegexValidator('^T[1-9]\\d{12}$', 'T と13桁の数字で入力してください。')], verbose_name='登録番号')),
+                ('registration_number', models.CharField(blank=True, help_text='適格請求書発行事業者の登録番号（T＋13桁）', max_length=14, validators=[accounts.parties.models.registration_validate], verbose_name='登録番号')),
                 ('version', models.PositiveIntegerField(default=1, verbose_name='版')),
                 ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), verbose_name='登録日時')),
             ],

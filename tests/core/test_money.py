@@ -7,6 +7,7 @@ import pytest
 from accounts.core.money import (
     MoneyInvalid,
     Rounding,
+    exact,
     exact_jpy,
     quantize_jpy,
     round_jpy,
@@ -46,6 +47,12 @@ def test_a_named_method_treats_a_payment_like_a_receipt(
 def test_what_is_not_finite_is_told_so(value: Decimal) -> None:
     with pytest.raises(MoneyInvalid, match="a finite number"):
         exact_jpy(value)
+
+
+def test_an_amount_has_thirty_places_at_most() -> None:
+    assert exact(Decimal("1e-30"), field="x") == Decimal("1e-30")
+    with pytest.raises(MoneyInvalid, match="30 places"):
+        exact(Decimal("1e-31"), field="x")
 
 
 def test_yen_are_cut_off_unless_agreed_otherwise() -> None:

@@ -300,6 +300,7 @@ def test_who_moves_work_pays_the_path_out_of_its_receipts() -> None:
     ("changes", "field"),
     [
         ({"ordered_kwh": Decimal(-1)}, "ordered_kwh"),
+        ({"ordered_kwh": Decimal(10**9) + 1}, "ordered_kwh"),
         ({"shortfall_kwh": Decimal(501)}, "shortfall_kwh"),
         ({"price_jpy_per_kwh": Decimal("NaN")}, "price_jpy_per_kwh"),
         ({"price_jpy_per_kwh": 20.0}, "price_jpy_per_kwh"),

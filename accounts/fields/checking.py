@@ -220,8 +220,14 @@ def _names(constraint: models.BaseConstraint) -> list[str]:
 
 
 def _refused(row: models.Model, label: str, error: ValidationError) -> Refused:
-    name, messages = next(iter(error.message_dict.items()))
-    return Refused(field=_path(label, name), value=_value(row, name), rule="; ".join(messages))
+    name, errors = next(iter(error.error_dict.items()))
+    if any(one.code == "invalid_choice" for one in errors):
+        # Django's own message repeats the value, however long it is
+        choices = _options(row).get_field(name).flatchoices
+        rule = f"one of {', '.join(str(value) for value, _ in choices)}"
+    else:
+        rule = "; ".join(error.message_dict[name])
+    return Refused(field=_path(label, name), value=_value(row, name), rule=rule)
 
 
 def _options(model: models.Model | type[models.Model]) -> Any:

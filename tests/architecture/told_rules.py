@@ -23,6 +23,7 @@ ELSEWHERE = (
     "aggregator/ops/",
     "aggregator/outbox/client.py",
     "aggregator/protocols/",
+    "aggregator/settlement/recomputing.py",  # as the next
     "aggregator/settlement/reconciling.py",  # what a command of staff compares
     "market/clearing/engine.py",
     "market/core/drill.py",

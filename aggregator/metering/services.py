@@ -1,20 +1,20 @@
 """Register meters and rules, take in readings: validated whole, copied in, never changed."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
+from operator import itemgetter
 from typing import NamedTuple
 
 from django.db import connection, transaction
 
 from accounts.audit.services import entry_append
 from accounts.clock.selectors import market_now
-from accounts.core.errors import Refused
+from accounts.core.errors import BrokenInvariant, Refused
 from accounts.fields import KWH_MAX
-from aggregator.core.baselines import INTERVAL_COUNT
 from aggregator.metering.correction_requests import late_readings_request
 from aggregator.metering.limits import bulk_limits_set
 from aggregator.metering.models import Meter, Quality, Stage
@@ -40,9 +40,10 @@ NULL = "\\N"
 # A line's key orders it by half hour, meter and stage, which is the append order of the table.
 Line = tuple[int, str]
 STAGE_BITS = 2
+# A piece is checked while the database stores the one before: small, so that both are busy.
+PIECE_ROWS = 2_048
 SLOT_SHIFT = 42
 STAGE_MASK = (1 << STAGE_BITS) - 1
-METER_MASK = (1 << SLOT_SHIFT) - 1
 OK_QUALITY, LOWEST_STAGE, HIGHEST_STAGE = int(Quality.OK), int(Stage.PRELIMINARY), int(Stage.FINAL)
 
 COPY_SQL = (
@@ -149,55 +150,111 @@ def readings_ingest(*, rows: Sequence[ReadingRow], source: str) -> Ingested:
     if not rows:
         return Ingested(added=0, revised=0, unchanged=0)
     now = market_now()
-    lines = _validated(rows, source, now)
-    # A batch takes longer to check than a transaction may wait: it is opened afterwards.
-    with transaction.atomic():
-        bulk_limits_set()
-        return _taken_in(lines, source)
+    ordered = _ordered(rows, now)
+    if ordered is None:
+        _checked(rows, source, now)
+        raise BrokenInvariant("rows whose times have no order break no rule")
+    try:
+        with transaction.atomic():
+            bulk_limits_set()
+            return _taken_in(ordered, source, now)
+    except ReadingRefused:
+        # Told is the first wrong row of the batch, not the first by time.
+        _checked(rows, source, now)
+        raise
 
 
-def _taken_in(lines: Sequence[Line], source: str) -> Ingested:
-    """Write the validated lines that say something new."""
-    first_at, last_at = _at(lines[0][0] >> SLOT_SHIFT), _at(lines[-1][0] >> SLOT_SHIFT)
-    reading_partitions_ensure(months=_months(lines))
-    stored = _stored(lines, first_at, last_at)
-    revised = 0
-    copied = [text for _, text in lines]
-    if stored or _has_stages(lines):
-        copied, revised = _revisions(lines, stored)
-    if copied:
-        with (
-            connection.wrap_database_errors,
-            connection.cursor() as cursor,
-            cursor.copy(COPY_SQL) as copy,
-        ):
-            copy.write("".join(copied).encode())
+def _checked(rows: Sequence[ReadingRow], source: str, now: datetime) -> None:
+    """Check every row in the order of the batch, and raise for the first that breaks a rule."""
+    meters = meters_known(point_numbers={row[0] for row in rows if is_point_number(row[0])})
+    for n, row in enumerate(rows):
+        known = meters.get(row[0]) if isinstance(row[0], str) else None
+        reading_line(n, row, known, source, now)
+
+
+def _ordered(rows: Sequence[ReadingRow], now: datetime) -> Sequence[ReadingRow] | None:
+    """Return the rows by time; None if their times can't be compared or lie out of bounds."""
+    try:
+        ordered = sorted(rows, key=itemgetter(1))
+    except TypeError:
+        return None
+    first_at, last_at = ordered[0][1], ordered[-1][1]
+    if not (_is_zoned(first_at) and _is_zoned(last_at)):
+        return None
+    in_bounds = now - READING_AGE_MAX <= first_at and last_at <= now - HALF_HOUR
+    return ordered if in_bounds else None
+
+
+def _taken_in(ordered: Sequence[ReadingRow], source: str, now: datetime) -> Ingested:
+    """Check and write what says something new, piece by piece.
+
+    While one piece is checked here, the database stores the one before it.
+    """
+    # No other text may reach the database: it would answer with an error of its own.
+    meters = meters_known(
+        point_numbers=[number for number in {row[0] for row in ordered} if is_point_number(number)]
+    )
+    first_at, last_at = ordered[0][1].astimezone(UTC), ordered[-1][1].astimezone(UTC)
+    ends, months = _pieces(ordered)
+    reading_partitions_ensure(months=months)
+    stored = _stored(sorted(known[0] for known in meters.values()), first_at, last_at)
+    added = revised = 0
+    with (
+        connection.wrap_database_errors,
+        connection.cursor() as cursor,
+        cursor.copy(COPY_SQL) as copy,
+    ):
+        for first, end in pairwise((0, *ends)):
+            lines = _validated(ordered[first:end], meters, source, now)
+            copied = [text for _, text in lines]
+            if stored or _has_stages(lines):
+                copied, again = _revisions(lines, stored)
+                revised += again
+            if copied:
+                copy.write("".join(copied).encode())
+                added += len(copied)
+    if added:
         entry_append(
             action="metering.readings.ingested",
             subject="metering.intervalreading",
             detail={
                 "source": source,
-                "rows": len(copied),
+                "rows": added,
                 "revised": revised,
                 "from": first_at.isoformat(),
                 "to": (last_at + HALF_HOUR).isoformat(),
             },
         )
         late_readings_request(starts_at=first_at, ends_at=last_at + HALF_HOUR, now=market_now())
-    return Ingested(added=len(copied), revised=revised, unchanged=len(lines) - len(copied))
+    return Ingested(added=added, revised=revised, unchanged=len(ordered) - added)
 
 
-def _validated(rows: Sequence[ReadingRow], source: str, now: datetime) -> list[Line]:
+def _pieces(ordered: Sequence[ReadingRow]) -> tuple[list[int], set[tuple[int, int]]]:
+    """Return where pieces end, each with all rows of its half hours, and the months touched."""
+    ends: list[int] = []
+    months: set[tuple[int, int]] = set()
+    before: datetime | None = None
+    for n, row in enumerate(ordered):
+        start_at = row[1]
+        if start_at == before:
+            continue
+        before = start_at
+        in_utc = start_at.astimezone(UTC)
+        months.add((in_utc.year, in_utc.month))
+        if n - (ends[-1] if ends else 0) >= PIECE_ROWS:
+            ends.append(n)
+    return [*ends, len(ordered)], months
+
+
+def _validated(
+    rows: Sequence[ReadingRow], meters: Mapping[str, MeterKnown], source: str, now: datetime
+) -> list[Line]:
     """Check every row in plain Python; return COPY text in append order.
 
     This loop runs once per reading of the whole market. The common case is a few cheap tests
     and one line of text; what they don't recognise is looked at again by :func:`reading_line`,
     which knows every rule.
     """
-    # No other text may reach the database: it would answer with an error of its own.
-    meters = meters_known(
-        point_numbers=[number for number in {row[0] for row in rows} if is_point_number(number)]
-    )
     halves: dict[datetime, tuple[int, str]] = {}
     tail = f"\t{now.isoformat()}\t{source}\n"
     lines: list[Line] = []
@@ -365,12 +422,6 @@ def _at(slot: int) -> datetime:
     return datetime.fromtimestamp(slot * HALF_HOUR_S, tz=UTC)
 
 
-def _months(lines: Sequence[Line]) -> set[tuple[int, int]]:
-    days = {(key >> SLOT_SHIFT) // INTERVAL_COUNT for key, _ in lines}
-    starts = (_at(day * INTERVAL_COUNT) for day in days)
-    return {(start.year, start.month) for start in starts}
-
-
 def _has_stages(lines: Sequence[Line]) -> bool:
     """Whether a half hour of a meter comes with more than one stage."""
     return any(
@@ -379,10 +430,9 @@ def _has_stages(lines: Sequence[Line]) -> bool:
 
 
 def _stored(
-    lines: Sequence[Line], first_at: datetime, last_at: datetime
+    meter_ids: list[int], first_at: datetime, last_at: datetime
 ) -> dict[int, list[tuple[int, int, int, str]]]:
     """Fetch what is stored for the batch's meters and span: (stage, revision, quality, text)."""
-    meter_ids = sorted({(key & METER_MASK) >> STAGE_BITS for key, _ in lines})
     with connection.cursor() as cursor:
         # Writers of the same meters take turns, so that revisions stay dense.
         cursor.execute(

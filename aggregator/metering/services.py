@@ -168,8 +168,7 @@ def _checked(rows: Sequence[ReadingRow], source: str, now: datetime) -> None:
     """Check every row in the order of the batch, and raise for the first that breaks a rule."""
     meters = meters_known(point_numbers={row[0] for row in rows if is_point_number(row[0])})
     for n, row in enumerate(rows):
-        known = meters.get(row[0]) if isinstance(row[0], str) else None
-        reading_line(n, row, known, source, now)
+        reading_line(n, row, meters.get(row[0]), source, now)
 
 
 def _ordered(rows: Sequence[ReadingRow], now: datetime) -> Sequence[ReadingRow] | None:

@@ -85,6 +85,8 @@ def rich_day(*, labels: Iterable[str] = (), rules: dict[str, Any] | None = None)
         # deferral 4,500 and stand-in 1,500
         {t: 4_000 for t in cast.EVENING if t != cast.SCARCE},
     )
+    # so that a correction does not take what was read before the first look for new
+    later()
     return made
 
 

@@ -99,8 +99,11 @@ def outcome_of(
     by_resource: dict[UUID, list[OrderedInterval]] = defaultdict(list)
     for order in orders:
         by_resource[order.resource_id].append(order)
+    ordered = set(by_resource)
     for row in held:
-        by_resource[row.resource_id].append(_as_order(row, auction.id))
+        # what is held ready is no call: it does not move the window of a baseline of energy
+        if row.resource_id not in ordered:
+            by_resource[row.resource_id].append(_as_order(row, auction.id))
     if places is None:
         found, facts = _whole(auction, by_resource, stage, as_of, rules, use_locked=use_locked)
     else:
@@ -173,12 +176,8 @@ def _parts(
     A resource without a locked one was not looked at before: its baseline is found now.
     """
     places = {(order.resource_id, order.t) for of in by_resource.values() for order in of}
-    stores = {
-        order.resource_id
-        for of in by_resource.values()
-        for order in of
-        if order.resource_kind in STORAGE_KINDS
-    } & {row.resource_id for row in held}
+    places |= {(row.resource_id, row.t) for row in held}
+    stores = {row.resource_id for row in held if row.resource_kind in STORAGE_KINDS}
     # what a store holds follows from its whole day
     read = places | {(id_, t) for id_ in stores for t in range(INTERVALS_PER_DAY)}
     baselines, locked = _locked(auction, places)

@@ -134,7 +134,8 @@ class ForceMajeureList(Door):
     def post(self, request: Request) -> Response:
         """Keep the request and its file."""
         evidence = file_in(request, others=FIELDS)
-        form: dict[str, str] = {name: request.data[name] for name in FIELDS if name in request.data}
+        data: Any = request.data
+        form: dict[str, str] = {name: data[name] for name in FIELDS if name in data}
         for name in ("starts_at", "ends_at", "reason"):
             if name not in form:
                 raise Refused(field=name, value=None, rule="required")

@@ -51,7 +51,7 @@ class PlacementLogIn(serializers.Serializer[Any]):
 
     award = serializers.UUIDField(help_text="An award of a shift of yours, of either end.")
     t = serializers.IntegerField(min_value=0, max_value=47)
-    label = serializers.CharField(
+    label = serializers.CharField(  # type: ignore[assignment]  # a field of this name
         max_length=LABEL_LENGTH_MAX,
         required=False,
         help_text="Which places may hold the work; without one it may run anywhere.",

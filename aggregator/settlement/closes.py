@@ -19,6 +19,7 @@ from aggregator.metering.limits import bulk_limits_set
 from aggregator.metering.models import VerificationStage
 from aggregator.metering.verifications import verification_execute
 from aggregator.settlement.chains import runs_in_force
+from aggregator.settlement.documents.issuing import documents_issue_request
 from aggregator.settlement.models import (
     PeriodState,
     RunKind,
@@ -199,6 +200,7 @@ def period_close(*, period_id: int, claim: Claim | None = None) -> SettlementPer
                 "corrections": sum(run.corrects_id is not None for run in runs),
             },
         )
+        documents_issue_request(period=period)
     if claim is not None:
         job_finish(claim=claim)
     return period

@@ -331,9 +331,10 @@ def test_the_jobs_lead_from_the_readings_to_the_posted_period(
     assert close.due_at == day.auction.delivery_start + timedelta(days=1, hours=2)
     period_close_run(claim=_claim(close))
     assert _nets() == CLOSED
-    assert not Job.objects.exclude(state=JobState.DONE).exclude(
+    left = Job.objects.exclude(state=JobState.DONE).exclude(
         kind="aggregator.settlement.run_execute"
     )
+    assert [job.kind for job in left] == ["aggregator.settlement.documents_issue"]
 
 
 def test_a_worker_whose_lease_was_taken_over_posts_nothing(

@@ -18,8 +18,8 @@ from aggregator.ops.demo.month_steps import days_of
 from aggregator.ops.demo.run import DemoFailed, DemoRun
 from aggregator.ops.demo.steps import auction_code, jst
 from aggregator.settlement.closes import period_close_request
-from aggregator.settlement.documents.issuing import ISSUE_KIND, documents_issue_request
-from aggregator.settlement.models import SettlementItem, SettlementPeriod
+from aggregator.settlement.documents.issuing import ISSUE_KIND
+from aggregator.settlement.models import SettlementPeriod
 from aggregator.settlement.reconciling import reconcile
 from market.trading.models import Auction, AuctionState
 
@@ -126,11 +126,6 @@ class MonthRun(DemoRun):
             issued = Job.objects.filter(kind=ISSUE_KIND, key__endswith=f":{close_number}")
             return issued.filter(state=JobState.DONE).exists()
 
-        self._wait(
-            f"close {close_number}",
-            lambda: SettlementItem.objects.filter(close_number=close_number).exists(),
-        )
-        documents_issue_request(period=SettlementPeriod.objects.get())
         self._wait(f"documents of close {close_number}", is_issued)
 
     def _pay(self) -> None:

@@ -51,6 +51,15 @@ def test_where_nothing_is_left_there_is_no_rounding_item() -> None:
     assert _posted(close) == {("buyer", "need"): -100, ("x", "energy"): 100}
 
 
+def test_the_clearing_account_s_own_items_are_no_postings() -> None:
+    close = close_items(
+        _items(buyer_need="-100.0", house_need="100.0", house_energy="-100.0", x_energy="100.0"),
+        clearing="house",
+        rounding="rounding",
+    )
+    assert _posted(close) == {("buyer", "need"): -100, ("x", "energy"): 100}
+
+
 def test_a_repeated_close_posts_nothing() -> None:
     # 100 - 60 - 38 = 2 are left to the rounding account, and stay there.
     items = _items(buyer_need="-100.0", x_energy="60.6", y_energy="38.7", z_energy="0.7")

@@ -6,7 +6,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from uuid import UUID
 
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models import Max
 
 from accounts.ledger.services import ledger_account_open
@@ -14,6 +14,7 @@ from accounts.parties.models import Organisation
 from accounts.parties.selectors import aggregator
 from aggregator.core.documents import Part
 from aggregator.core.taxing import treatment_of
+from aggregator.metering.limits import bulk_limits_set
 from aggregator.settlement.models import (
     RunKind,
     SettlementItem,
@@ -128,7 +129,9 @@ def member_account_id(organisation: Organisation) -> int:
 
 def _parts(run_ids: list[int], account_ids: list[int]) -> dict[int, list[Part]]:
     parts: dict[int, list[Part]] = defaultdict(list)
-    with connection.cursor() as cursor:
+    # every line of a month is read
+    with transaction.atomic(), connection.cursor() as cursor:
+        bulk_limits_set()
         cursor.execute(PARTS_SQL, {"runs": run_ids, "accounts": account_ids})
         for account_id, item, is_received, supply_on, amount_jpy, quantity in cursor:
             has_unit = bool(treatment_of(item).unit and quantity)

@@ -10,6 +10,7 @@ from django.db import transaction
 
 from accounts.clock.selectors import market_now
 from accounts.core.errors import ensure
+from aggregator.metering.limits import bulk_limits_set
 from aggregator.settlement.documents.presses import Press, document_printed
 from aggregator.settlement.documents_models import Document, DocumentFile, FileFormat, Language
 
@@ -81,6 +82,7 @@ def files_print(
 @transaction.atomic
 def _keep(files: Iterable[tuple[Document, str, str, bytes]]) -> list[DocumentFile]:
     """Store files; of two made at once the first is kept, and both are the same bytes."""
+    bulk_limits_set()
     now = market_now()
     rows = [
         DocumentFile(

@@ -22,6 +22,7 @@ from accounts.parties.selectors import aggregator
 from aggregator.core.business_days import business_day_checked
 from aggregator.core.pain001 import pain001
 from aggregator.core.zengin import Heading, LineEnd, Payment, zengin_files
+from aggregator.metering.limits import bulk_limits_set
 from aggregator.settlement.payments.bank_accounts import bank_account_of
 from aggregator.settlement.payments.dues import PartyDue, dues_open
 from aggregator.settlement.payments_models import (
@@ -77,6 +78,7 @@ def payment_batch_create(
     BankAccountMissing, ZenginRefused
         If one account is missing or fails its checks: then there is no batch at all.
     """
+    bulk_limits_set()
     business_day_checked(pay_on, field="pay_on")
     now = market_now()
     if pay_on < now.astimezone(JST).date():
@@ -147,6 +149,7 @@ def payment_batch_release(*, batch_id: UUID, actor: str) -> PaymentBatch:
     ApprovalMissing, ContentChanged
         Without approval of exactly these files.
     """
+    bulk_limits_set()
     batch = _locked(batch_id)
     if batch.state != _S.DRAFT:
         raise BatchDecided(field="batch", value=batch.state, rule="neither released nor rejected")

@@ -26,6 +26,7 @@ from accounts.ledger.services import (
 )
 from accounts.parties.selectors import aggregator
 from aggregator.core.zengin import zengin_read
+from aggregator.metering.limits import bulk_limits_set
 from aggregator.settlement.documents.parts import member_account_id
 from aggregator.settlement.documents_models import Document, Kind
 from aggregator.settlement.payments.dues import dues_open
@@ -98,6 +99,7 @@ def payment_result_import(*, batch_id: UUID, content: bytes, actor: str) -> Impo
     FileUnreadable
         If the fixed-length file's trailer is not the sum of its records.
     """
+    bulk_limits_set()
     batch = PaymentBatch.objects.select_for_update(of=("self",)).filter(id=batch_id).first()
     if batch is None:
         raise NotFound(field="batch", value=str(batch_id), rule="a batch of payments")

@@ -20,6 +20,7 @@ from aggregator.core.settlement import (
     need_lines,
     path_lines,
     rent_lines,
+    residual_lines,
     settle,
     share_lines,
     totals_by_account,
@@ -240,6 +241,17 @@ def test_a_rent_without_a_quantity_is_our_bug() -> None:
     rent = RentPosition(item=Item.LINK_RENT, element="link", t=0, payees=())
     with pytest.raises(BrokenInvariant, match="neither"):
         rent_lines(rent, house=HOUSE)
+
+
+def test_residuals_stand_in_the_order_of_the_day_and_those_of_the_day_last() -> None:
+    left = {1: Decimal(1), None: Decimal(4), 2: Decimal(2), 0: Decimal(3)}
+    lines = residual_lines(left, house=HOUSE)
+    assert [(line.t, line.amount_exact_jpy) for line in lines] == [
+        (0, Decimal(3)),
+        (1, Decimal(1)),
+        (2, Decimal(2)),
+        (None, Decimal(4)),
+    ]
 
 
 def test_a_need_that_was_not_served_pays_nothing() -> None:

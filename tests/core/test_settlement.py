@@ -237,8 +237,17 @@ def test_a_rent_of_nothing_is_no_line() -> None:
     assert rent_lines(rent, house=HOUSE) == []
 
 
-def test_a_rent_without_a_quantity_is_our_bug() -> None:
-    rent = RentPosition(item=Item.LINK_RENT, element="link", t=0, payees=())
+@pytest.mark.parametrize(
+    "half",
+    [
+        {},
+        {"quantity_kwh": Decimal(1)},
+        {"price_jpy_per_kwh": Decimal(1)},
+        {"quantity_gb": Decimal(1)},
+    ],
+)
+def test_a_rent_without_a_quantity_or_a_price_is_our_bug(half: dict[str, Decimal]) -> None:
+    rent = RentPosition(item=Item.LINK_RENT, element="link", t=0, payees=(), **half)  # type: ignore[arg-type]
     with pytest.raises(BrokenInvariant, match="neither"):
         rent_lines(rent, house=HOUSE)
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import uuid
 from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -11,12 +13,20 @@ import pytest
 
 from aggregator.core.charges import charge_lines
 from aggregator.core.settlement import Item
-from aggregator.settlement.charging import charges_of, computing_left_jpy
+from aggregator.core.terms import SettlementRules, rules_from_mapping
+from aggregator.settlement.charging import (
+    _composites,
+    charges_of,
+    computing_left_jpy,
+    follow_on_charges,
+)
 from aggregator.settlement.parties import MarketParties
 from aggregator.settlement.results import PublishedResult, result_of
 from market.clearing import services
 from market.clearing.engine import SolverEngine
-from market.clearing.models import ClearingRun
+from market.clearing.models import Award, ClearingRun
+from market.registry.models import MarketProduct
+from market.trading.models import Bid, Need
 from tests import cast, forms
 
 pytestmark = pytest.mark.django_db
@@ -103,3 +113,60 @@ def test_every_charge_is_a_line_of_the_house(result: PublishedResult) -> None:
     assert lines
     assert all(house.clearing in (line.payer, line.payee) for line in lines)
     assert all(line.amount_exact_jpy > 0 for line in lines)
+
+
+def _follow_on(result: PublishedResult, rules: SettlementRules) -> dict[tuple[Item, str], Decimal]:
+    totals: dict[tuple[Item, str], Decimal] = defaultdict(Decimal)
+    for charge in follow_on_charges(result, charges_of(result), rules):
+        totals[charge.item, charge.account] += charge.amount_exact_jpy
+    return dict(totals)
+
+
+def test_a_product_that_is_sold_on_costs_the_exchange_s_fee(result: PublishedResult) -> None:
+    product = str(Award.objects.get(leg="RESERVED").product_id)
+    row = {"product": product, "valid_from_on": "2025-04-01", "price_jpy_per_kw_30min": "0.03"}
+    # 3,000 kW in 6 half hours at 0.03: 540, from the seller to the account of the fees
+    assert _follow_on(result, rules_from_mapping({"exchange_fees": [row]})) == {
+        (Item.EXCHANGE_FEE, _account(result, "inzai")): Decimal(540),
+        (Item.EXCHANGE_FEE, result.parties.exchange): Decimal(-540),
+    }
+    later = rules_from_mapping({"exchange_fees": [{**row, "valid_from_on": "2027-04-01"}]})
+    assert _follow_on(result, later) == {}
+
+
+def test_a_composite_s_kw_are_paid_once_and_the_buyers_get_the_rest_back(
+    result: PublishedResult,
+) -> None:
+    award = Award.objects.get(leg="RESERVED")
+    product = str(award.product_id)
+    twin_product = MarketProduct.objects.create(
+        code="twin", name="双子", name_en="Twin", response_s=900, quantity_min_kw=1,
+        quantity_tick_kw=1,
+    )  # fmt: skip
+    Need.objects.filter(kind="CAPACITY").update(product=award.product)
+    twin = Award.objects.create(
+        id=uuid.uuid4(),
+        run=award.run,
+        auction=award.auction,
+        bid=Bid.objects.exclude(id=award.bid_id).filter(auction=award.auction).order_by("id")[0],
+        organisation=award.organisation,
+        resource=award.resource,
+        leg="RESERVED",
+        direction=award.direction,
+        product=twin_product,
+    )
+    rules = SettlementRules(composites=((product, "twin"),))
+    published = [row for row in charges_of(result) if row.item is Item.CAPACITY]
+    first = next(row for row in published if row.amount_exact_jpy)
+    # the same 3,000 kW at 1.20 once more, under the other product's name: 3,600 in the half hour
+    both = [first, replace(first, award=str(twin.id))]
+    kw = {(str(row.award), first.t or 0): Decimal(3_000) for row in both}
+    held = {award.id: award, twin.id: twin}
+    found = list(_composites(result, rules, both, kw, held))
+    taken = [row for row in found if row.item is Item.CAPACITY]
+    # half of the second claim each; the buyers of the twin are unknown, so its half is left
+    assert [(row.award, row.amount_exact_jpy) for row in taken] == [(str(award.id), Decimal(1_800))]
+    back = [row for row in found if row.item is Item.CAPACITY_CHARGE]
+    assert [(row.account, row.amount_exact_jpy) for row in back] == [
+        (_account(result, "grid-t"), Decimal(-1_800))
+    ]

@@ -361,7 +361,8 @@ def ruleset_enact(*, version: str, valid_from_on: date, rules: Row) -> Ruleset:
         ``prequalification``, for what resources must be prequalified before they are bid:
         ``capacity_products`` (ids among ``products``) and ``energy_product``, a registered
         product that stands for all energy; ``need_approval_limit_jpy`` [JPY], above which needs
-        of one operator and auction take a second person; and sections that parts above the market read themselves.
+        of one operator and auction take a second person; and sections that parts above the
+        market read themselves.
 
     Raises
     ------

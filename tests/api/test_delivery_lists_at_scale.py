@@ -116,9 +116,9 @@ FROM generate_series(1, %(rows)s / %(sellers)s) AS i, place,
 """
 BASELINE = """
 INSERT INTO metering_baseline (id, verification_id, resource_id, delivery_on, revision, method,
-                               adjustment_kwh, days_used, reason, computed_at, is_locked)
+                               variant, adjustment_kwh, days_used, reason, computed_at, is_locked)
 SELECT gen_random_uuid(), day.verification_id, place.resource_id,
-       date '2020-01-01' + (i / 10)::int, i %% 10 + 1, 'HIGH_4_OF_5', 0, '{}', 'x',
+       date '2020-01-01' + (i / 10)::int, i %% 10 + 1, 'HIGH_4_OF_5', '', 0, '{}', 'x',
        timestamptz %(start)s, false
 FROM generate_series(0, %(rows)s / %(sellers)s - 1) AS i, place, day WHERE day.n = 0
 """

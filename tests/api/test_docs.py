@@ -86,7 +86,7 @@ def test_the_numbers_are_those_in_the_code() -> None:
 
 
 def test_the_columns_are_those_the_doors_read() -> None:
-    section = PAGE.split("Columns of CSV:")[1].split("\n## ")[0]
+    section = PAGE.split("Columns of CSV")[1].split("\n## ")[0]
     named = {row.split("|")[1].strip(): set(re.findall(r"`(\w+)`", row))
              for row in section.splitlines() if row.startswith("| ")}  # fmt: skip
     assert set(bids_csv.NEEDED) | set(bids_csv.STEP) <= named["bids"]

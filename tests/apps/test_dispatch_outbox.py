@@ -11,6 +11,7 @@ from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar
 
+import httpx
 import pytest
 from django.db import IntegrityError, connection, transaction
 from django.db.models.functions import Now
@@ -310,13 +311,13 @@ def test_a_name_that_answers_differently_the_second_time_is_not_asked_twice(
 
     connected: list[Any] = []
 
-    class Listening(client.httpx.AsyncClient):
+    class Listening(httpx.AsyncClient):
         async def send(self, request: Any, **_more: Any) -> Any:
             connected.append((request.url.host, request.headers["Host"]))
-            raise client.httpx.ConnectTimeout("as nobody answers there")
+            raise httpx.ConnectTimeout("as nobody answers there")
 
     monkeypatch.setattr(socket, "getaddrinfo", rebinding)
-    monkeypatch.setattr(client.httpx, "AsyncClient", Listening)
+    monkeypatch.setattr(httpx, "AsyncClient", Listening)
     monkeypatch.setattr(client, "is_public", lambda _: True)  # 192.0.2.1 is for documents only
     with pytest.raises(client.DeliveryFailed):
         client.post("https://rebinding.example/", content=b"", headers={})

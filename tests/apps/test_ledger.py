@@ -221,7 +221,7 @@ def test_an_account_is_opened_once_and_keeps_its_kind(book: dict[str, int]) -> N
     with pytest.raises(Refused, match="is of kind MEMBER"):
         _account(inzai, kind="REVENUE")
     with pytest.raises(Refused, match="one of"):
-        _account(inzai, kind="BANK")
+        _account(inzai, kind="WALLET")
     assert LedgerAccount.objects.filter(organisation=inzai).count() == 1
 
 

@@ -10,9 +10,9 @@ from django.db import connection
 from accounts.approvals.models import APPROVAL_TRANSITIONS
 from accounts.jobs.models import TRANSITIONS as JOB_TRANSITIONS
 from aggregator.dispatch.models import TRANSITIONS as INSTRUCTION_TRANSITIONS
-from aggregator.outbox.models import MESSAGE_TRANSITIONS
 from aggregator.metering.baseline_models import FINDING_TRANSITIONS
 from aggregator.metering.excuse_models import EXCUSE_TRANSITIONS
+from aggregator.outbox.models import MESSAGE_TRANSITIONS
 from aggregator.settlement.dispute_models import DISPUTE_TRANSITIONS
 from aggregator.settlement.documents_models import DOCUMENT_TRANSITIONS
 from aggregator.settlement.payments_models import (

@@ -20,7 +20,7 @@ from pypdf import PdfReader
 from aggregator.core.zengin import zengin_read
 
 ROOT = Path(__file__).resolve().parents[2]
-INSTANCE = "flow-month"
+INSTANCE = "flowmonth"
 TIMEOUT_S = 280
 
 

@@ -214,7 +214,9 @@ def code_of(error: Refused) -> str:
 
 def _of_framework(error: exceptions.APIException) -> Response:
     code = _STATUS_CODES.get(error.status_code, "malformed")
-    response = problem(code, str(error.detail))
+    detail = str(error.detail)
+    # the framework's own words quote the request; its kind says enough
+    response = problem(code, detail, detail_ja=rule_ja(detail) or TITLES[code][1])
     if error.status_code == status.HTTP_401_UNAUTHORIZED:
         response["WWW-Authenticate"] = 'Bearer realm="wattbit"'
     wait_s = getattr(error, "wait", None)

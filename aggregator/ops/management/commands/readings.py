@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from datetime import date, datetime
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from accounts.clock.selectors import market_now
+from accounts.core.csvtext import csv_bytes
 from accounts.core.errors import Refused
 from aggregator.core.readings import point_number_of
 from aggregator.metering.calendar import day_start
 from aggregator.metering.findings import readings_inspect
 from aggregator.metering.models import Meter, Quality, Stage
 from aggregator.metering.selectors import readings_latest
+
+HEADER = ("start_at", "energy_kwh", "quality", "stage", "revision")
 
 
 class Command(BaseCommand):
@@ -69,22 +70,20 @@ def _meter(text: str | None) -> Meter | None:
 
 
 def _known(meter: Meter, options: dict[str, Any], as_of: datetime) -> str:
-    text = io.StringIO()
-    rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(["start_at", "energy_kwh", "quality", "stage", "revision"])
-    for row in readings_latest(
+    found = readings_latest(
         meter_ids=[meter.pk],
         start_at=day_start(options["from_on"]),
         end_at=day_start(options["to_on"]),
         as_of=as_of,
-    ):
-        rows.writerow(
-            [
-                row.start_at.isoformat(),
-                "" if row.energy_kwh is None else row.energy_kwh,
-                Quality(row.quality).name,
-                Stage(row.stage).name,
-                row.revision,
-            ]
+    )
+    rows = (
+        (
+            row.start_at.isoformat(),
+            "" if row.energy_kwh is None else row.energy_kwh,
+            Quality(row.quality).name,
+            Stage(row.stage).name,
+            row.revision,
         )
-    return text.getvalue()
+        for row in found
+    )
+    return csv_bytes(rows, header=HEADER).decode("utf-8-sig")

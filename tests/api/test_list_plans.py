@@ -26,6 +26,7 @@ PEOPLE = ("parties_", "usersessions_")
 # whose a row is stands in another table, or its owners are few: the planner has both ways, by the
 # owner's rows or by the order
 JOINED = {"v1:envelope-list", "v1:meter-list", "v1:optical-trunk-list"}
+GROWN_BYTES = 20 * 8192
 PAGE = re.compile(rf" LIMIT {LIMIT_DEFAULT + 1}\b")
 # of an auction, an organisation or a person there are few: sorted when asked for
 FEW = {
@@ -39,8 +40,6 @@ FEW = {
 def stage(django_db_setup: None, django_db_blocker: Any) -> Iterator[Stage]:
     with django_db_blocker.unblock(), transaction.atomic():
         made = Stage()
-        with connection.cursor() as c:
-            c.execute("ANALYZE")
         _forget_statistics()
         yield made
         transaction.set_rollback(True)
@@ -58,6 +57,20 @@ def _forget_statistics() -> None:
             "UPDATE pg_class SET reltuples = -1, relpages = 0 "
             "WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'i')"
         )
+
+
+def _grown() -> set[str]:
+    """Return the tables that tests of long lists left with pages of rows since removed.
+
+    The planner goes by pages, so that what it chooses there says nothing of indexes.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace "
+            "AND relkind = 'r' AND pg_relation_size(oid) > %s",
+            [GROWN_BYTES],
+        )
+        return {name for (name,) in cursor}
 
 
 def _nodes(plan: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
@@ -87,7 +100,7 @@ def _plan(statement: str) -> Mapping[str, Any]:
 
 
 def test_an_index_gives_each_page_in_order(stage: Stage) -> None:
-    lists, wrong = set(), []
+    lists, wrong, grown = set(), [], _grown()
     for line in LINES:
         if line.method != "GET":
             continue
@@ -104,6 +117,7 @@ def test_an_index_gives_each_page_in_order(stage: Stage) -> None:
                     elif (
                         OWN.match(own)
                         and " OR " not in own
+                        and table not in grown
                         and not table.startswith(PEOPLE)
                         and line.route not in JOINED
                     ):

@@ -20,7 +20,7 @@ from aggregator.api.v1.problem import CONTENT_TYPE, TITLES
 GUARDED: Final = "/api/"
 CODE: Final = "unavailable"
 RETRY_AFTER_S: Final = 1
-PATIENCE_S: Final = 0.1
+PATIENCE_S: Final = 0.05
 """How long a request may wait for a place: refusals come within a quarter of a second."""
 DRAINED_BYTES_MAX: Final = 65_536
 """A short body is read, so that the connection can be used again; a longer one ends it."""

@@ -16,5 +16,5 @@ from aggregator.config.turnstile import Turnstile  # noqa: E402
 _places = settings.API_ADMISSION["places"]
 # fewer benches than threads are left: those refuse at once while all places and benches are taken
 application = Turnstile(
-    PeopleAndMachines(_people, MachineHandler()), places=_places, benches=_places // 4
+    PeopleAndMachines(_people, MachineHandler()), places=_places, benches=_places // 8
 )

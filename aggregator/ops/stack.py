@@ -50,7 +50,7 @@ STOP_WAIT_S = 8.0
 OTHER_WAIT_S = 5.0  # the one before may be stopping
 SHOWN_LOG_LENGTH = 2_000
 HTTP_OK = 200
-API_IN_WORK_MAX = "20"  # of 32 threads: 5 more may wait for a place, the others refuse
+API_IN_WORK_MAX = "26"  # of 32 threads: 3 more may wait for a place, the others refuse
 WORKER_IDLE_IN_TRANSACTION_S = "30"  # bulk steps compute between statements; web requests do not
 
 

@@ -245,8 +245,8 @@ API_RATES = {
     )
 }
 _places = env.integer("API_IN_WORK_MAX", low=2, high=1_000)
-# a quarter of the places is for organisations that have no request in work
-API_ADMISSION = {"places": _places, "kept": max(1, _places // 4)}
+# an eighth of the places is for organisations that have no request in work
+API_ADMISSION = {"places": _places, "kept": max(1, _places // 8)}
 
 UNFOLD = branding.UNFOLD
 

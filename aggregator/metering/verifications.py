@@ -11,7 +11,7 @@ from django.db import transaction
 
 from accounts.audit.services import entry_append
 from accounts.clock.selectors import market_now
-from accounts.core.errors import NotFound, Refused
+from accounts.core.errors import Conflict, NotFound, Refused
 from accounts.jobs.models import Job
 from accounts.jobs.services import Claim, job_create, job_finish
 from aggregator.metering import selectors
@@ -116,6 +116,9 @@ def verification_execute(
         If FINAL is asked for and a value may still change.
     NotFound
         If there is no such auction.
+    Conflict
+        If somebody else's first look at final readings came in between and found otherwise; a
+        second try corrects it.
     """
     auction = _auction(auction_id)
     stage = VerificationStage(stage)
@@ -128,8 +131,13 @@ def verification_execute(
     sha256 = digest_of(outcome)
     with transaction.atomic():
         bulk_limits_set()
-        if before is not None and before.input_sha256 == sha256:
-            verification = before
+        # of two looks at once the second waits here, and then sees the first
+        Auction.objects.select_for_update(of=("self",), no_key=True).get(id=auction.id)
+        latest = selectors.verification_latest(auction_id=auction.id, stage=stage)
+        if latest is not None and latest.input_sha256 == sha256:
+            verification = latest
+        elif latest is not None and stage == VerificationStage.FINAL:
+            raise Conflict(field="auction", value=auction.code, rule="not verified in the meantime")
         else:
             verification = _written(outcome, sha256)
         if claim is not None:

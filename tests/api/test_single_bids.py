@@ -92,6 +92,8 @@ class _Hall:
 
         def post(number: int) -> Any:
             try:
+                with connection.cursor() as cursor:  # a busy machine takes long to gather them
+                    cursor.execute("SET lock_timeout = %s", [f"{WAIT_S * 1000:.0f}"])
                 return clients[number].post(self.door, asked[number][1], key=asked[number][2])
             finally:
                 connection.close()

@@ -173,15 +173,11 @@ def capacity_buyers(
 def _negawatt_stage(run: SettlementRun, result: PublishedResult) -> None:
     """Note what each retailer is owed per kWh that its customers' load was cut by."""
     on = run.auction.delivery_on
+    cut = Award.objects.filter(run=result.run, direction=Direction.UP).exclude(leg=Leg.RESERVED)
     resources = list(
         Resource.objects.filter(
-            kind=ResourceKind.DC_LOAD,
-            awards__run=result.run,
-            awards__direction=Direction.UP,
-        )
-        .exclude(awards__leg=Leg.RESERVED)
-        .select_related("site")
-        .distinct()
+            kind=ResourceKind.DC_LOAD, id__in=cut.values("resource_id")
+        ).select_related("site")
     )
     contracts = list(
         NegawattContract.objects.filter(

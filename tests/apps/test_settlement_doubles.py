@@ -183,3 +183,16 @@ def test_the_narrowest_contract_counts_then_the_newest(day: cast.MarketDay, reta
     assert contract_of(unit, [newer, general, site]) == site
     assert contract_of(unit, [newer, general]) == newer
     assert contract_of(unit, [other]) is None
+
+
+def test_a_retailer_is_paid_though_the_resource_sold_capacity_on_another_day(
+    day: cast.MarketDay, retailer: Any
+) -> None:
+    _limited(day, "inzai-load", limit_up_kw=10_000)
+    _contract(retailer)
+    later = cast.auction(day.places, code="ID-2026-11-25", state=AuctionState.PUBLISHED)
+    _reserved(day, "2-2", 100, ClearingRun.objects.create(auction=later, state=RunState.PUBLISHED))
+    verified(day, {})
+    run = settlement_run_execute(auction_id=day.auction.id)
+    # 6 x 4,500 kWh of the deferral at 7.10
+    assert ("wattbit", "retail-a", Decimal(191_700)) in _owed(run)

@@ -35,9 +35,16 @@ Key = tuple[Item, str, str, int | None, str | None, str | None, str | None]
 
 @dataclass(frozen=True, kw_only=True)
 class Decided:
-    """What a line should have been: its amount, or what it is to be computed from."""
+    """What a line should have been: its amount, or what it is to be computed from.
+
+    Attributes
+    ----------
+    since_jpy
+        What corrections after the line's run have added to it already, in its direction [JPY].
+    """
 
     line: Line
+    since_jpy: Decimal = Decimal(0)
     quantity_kwh: Decimal | None = None
     price_jpy_per_kwh: Decimal | None = None
     amount_exact_jpy: Decimal | None = None
@@ -123,6 +130,9 @@ def adjustment_lines(
 ) -> list[Line]:
     """Return what decided disputes change: the lines themselves and what follows from them.
 
+    A line changes from what it came to with all that corrected it since: a reading that came
+    before the decision is not corrected twice.
+
     What a line takes from a seller for its buyers reaches them by the difference; fee and
     splits of a receipt change with it. All else that a decision moves between the house and a
     party is borne by the aggregator out of its fee, as ADJUSTMENT: no third party pays for a
@@ -132,7 +142,7 @@ def adjustment_lines(
     for decided in decisions:
         line = decided.line
         with localcontext(EXACT_CONTEXT):
-            change_jpy = decided_jpy(decided) - line.amount_exact_jpy
+            change_jpy = decided_jpy(decided) - (line.amount_exact_jpy + decided.since_jpy)
         if not change_jpy:
             continue
         lines.append(

@@ -20,7 +20,7 @@ from aggregator.core.deltas import PASSED_ON, Decided, adjustment_lines, decided
 from aggregator.core.settlement import Item, Line, Share
 from aggregator.core.terms import rules_from_mapping
 from aggregator.metering.limits import bulk_limits_set
-from aggregator.settlement.chains import runs_in_force
+from aggregator.settlement.chains import line_since_jpy, place_of, runs_in_force
 from aggregator.settlement.dispute_models import Dispute, DisputedLine, DisputeState
 from aggregator.settlement.lines import lines_copy
 from aggregator.settlement.models import (
@@ -118,6 +118,7 @@ def _lines_of(dispute: Dispute, deltas: Sequence[LineDelta]) -> list[SettlementL
     }
     if not deltas or len({delta.line_id for delta in deltas}) != len(deltas):
         raise Refused(field="deltas", value=len(deltas), rule="one or more lines, each once")
+    places: set[tuple[Any, ...]] = set()
     for n, delta in enumerate(deltas):
         if delta.line_id not in disputed:
             raise Refused(
@@ -131,6 +132,11 @@ def _lines_of(dispute: Dispute, deltas: Sequence[LineDelta]) -> list[SettlementL
             if checked != checked.quantize(Decimal(1).scaleb(-EXACT_PLACES)):
                 rule = f"at most {EXACT_PLACES} decimal places"
                 raise Refused(field=f"deltas[{n}].{name}", value=value, rule=rule)
+        place = place_of(disputed[delta.line_id])
+        if place in places:
+            rule = "one line of an item, of the same parties and half hour"
+            raise Refused(field=f"deltas[{n}].line", value=delta.line_id, rule=rule)
+        places.add(place)
         decided_jpy(
             Decided(
                 line=_pure(disputed[delta.line_id]),
@@ -221,6 +227,7 @@ def _decided(row: LineAdjustment, result: PublishedResult) -> Decided:
         bought = _buyers(stored, award, result)
     return Decided(
         line=_pure(stored),
+        since_jpy=line_since_jpy(stored, before=row.run),
         quantity_kwh=row.quantity_kwh,
         price_jpy_per_kwh=row.price_jpy_per_kwh,
         amount_exact_jpy=row.amount_exact_jpy,

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from datetime import datetime
+from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
 from django.db import connection
 
+from accounts.core.money import sum_exact_jpy
 from aggregator.core.terms import SettlementRules
 from aggregator.settlement.models import (
     CorrectionCause,
     LineAdjustment,
     RunKind,
+    SettlementLine,
     SettlementRun,
 )
 from market.trading.models import Auction
@@ -60,6 +64,47 @@ def decided_half_hours(*, auction: Auction, before: SettlementRun) -> list[tuple
         if t is not None
     }
     return sorted(found)
+
+
+def place_of(line: SettlementLine) -> tuple[Any, ...]:
+    """Return what a line says by all lines of an auction that say it: the parties either way."""
+    parties = frozenset((line.payer_id, line.payee_id))
+    concerns = (line.award_id, line.need_id, line.element, line.t)
+    return line.run.auction_id, line.item, parties, *concerns
+
+
+def line_since_jpy(line: SettlementLine, *, before: SettlementRun) -> Decimal:
+    """Return what corrections have added to a line since its run, in its direction [JPY].
+
+    Parameters
+    ----------
+    line
+        Of a run of the chain; of one outside it (a provisional run), what the chain owes in its
+        place counts, less the line.
+    before
+        The correction that asks. Runs after it do not count, so that a replay finds the same.
+    """
+    chain: list[SettlementRun] = []
+    run = before.corrects
+    while run is not None:
+        chain.append(run)
+        run = run.corrects
+    known = [run.pk for run in chain]
+    since = known[: known.index(line.run_id)] if line.run_id in known else known
+    concerns: dict[str, Any] = {
+        name: getattr(line, name) for name in ("item", "award_id", "need_id", "element", "t")
+    }
+    parties = (line.payer_id, line.payee_id)
+    rows = SettlementLine.objects.filter(
+        run_id__in=since, payer_id__in=parties, payee_id__in=parties, **concerns
+    )
+    added_jpy = sum_exact_jpy(
+        [
+            row.amount_exact_jpy if row.payer_id == line.payer_id else -row.amount_exact_jpy
+            for row in rows
+        ]
+    )
+    return added_jpy if line.run_id in known else added_jpy - line.amount_exact_jpy
 
 
 def repeated_failures(*, run: SettlementRun, rules: SettlementRules) -> dict[str, int]:

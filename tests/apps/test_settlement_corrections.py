@@ -410,3 +410,57 @@ def test_a_close_after_corrections_posts_the_difference_and_its_transfers_lead_b
         assert Transfer.objects.count() == count
     assert (trial_balance_at().difference_jpy, trial_balance_at().clearing_jpy) == (0, 0)
     assert sum(_posted(period).values()) == 0
+
+
+def test_a_dispute_decided_after_a_late_reading_corrects_what_that_left(
+    day: cast.MarketDay, first: DeliveryVerification, settled: SettlementRun
+) -> None:
+    dispute = _accepted(day, "SHORTFALL_REFUND")
+    verified(day, {("inzai-defer", 36): Decimal(0)}, corrects=first)
+    settlement_run_execute(auction_id=day.auction.id)
+    delta = LineDelta(line_id=_line_of(dispute), amount_exact_jpy=Decimal(0))
+    (run,) = adjustment_run(dispute_id=dispute.id, deltas=[delta], actor="user:2")
+    # The 150,000 are back already: nothing is left to be given back.
+    assert not run.lines.exists()
+    assert settlement_replay(run_id=run.pk).is_identical
+
+
+def test_a_second_dispute_of_a_line_starts_from_what_the_first_decided(
+    day: cast.MarketDay, settled: SettlementRun
+) -> None:
+    runs = []
+    for decided_kwh in (500, 800):
+        dispute = _accepted(day, "SHORTFALL_REFUND")
+        delta = LineDelta(line_id=_line_of(dispute), quantity_kwh=Decimal(decided_kwh))
+        runs += adjustment_run(dispute_id=dispute.id, deltas=[delta], actor="user:2")
+    # From 500 x 150 = 75,000 to 800 x 150 = 120,000, at 4 : 1; 2 % and 15 % of 45,000 less.
+    assert _table(runs[1]) == {
+        ("SHORTFALL_REFUND", "inzai-dc", "clearing", 36, Decimal(45_000)),
+        ("SHORTFALL_CREDIT", "clearing", "grid-t", 36, Decimal(36_000)),
+        ("SHORTFALL_CREDIT", "clearing", "grid-t", 36, Decimal(9_000)),
+        ("PLATFORM_FEE", "fee", "inzai-dc", 36, Decimal(900)),
+        ("REVENUE_SPLIT", "inzai-hall", "inzai-dc", 36, Decimal(6_750)),
+    }
+    assert all(settlement_replay(run_id=run.pk).is_identical for run in runs)
+
+
+def test_a_line_and_its_own_correction_are_not_decided_at_once(
+    day: cast.MarketDay, first: DeliveryVerification, settled: SettlementRun
+) -> None:
+    verified(day, {("inzai-defer", 36): Decimal(400)}, corrects=first)
+    settlement_run_execute(auction_id=day.auction.id)
+    lines = SettlementLine.objects.filter(item="SHORTFALL_REFUND", t=36).order_by("id")
+    ids = list(lines.values_list("id", flat=True))
+    assert len(ids) == 2
+    dispute = dispute_open(
+        organisation=day.places.people.inzai_dc, line_ids=ids, reason_code="DELIVERY",
+        reason="x", actor="user:1",
+    )  # fmt: skip
+    desk = day.places.people.platform
+    dispute_review_start(dispute_id=dispute.id, organisation=desk, actor="user:2")
+    dispute_decide(
+        dispute_id=dispute.id, organisation=desk, outcome="ACCEPTED", text="so", actor="user:2"
+    )
+    deltas = [LineDelta(line_id=line_id, amount_exact_jpy=Decimal(0)) for line_id in ids]
+    with pytest.raises(Refused, match="one line of an item"), transaction.atomic():
+        adjustment_run(dispute_id=dispute.id, deltas=deltas, actor="user:2")

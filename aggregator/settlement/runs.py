@@ -48,7 +48,7 @@ from aggregator.settlement.models import CorrectionCause, RunKind, SettlementRun
 from aggregator.settlement.parties import MarketParties
 from aggregator.settlement.positions import changes_stage, tables_ensure, whole_stage
 from aggregator.settlement.results import PublishedResult, result_of
-from aggregator.settlement.staging import inputs_stage
+from aggregator.settlement.staging import inputs_stage, let_down_unexplained_jpy
 from market.clearing.models import ClearingRun
 from market.clearing.selectors import run_published_of
 from market.core.timegrid import interval_starts_at
@@ -56,6 +56,8 @@ from market.trading.models import Auction
 
 # Published numbers and ours are the same digits; only their sums are formed differently.
 RESIDUAL_TOLERANCE_JPY = Decimal(1)
+# Lines have six places; of one award half hour no more than their rounding is left.
+LET_DOWN_TOLERANCE_JPY = Decimal("0.0001")
 
 
 class DeliveryNotVerified(Refused):
@@ -204,6 +206,11 @@ def correction_write(
     -------
     int, int
         Award half hours that differ, and lines.
+
+    Raises
+    ------
+    BrokenInvariant
+        If what a shortfall takes does not reach the buyers that it has.
     """
     parties = MarketParties(inputs.run)
     result = result_of(inputs.run, parties)
@@ -218,8 +225,13 @@ def correction_write(
         lines=delta_lines(stand_ins.before, stand_ins.now),
         starts_at=starts_at,
     )
+    unexplained_jpy = let_down_unexplained_jpy(run_id=run.pk, clearing=parties.house.clearing)
+    ensure(
+        unexplained_jpy <= LET_DOWN_TOLERANCE_JPY,
+        f"a correction leaves {unexplained_jpy} yen of a shortfall to nobody",
+    )
     count += residuals_write(run=run, house=parties.house, starts_at=starts_at)
-    return changed, count
+    return changed + stand_ins.changed, count
 
 
 def inputs_of(

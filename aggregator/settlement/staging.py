@@ -31,10 +31,17 @@ ZERO = Decimal(0)
 
 @dataclass(frozen=True, kw_only=True)
 class StandInSides:
-    """Lines of stand-ins as they are and, of a correction, as they were."""
+    """Lines of stand-ins as they are and, of a correction, as they were.
+
+    Attributes
+    ----------
+    changed
+        Award half hours that differ by what stands in for them alone.
+    """
 
     now: tuple[Line, ...] = ()
     before: tuple[Line, ...] = ()
+    changed: int = 0
 
 
 def inputs_stage(
@@ -261,7 +268,34 @@ def _stand_ins_stage(
     if run.corrects is None:
         return StandInSides(now=now)
     before = _stand_in_lines(run, run.corrects.verification_id, result, rules, sign=-1)
-    return StandInSides(now=now, before=before)
+    return StandInSides(now=now, before=before, changed=_stand_in_changes_stage(run))
+
+
+# What stands in changes what the buyers of the lost award are credited, though the award's own
+# delivery is what it was.
+STAND_IN_CHANGE_SQL = """
+INSERT INTO settlement_change (
+    run_id, award_id, t, start_at, ordered_kwh, old_short_kwh, new_short_kwh, old_excused,
+    new_excused)
+SELECT paid.run_id, d.award_id, d.t, d.start_at, d.ordered_kwh, d.shortfall_kwh,
+       d.shortfall_kwh, d.is_excused, d.is_excused
+FROM (
+    SELECT run_id, award_id, t FROM settlement_standin WHERE run_id = %(run)s
+    GROUP BY 1, 2, 3 HAVING sum(sign * pay_jpy) <> 0
+) AS paid
+JOIN deliveries_effective(%(verification)s) d
+  ON d.award_id = paid.award_id AND d.t = paid.t
+WHERE NOT EXISTS (
+    SELECT 1 FROM settlement_change c
+    WHERE c.run_id = paid.run_id AND c.award_id = paid.award_id AND c.t = paid.t)
+"""
+
+
+def _stand_in_changes_stage(run: SettlementRun) -> int:
+    """Note the lost awards of which the stand-ins alone are paid otherwise than before."""
+    with connection.cursor() as cursor:
+        cursor.execute(STAND_IN_CHANGE_SQL, {"run": run.pk, "verification": run.verification_id})
+        return int(cursor.rowcount)
 
 
 def _has_stand_ins(run: SettlementRun) -> bool:
@@ -317,6 +351,35 @@ def _market_prices(result: PublishedResult, site_ids: set[UUID]) -> dict[tuple[U
         run=result.run, kind=PriceKind.PLACE, site_id__in=site_ids
     ).values_list("site_id", "t", "price_jpy_per_kwh")
     return {(site_id, t): price for site_id, t, price in rows}
+
+
+# By award and half hour: what a shortfall takes and its stand-ins cost is what buyers are owed,
+# if it has any; and where no change was noted, nothing is.
+UNEXPLAINED_SQL = """
+SELECT max(abs(left_jpy)) FROM (
+    SELECT sum(CASE WHEN l.payee_id = %(clearing)s THEN l.amount_exact_jpy
+                    ELSE -l.amount_exact_jpy END) AS left_jpy
+    FROM settlement_settlementline l
+    JOIN clearing_award a ON a.id = l.award_id
+    JOIN registry_resource r ON r.id = a.resource_id
+    WHERE l.run_id = %(run)s AND %(clearing)s IN (l.payer_id, l.payee_id)
+      AND l.item IN ('SHORTFALL_REFUND', 'SHORTFALL_PENALTY', 'SHORTFALL_CREDIT', 'REPLACEMENT')
+      AND (EXISTS (
+          SELECT 1 FROM settlement_weight w
+          WHERE w.run_id = l.run_id AND w.t = l.t AND w.place = r.site_id || ':' || a.direction)
+        OR NOT EXISTS (
+          SELECT 1 FROM settlement_change c
+          WHERE c.run_id = l.run_id AND c.award_id = l.award_id AND c.t = l.t))
+    GROUP BY l.award_id, l.t
+) AS of_award
+"""
+
+
+def let_down_unexplained_jpy(*, run_id: int, clearing: str) -> Decimal:
+    """Return the most that a shortfall of a correction leaves to nobody [JPY]."""
+    with connection.cursor() as cursor:
+        cursor.execute(UNEXPLAINED_SQL, {"run": run_id, "clearing": int(clearing)})
+        return cursor.fetchone()[0] or ZERO
 
 
 def uncredited_jpy(*, run_id: int) -> dict[int | None, Decimal]:

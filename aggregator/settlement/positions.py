@@ -162,11 +162,13 @@ SELECT DISTINCT ON (h.run_id, h.is_settled, d.award_id, d.t)
        d.responded_kwh, d.is_responsive
 FROM settlement_chain h
 JOIN metering_capacityassessment d ON d.verification_id = h.verification_id
-WHERE NOT h.is_settled OR EXISTS (
+LEFT JOIN unnest(%(decided_awards)s::uuid[], %(decided_ts)s::smallint[])
+    AS decided (award_id, t) ON decided.award_id = d.award_id AND decided.t = d.t
+WHERE decided.award_id IS NULL AND (NOT h.is_settled OR EXISTS (
     SELECT 1 FROM settlement_chain later
     JOIN metering_capacityassessment e
       ON e.verification_id = later.verification_id AND e.award_id = d.award_id AND e.t = d.t
-    WHERE later.run_id = h.run_id AND NOT later.is_settled)
+    WHERE later.run_id = h.run_id AND NOT later.is_settled))
 ORDER BY h.run_id, h.is_settled, d.award_id, d.t, h.depth
 """
 

@@ -217,7 +217,7 @@ def correction_write(
     tables_ensure()
     decided = decided_half_hours(auction=inputs.auction, before=decided_before or run)
     changed = changes_stage(run_ids=[run.pk], decided=decided)
-    stand_ins = inputs_stage(run=run, result=result, rules=inputs.rules)
+    stand_ins = inputs_stage(run=run, result=result, rules=inputs.rules, decided=decided)
     count = correction_lines_insert(run_ids=[run.pk], terms=terms_of(inputs.rules, parties))
     starts_at = interval_starts_at(inputs.auction.delivery_on)
     count += lines_copy(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -45,10 +45,17 @@ class StandInSides:
 
 
 def inputs_stage(
-    *, run: SettlementRun, result: PublishedResult, rules: SettlementRules
+    *,
+    run: SettlementRun,
+    result: PublishedResult,
+    rules: SettlementRules,
+    decided: Collection[tuple[UUID, int]] = (),
 ) -> StandInSides:
-    """Fill the scratch tables of one run; its deliveries or changes are noted already."""
-    stand_ins = _stand_ins_stage(run, result, rules)
+    """Fill the scratch tables of one run; its deliveries or changes are noted already.
+
+    Stand-ins of award half hours that a decided dispute has settled are left out.
+    """
+    stand_ins = _stand_ins_stage(run, result, rules, frozenset(decided))
     _weights_stage(run, result, is_of_every_up=rules.negawatt_borne_by == "BUYER")
     _capacity_stage(run, result)
     _negawatt_stage(run, result)
@@ -259,15 +266,18 @@ ORDER BY s.award_id, s.t, s.instruction_id
 
 
 def _stand_ins_stage(
-    run: SettlementRun, result: PublishedResult, rules: SettlementRules
+    run: SettlementRun,
+    result: PublishedResult,
+    rules: SettlementRules,
+    decided: frozenset[tuple[UUID, int]],
 ) -> StandInSides:
     """Note what stand-ins are paid, now and as it was settled before."""
     if not _has_stand_ins(run):
         return StandInSides()
-    now = _stand_in_lines(run, run.verification_id, result, rules, sign=1)
+    now = _stand_in_lines(run, run.verification_id, result, rules, decided, sign=1)
     if run.corrects is None:
         return StandInSides(now=now)
-    before = _stand_in_lines(run, run.corrects.verification_id, result, rules, sign=-1)
+    before = _stand_in_lines(run, run.corrects.verification_id, result, rules, decided, sign=-1)
     return StandInSides(now=now, before=before, changed=_stand_in_changes_stage(run))
 
 
@@ -313,12 +323,13 @@ def _stand_in_lines(
     verification_id: int,
     result: PublishedResult,
     rules: SettlementRules,
+    decided: frozenset[tuple[UUID, int]],
     *,
     sign: int,
 ) -> tuple[Line, ...]:
     with connection.cursor() as cursor:
         cursor.execute(STAND_INS_SQL, [verification_id, verification_id])
-        found = cursor.fetchall()
+        found = [row for row in cursor.fetchall() if (row[0], row[2]) not in decided]
     market = _market_prices(result, {row[8] for row in found})
     lines: list[Line] = []
     pays: dict[tuple[UUID, int, Any], list[Decimal]] = defaultdict(list)

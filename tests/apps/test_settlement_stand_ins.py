@@ -9,14 +9,22 @@ from django.db import transaction
 
 from accounts.core.errors import BrokenInvariant
 from aggregator.dispatch.models import DispatchInstruction
-from aggregator.metering.models import DeliveryVerification, StandInDelivery
+from aggregator.metering.models import (
+    CapacityAssessment,
+    DeliveryVerification,
+    StandInDelivery,
+)
 from aggregator.settlement import staging
+from aggregator.settlement.adjustments import LineDelta, adjustment_run
 from aggregator.settlement.models import SettlementLine, SettlementRun
 from aggregator.settlement.replays import settlement_replay
 from aggregator.settlement.runs import settlement_run_execute
+from market.clearing.models import Award, CapacityInterval
+from market.registry.models import MarketProduct
+from market.trading.models import BidForm
 from tests import cast, settled_day
-from tests.apps.test_settlement_corrections import _owed, verified
-from tests.delivery_days import _stand_in
+from tests.apps.test_settlement_corrections import _accepted, _line_of, _owed, verified
+from tests.delivery_days import _bid, _stand_in
 
 pytestmark = pytest.mark.django_db
 
@@ -92,3 +100,84 @@ def test_a_stand_in_whose_cost_reaches_nobody_stops_the_correction(
         transaction.atomic(),
     ):
         settlement_run_execute(auction_id=day.auction.id)
+
+
+def test_a_stand_in_that_a_dispute_decided_stays_whatever_is_read_later(
+    day: cast.MarketDay, stand_in: DispatchInstruction
+) -> None:
+    first = verified(day, LOST)
+    _stood_in(first, stand_in, 1_500)
+    settlement_run_execute(auction_id=day.auction.id)
+    dispute = _accepted(day, "REPLACEMENT", t=T)
+    # 1,200 kWh at 60, not 1,500
+    delta = LineDelta(line_id=_line_of(dispute), amount_exact_jpy=Decimal(72_000))
+    adjustment_run(dispute_id=dispute.id, deltas=[delta], actor="user:2")
+    _stood_in(verified(day, {}, corrects=first), stand_in, 1_000)
+    run = settlement_run_execute(auction_id=day.auction.id)
+    assert run.cause_kind == "READING"
+    assert not run.lines.exists()
+    assert settlement_replay(run_id=run.pk).is_identical
+
+
+def _reserved(day: cast.MarketDay) -> Award:
+    product = MarketProduct.objects.create(
+        code="dkw", name="二次②", name_en="Secondary 2", response_s=900, quantity_min_kw=1,
+        quantity_tick_kw=1,
+    )  # fmt: skip
+    prices = {"v1_jpy_per_kwh": "20", "v2_jpy_per_kwh": "5"}
+    bid = _bid(day, "inzai-battery", BidForm.CAPACITY, {"product": product.code, **prices})
+    award = Award.objects.create(
+        run=day.run,
+        auction=day.auction,
+        bid=bid,
+        organisation=bid.organisation,
+        resource=bid.resource,
+        leg="RESERVED",
+        direction="UP",
+        product=product,
+    )
+    CapacityInterval.objects.bulk_create(
+        CapacityInterval(
+            award=award,
+            t=t,
+            start_at=settled_day.half_hour(day, t),
+            quantity_kw=4_000,
+            price_jpy_per_kw_30min=Decimal("1.2"),
+        )
+        for t in (10, 11, 12)
+    )
+    return award
+
+
+def _assessed(verification: DeliveryVerification, award: Award, short_kw: int) -> None:
+    for held in award.capacity_intervals.all():
+        CapacityAssessment.objects.create(
+            verification=verification,
+            award=award,
+            t=held.t,
+            start_at=held.start_at,
+            reserved_kw=held.quantity_kw,
+            available_kw=held.quantity_kw - short_kw,
+            shortfall_kw=short_kw,
+            is_declared=False,
+            is_excused=False,
+        )
+
+
+def test_a_capacity_penalty_that_a_dispute_decided_stays_whatever_is_read_later(
+    day: cast.MarketDay,
+) -> None:
+    award = _reserved(day)
+    first = verified(day, {})
+    _assessed(first, award, 1_000)
+    settlement_run_execute(auction_id=day.auction.id)
+    t = min(award.capacity_intervals.values_list("t", flat=True))
+    dispute = _accepted(day, "CAPACITY_PENALTY_I", t=t)
+    delta = LineDelta(line_id=_line_of(dispute), amount_exact_jpy=Decimal(0))
+    adjustment_run(dispute_id=dispute.id, deltas=[delta], actor="user:2")
+    _assessed(verified(day, {}, corrects=first), award, 500)
+    run = settlement_run_execute(auction_id=day.auction.id)
+    # the other half hours alone
+    found = set(run.lines.filter(item="CAPACITY_PENALTY_I").values_list("t", flat=True))
+    assert found == {t + 1, t + 2}
+    assert settlement_replay(run_id=run.pk).is_identical

@@ -21,6 +21,7 @@ from aggregator.core.settlement import Item, Line, Share
 from aggregator.core.terms import rules_from_mapping
 from aggregator.metering.limits import bulk_limits_set
 from aggregator.settlement.chains import line_since_jpy, place_of, runs_in_force
+from aggregator.settlement.close_requests import correction_close_request
 from aggregator.settlement.dispute_models import Dispute, DisputedLine, DisputeState
 from aggregator.settlement.lines import lines_copy
 from aggregator.settlement.models import (
@@ -154,6 +155,8 @@ def _corrected(
     decided: Sequence[tuple[LineDelta, SettlementLine]],
     actor: str,
 ) -> SettlementRun:
+    # as every correction does: a close that goes on meanwhile counts this one or is over
+    SettlementRun.objects.select_for_update().filter(auction=auction, kind=RunKind.FINAL).first()
     settled = runs_in_force(auction=auction, kind=RunKind.FINAL)
     if not settled:
         raise DisputeNotAccepted(
@@ -199,6 +202,7 @@ def _corrected(
             "actor": actor,
         },
     )
+    correction_close_request(run=run)
     return run
 
 

@@ -1,7 +1,7 @@
 """Close a period: the one place where exact lines become posted money."""
 
 from collections.abc import Sequence
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from uuid import UUID
 
 from django.db import connection, transaction
@@ -10,8 +10,7 @@ from accounts.audit.services import entry_append
 from accounts.clock.selectors import market_now
 from accounts.core.errors import NotFound, Refused, ensure
 from accounts.core.postings import Close, ExactItem, close_items
-from accounts.jobs.models import Job
-from accounts.jobs.services import Claim, job_create, job_finish, job_postpone
+from accounts.jobs.services import Claim, job_finish, job_postpone
 from accounts.ledger.selectors import trial_balance_at
 from accounts.ledger.services import TransferDraft, transfers_post
 from aggregator.core.terms import rules_from_mapping
@@ -19,6 +18,7 @@ from aggregator.metering.limits import bulk_limits_set
 from aggregator.metering.models import VerificationStage
 from aggregator.metering.verifications import verification_execute
 from aggregator.settlement.chains import runs_in_force
+from aggregator.settlement.close_requests import period_close_request
 from aggregator.settlement.documents.issuing import documents_issue_request
 from aggregator.settlement.models import (
     PeriodState,
@@ -34,7 +34,6 @@ from market.core.timegrid import interval_starts_at
 from market.trading.models import Auction, AuctionState
 
 RUN_JOB_KIND = "aggregator.settlement.run_execute"
-JOB_KIND = "aggregator.settlement.period_close"
 CAUSE_KIND = "settlement.item"
 POSTPONED = timedelta(hours=1)
 SETTLED_STATES = (
@@ -77,17 +76,6 @@ def period_open(*, start_on: date, end_on: date) -> SettlementPeriod:
     period = SettlementPeriod.objects.create(start_on=start_on, end_on=end_on)
     entry_append(action="settlement.period.opened", subject=period, detail={"period": period.label})
     return period
-
-
-def period_close_request(*, period: SettlementPeriod, due_at: datetime | None = None) -> Job:
-    """Create the job that closes a period, or posts what changed since it was closed."""
-    closes = SettlementItem.objects.filter(period=period).values("close_number").distinct().count()
-    return job_create(
-        kind=JOB_KIND,
-        key=f"{period.label}:{closes + 1}",
-        payload={"period": period.id},
-        due_at=due_at,
-    )
 
 
 @transaction.atomic
@@ -200,7 +188,8 @@ def period_close(*, period_id: int, claim: Claim | None = None) -> SettlementPer
                 "corrections": sum(run.corrects_id is not None for run in runs),
             },
         )
-        documents_issue_request(period=period)
+    # also where nothing is posted: documents held up by what two corrections undid are due now
+    documents_issue_request(period=period, run_id=max((run.pk for run in runs), default=0))
     if claim is not None:
         job_finish(claim=claim)
     return period

@@ -34,6 +34,7 @@ from aggregator.settlement.charging import (
     follow_on_charges,
     split_lines,
 )
+from aggregator.settlement.close_requests import correction_close_request
 from aggregator.settlement.dispute_models import Dispute, DisputeState
 from aggregator.settlement.doubles import doubles_refuse
 from aggregator.settlement.lines import (
@@ -122,7 +123,7 @@ def correction_run(*, verification: DeliveryVerification) -> SettlementRun:
 
     Lines are differences alone, and each names the award, need and half hour it concerns. What
     was settled already is returned; an award half hour that a decided dispute has settled stays
-    as decided.
+    as decided. If the auction's period is closed, another close of it is asked for.
 
     Parameters
     ----------
@@ -185,6 +186,7 @@ def correction_run(*, verification: DeliveryVerification) -> SettlementRun:
             "lines": count,
         },
     )
+    correction_close_request(run=run)
     return run
 
 

@@ -2,7 +2,7 @@
 
 from accounts.jobs.services import Claim
 from accounts.jobs.tasks import job_task
-from aggregator.settlement import closes
+from aggregator.settlement import close_requests, closes
 from aggregator.settlement.documents import confirming, issuing
 
 # A close verifies and settles every auction of a month before it posts.
@@ -15,7 +15,7 @@ def run_execute(claim: Claim) -> None:
     closes.run_execute(claim=claim)
 
 
-@job_task(closes.JOB_KIND, lease_s=CLOSE_LEASE_S)
+@job_task(close_requests.JOB_KIND, lease_s=CLOSE_LEASE_S)
 def period_close(claim: Claim) -> None:
     """Close one period; safe to deliver any number of times."""
     closes.period_close_run(claim=claim)

@@ -22,11 +22,11 @@ from aggregator.metering.verifications import (
     delivery_verify,
     verification_execute,
 )
+from aggregator.settlement.close_requests import period_close_request
 from aggregator.settlement.closes import (
     AuctionNotSettled,
     PeriodOverlaps,
     period_close,
-    period_close_request,
     period_close_run,
     period_of_auction_ensure,
     period_open,
@@ -426,5 +426,5 @@ def test_nothing_settled_can_be_changed_by_hand(
 
 def test_the_request_of_a_close_is_one_job(day: cast.MarketDay) -> None:
     period = period_of_auction_ensure(auction=day.auction)
-    assert period_close_request(period=period).key == f"{period.label}:1"
+    assert period_close_request(period=period).key == f"{period.label}:0"
     assert Job.objects.filter(kind="aggregator.settlement.period_close").count() == 1

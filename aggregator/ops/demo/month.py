@@ -11,15 +11,16 @@ from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from typing import Any, Final
 
+from accounts.clock.selectors import market_now
 from accounts.clock.services import clock_advance
 from accounts.jobs.models import Job, JobState
 from aggregator.dispatch.models import DispatchInstruction, InstructionState
 from aggregator.ops.demo.month_steps import days_of
 from aggregator.ops.demo.run import DemoFailed, DemoRun
 from aggregator.ops.demo.steps import auction_code, jst
-from aggregator.settlement.closes import period_close_request
+from aggregator.settlement.close_requests import JOB_KIND as CLOSE_KIND
 from aggregator.settlement.documents.issuing import ISSUE_KIND
-from aggregator.settlement.models import SettlementPeriod
+from aggregator.settlement.models import CorrectionCause, RunKind, SettlementRun
 from aggregator.settlement.reconciling import reconcile
 from market.trading.models import Auction, AuctionState
 
@@ -117,16 +118,22 @@ class MonthRun(DemoRun):
         clock_advance(market_at=close_at)
         self._job("month_final")
         clock_advance(market_at=close_at + timedelta(hours=2))
-        self._wait_for_documents(close_number=1)
+        issued = Job.objects.filter(kind=ISSUE_KIND, key__endswith=":1", state=JobState.DONE)
+        self._wait("documents of close 1", issued.exists)
 
-    def _wait_for_documents(self, *, close_number: int) -> None:
-        """Wait until a close has posted its items and everybody's documents are out."""
+    def _wait_for_correction(self, cause: CorrectionCause) -> None:
+        """Wait until a correction is written and posted and everybody's documents are out."""
+        runs = SettlementRun.objects.filter(kind=RunKind.CORRECTION, cause_kind=cause)
 
-        def is_issued() -> bool:
-            issued = Job.objects.filter(kind=ISSUE_KIND, key__endswith=f":{close_number}")
-            return issued.filter(state=JobState.DONE).exists()
+        def is_posted() -> bool:
+            run = runs.order_by("id").last()
+            closes = Job.objects.filter(kind=CLOSE_KIND, state=JobState.DONE)
+            if run is None or not closes.filter(key__endswith=f":{run.pk}").exists():
+                return False
+            issues = Job.objects.filter(kind=ISSUE_KIND)
+            return not issues.exclude(state=JobState.DONE).exists()
 
-        self._wait(f"documents of close {close_number}", is_issued)
+        self._wait(f"documents of the correction by {cause.label}", is_posted)
 
     def _pay(self) -> None:
         self._job("banks")
@@ -134,12 +141,13 @@ class MonthRun(DemoRun):
 
     def _dispute(self) -> None:
         self._job("dispute", days_count=len(self._days_run))
+        self._wait_for_correction(CorrectionCause.DISPUTE)
 
     def _correct(self) -> None:
         self._job("recount", days_count=len(self._days_run))
-        period = SettlementPeriod.objects.get()
-        period_close_request(period=period)
-        self._wait_for_documents(close_number=2)
+        # readings that come late are looked at together at the end of their hour
+        clock_advance(market_at=market_now() + timedelta(hours=1))
+        self._wait_for_correction(CorrectionCause.READING)
         self._job("pay", key="pay:2")
 
     def _check_books(self) -> None:

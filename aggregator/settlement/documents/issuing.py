@@ -35,6 +35,7 @@ from aggregator.core.documents import (
     tax_document,
 )
 from aggregator.core.taxing import DocumentRules, Side, document_rules_from_mapping
+from aggregator.settlement.close_requests import run_newest
 from aggregator.settlement.documents.parts import PartySums, close_latest, parties_of
 from aggregator.settlement.documents.printing import files_print
 from aggregator.settlement.documents_models import (
@@ -71,11 +72,18 @@ class _Issue:
     issued_at: datetime
 
 
-def documents_issue_request(*, period: SettlementPeriod) -> Job:
-    """Create the job that issues and prints what a period's latest close makes due."""
+def documents_issue_request(*, period: SettlementPeriod, run_id: int | None = None) -> Job:
+    """Create the job that issues and prints what a period's latest close makes due.
+
+    Parameters
+    ----------
+    run_id
+        The newest run that was closed; the newest there is if omitted.
+    """
+    newest = run_newest(period) if run_id is None else run_id
     return job_create(
         kind=ISSUE_KIND,
-        key=f"{period.label}:{close_latest(period)}",
+        key=f"{period.label}:{newest}:{close_latest(period)}",
         payload={"period": period.pk, "languages": [Language.JA]},
     )
 

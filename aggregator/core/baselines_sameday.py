@@ -69,11 +69,15 @@ class JustBefore:
 
 @dataclass(frozen=True, kw_only=True)
 class FineValue:
-    """Metered energy of one short interval [kWh]; None where the meter said nothing usable."""
+    """Metered energy of one short interval [kWh]; None where the meter said nothing usable.
+
+    `stage` tells how final it is, higher being later; a baseline takes it as it is.
+    """
 
     start_at: datetime
     interval_min: int
     energy_kwh: Decimal | None
+    stage: int = 0
 
     @property
     def end_at(self) -> datetime:

@@ -24,7 +24,7 @@ from aggregator.core.assessment import (
     stored_kwh_after,
 )
 from aggregator.core.delivery import Direction
-from aggregator.metering.counting import HOURS_PER_INTERVAL, Facts
+from aggregator.metering.counting import HOURS_PER_INTERVAL, Facts, stage_check
 from aggregator.metering.fine_selectors import fine_values
 from aggregator.metering.models import CapacityActivation
 from aggregator.metering.orders import Place
@@ -148,9 +148,19 @@ def capacity_assessed(
         Meters and baselines of those resources: of stores, of the whole day.
     orders
         Energy ordered of the same resources.
+
+    Raises
+    ------
+    ReadingsNotFinal
+        If a reading that counts is below the stage needed: of what is held, of the day of a
+        store that is followed, or of the short intervals of a response.
     """
     if not held:
         return []
+    for place in sorted({(row.resource_id, row.t) for row in held}):
+        reading = facts.readings.get(place)
+        if reading is not None:
+            stage_check(place[0], reading, facts.needed)
     known = _known(held, auction=auction, facts=facts, orders=orders,
                    meter_ids=meter_ids, rules=rules)  # fmt: skip
     by_place: dict[Place, list[Held]] = defaultdict(list)
@@ -340,6 +350,8 @@ def _fine(row: Held, facts: Facts, known: _Known) -> list[Decimal | None]:
     )
     if not values:
         return []
+    for value in values:
+        stage_check(row.resource_id, value, facts.needed)
     step_min = values[0].interval_min
     by_part = {
         int((value.start_at - row.start_at) / timedelta(minutes=step_min)): value.energy_kwh
@@ -402,6 +414,9 @@ def _stored(
         if storage is None or int(content["first_t"]) != 0:
             continue
         readings = [facts.readings.get((resource_id, t)) for t in range(48)]
+        for reading in readings:
+            if reading is not None:
+                stage_check(resource_id, reading, facts.needed)
         found[resource_id] = stored_kwh_after(
             Decimal(content["start_kwh"]),
             [None if reading is None else reading.usable_kwh for reading in readings],

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import ROUND_DOWN, Decimal
+from typing import Protocol
 from uuid import UUID
 
 from accounts.core.errors import Refused
@@ -67,6 +68,34 @@ class Row:
         )
 
 
+class Staged(Protocol):
+    """A reading of any length, as far as its stage is looked at."""
+
+    @property
+    def start_at(self) -> datetime:
+        """When its interval starts."""
+
+    @property
+    def stage(self) -> int:
+        """How final it is."""
+
+
+def stage_check(resource_id: UUID, reading: Staged, needed: Stage) -> None:
+    """Refuse a reading that may not be counted yet.
+
+    Raises
+    ------
+    ReadingsNotFinal
+        If it is below the stage needed.
+    """
+    if reading.stage < needed:
+        raise ReadingsNotFinal(
+            field="start_at",
+            value=reading.start_at.isoformat(),
+            rule=f"the reading of resource {resource_id} is {needed.label}",
+        )
+
+
 def rows_counted(orders: Iterable[OrderedInterval], facts: Facts) -> list[Row]:
     """Count every order, resource by resource and half hour by half hour.
 
@@ -90,12 +119,8 @@ def rows_counted(orders: Iterable[OrderedInterval], facts: Facts) -> list[Row]:
 
 def _place_rows(orders: Sequence[OrderedInterval], place: Place, facts: Facts) -> list[Row]:
     reading = facts.readings.get(place)
-    if reading is not None and reading.stage < facts.needed:
-        raise ReadingsNotFinal(
-            field="start_at",
-            value=reading.start_at.isoformat(),
-            rule=f"the reading of resource {place[0]} is {facts.needed.label}",
-        )
+    if reading is not None:
+        stage_check(place[0], reading, facts.needed)
     baseline_kwh = facts.baselines_kwh.get(place)
     metered_kwh = None if reading is None else reading.usable_kwh
     shared = {

@@ -25,7 +25,8 @@ def fine_values(
     with connection.cursor() as cursor:
         cursor.execute(
             """
-            SELECT DISTINCT ON (interval_min, start_at) interval_min, start_at, energy_kwh, quality
+            SELECT DISTINCT ON (interval_min, start_at)
+                   interval_min, start_at, energy_kwh, quality, stage
             FROM metering_finereading
             WHERE start_at >= %s AND start_at < %s AND meter_id = %s AND available_at <= %s
             ORDER BY interval_min, start_at, stage DESC, revision DESC
@@ -40,8 +41,9 @@ def fine_values(
             start_at=started_at,
             interval_min=interval_min,
             energy_kwh=energy_kwh if quality in usable else None,
+            stage=stage,
         )
-        for interval_min, started_at, energy_kwh, quality in rows
+        for interval_min, started_at, energy_kwh, quality, stage in rows
         if interval_min == finest_min
     ]
 

@@ -1,6 +1,7 @@
 """Ends of shifts side by side, placement logs, and capacity that is held ready."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from uuid import UUID
@@ -11,12 +12,16 @@ from accounts.core.errors import Refused
 from aggregator.dispatch.models import (
     AvailabilityNotice,
 )
+from aggregator.metering import outcomes
 from aggregator.metering.activations import activation_note
+from aggregator.metering.counting import Facts
+from aggregator.metering.fine import FineRow, fine_readings_ingest
 from aggregator.metering.models import (
     Delivery,
     DeliveryVerification,
     PlacementLog,
     ShiftCheck,
+    Stage,
 )
 from aggregator.metering.placements import PlacementRefused, PlacementRow, placements_note
 from aggregator.metering.selectors import (
@@ -25,12 +30,15 @@ from aggregator.metering.selectors import (
     shift_checks_effective,
 )
 from aggregator.metering.verifications import (
+    ReadingsNotFinal,
     verification_correct,
     verification_execute,
 )
 from market.clearing.models import Award
+from market.registry.models import MarketProduct
+from market.trading.models import BidForm
 from tests import settled_day
-from tests.delivery_days import HELD, NIGHT, RichDay, later, read, rich_day
+from tests.delivery_days import HELD, NIGHT, RichDay, _bid, later, read, rich_day
 
 pytestmark = pytest.mark.django_db
 D = Decimal
@@ -222,3 +230,57 @@ def test_the_night_s_shift_is_whole(of: RichDay) -> None:
     for award in (of.shift_out, of.shift_in):
         rows = Delivery.objects.filter(verification=verification, award=award)
         assert [row.delivered_kwh for row in rows] == [D(1_000)] * len(NIGHT)
+
+
+def _not_final_yet(of: RichDay, t: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the battery's reading of one half hour be a 速報 still."""
+    place = (of.day.places.resources["inzai-battery"].id, t)
+    real = outcomes._facts
+
+    def early(*arguments: object) -> Facts:
+        facts = real(*arguments)
+        reading = replace(facts.readings[place], stage=int(Stage.PRELIMINARY))
+        return replace(facts, readings={**facts.readings, place: reading})
+
+    monkeypatch.setattr(outcomes, "_facts", early)
+
+
+def test_capacity_held_is_not_paid_on_values_that_may_change(
+    of: RichDay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _not_final_yet(of, HELD[-1], monkeypatch)
+    verification_execute(auction_id=of.day.auction.id, stage="PRELIMINARY")
+    with pytest.raises(ReadingsNotFinal):
+        _final(of)
+
+
+def test_what_a_store_held_is_not_found_from_values_that_may_change(
+    of: RichDay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _not_final_yet(of, 0, monkeypatch)
+    # nobody told what it held: its readings before it is held ready do not count
+    verification_execute(auction_id=of.day.auction.id, stage="PRELIMINARY")
+    _bid(of.day, "inzai-battery", BidForm.STORAGE, {"first_t": 0, "start_kwh": "9000"})
+    with pytest.raises(ReadingsNotFinal):
+        _final(of)
+
+
+def test_a_response_is_not_paid_on_short_readings_that_may_change(of: RichDay) -> None:
+    MarketProduct.objects.filter(code="dkw-fast").update(response_s=10)
+    activation_note(award_id=of.held.id, t=10, instructed_kw=D(2_000), actor="user:1")
+    start_at = settled_day.half_hour(of.day, 10)
+    rows = [
+        FineRow(
+            of.meters["inzai-battery"].point_number,
+            start_at + timedelta(minutes=5 * n),
+            5,
+            D(0),
+            stage=int(Stage.FINAL if n else Stage.PRELIMINARY),
+        )
+        for n in range(6)
+    ]
+    fine_readings_ingest(rows=rows, source="gateway")
+    with pytest.raises(ReadingsNotFinal):
+        _final(of)
+    fine_readings_ingest(rows=[rows[0]._replace(stage=int(Stage.FINAL))], source="gateway")
+    _final(of)

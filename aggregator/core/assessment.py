@@ -15,8 +15,9 @@ and single products. Where it is not enough, each gets its part in proportion, i
 rounded down, remainders by award id.
 
 Assessment II, per evaluation point of a call: the response (baseline − meter for UP) may differ
-from the instruction by a share of the contracted ΔkW. Slow products have one point, the half hour;
-fast ones as many as there are finer readings, and each must hold.
+from the instruction by a share of the contracted ΔkW. Calls of one meter share what it changed.
+Slow products have one point, the half hour; fast ones as many as there are finer readings, and
+each must hold.
 
 All numbers are defaults of `AssessmentRules`, whose source is not verified (docs).
 """
@@ -309,6 +310,7 @@ def assess_response(
     direction: Direction,
     baseline_kwh: Decimal | None,
     metered_kwh: Sequence[Decimal | None],
+    called_kw: Mapping[Direction, Decimal] | None = None,
     rules: AssessmentRules | None = None,
 ) -> Response:
     r"""Hold a response against its instruction (assessment II).
@@ -325,6 +327,9 @@ def assess_response(
     metered_kwh
         The half hour in equal parts, in order: one value, or finer ones; None where missing,
         which responds with nothing.
+    called_kw
+        What all calls need of the meter at once, this one among them (see :func:`required_kw`);
+        this one alone if omitted.
 
     Returns
     -------
@@ -344,6 +349,8 @@ def assess_response(
             change = Decimal(0)
             if baseline_kwh is not None and kwh is not None:
                 change = sign * (baseline_kwh / count - kwh)
+                if called_kw is not None:
+                    change = _shared_kwh(change, instructed_kw, direction, called_kw, count)
             total += change
             if abs(change - asked_kwh) > band_kwh:
                 failed.append(k)
@@ -353,6 +360,29 @@ def assess_response(
             points_count=count,
             points_failed=tuple(failed),
         )
+
+
+def _shared_kwh(
+    change_kwh: Decimal,
+    instructed_kw: Decimal,
+    direction: Direction,
+    called_kw: Mapping[Direction, Decimal],
+    count: int,
+) -> Decimal:
+    """Return one call's part in what a meter of several calls changed toward its direction.
+
+    As :func:`~aggregator.core.delivery.deliver` shares energy: opposite calls cancel on the
+    meter, so the smaller direction counts whole; the larger has that much and the change, in
+    proportion to its calls. What is too much is shared as well: the tolerance has two sides.
+    """
+    along_kw = called_kw.get(direction, Decimal(0))
+    against_kw = sum(called_kw.values(), Decimal(0)) - along_kw
+    ensure(along_kw >= instructed_kw, "what is called at once covers each call")
+    if along_kw <= against_kw:
+        return instructed_kw * HALF_HOUR_H / count
+    if along_kw == instructed_kw and not against_kw:
+        return change_kwh
+    return (change_kwh + against_kw * HALF_HOUR_H / count) * instructed_kw / along_kw
 
 
 def _tenths(kw: Decimal) -> Decimal:

@@ -20,6 +20,7 @@ from aggregator.core.assessment import (
     assess_available,
     assess_response,
     load_available_kw,
+    required_kw,
     store_available_kw,
     stored_kwh_after,
 )
@@ -217,11 +218,12 @@ def _place_rows(
             composites=known.rules.composites,
         )
     }
+    called_kw = _called(held, known)
     rows = []
     for row in held:
         found = assessed[str(row.award_id)]
         is_metered = available[row.direction] is not None
-        response = _response(row, facts, known)
+        response = _response(row, facts, known, called_kw)
         rows.append(
             AssessmentRow(
                 held=row,
@@ -302,7 +304,28 @@ def _available(
     }
 
 
-def _response(row: Held, facts: Facts, known: _Known) -> dict[str, Any]:
+def _called(held: Sequence[Held], known: _Known) -> dict[Direction, Decimal]:
+    """Return what all calls need of one meter in one half hour; one call serves a composite."""
+    calls: dict[Direction, list[Reserved]] = defaultdict(list)
+    for row in held:
+        if instructed_kw := known.calls.get((row.award_id, row.t)):
+            calls[row.direction].append(
+                Reserved(
+                    award=str(row.award_id),
+                    product=row.product,
+                    direction=row.direction,
+                    reserved_kw=instructed_kw,
+                )
+            )
+    return {
+        direction: required_kw(rows, composites=known.rules.composites)
+        for direction, rows in calls.items()
+    }
+
+
+def _response(
+    row: Held, facts: Facts, known: _Known, called_kw: Mapping[Direction, Decimal]
+) -> dict[str, Any]:
     """Return the columns of assessment II; all null where the award was not called."""
     instructed_kw = known.calls.get((row.award_id, row.t))
     if instructed_kw is None:
@@ -323,6 +346,7 @@ def _response(row: Held, facts: Facts, known: _Known) -> dict[str, Any]:
         direction=row.direction,
         baseline_kwh=baseline_kwh,
         metered_kwh=points,
+        called_kw=called_kw,
         rules=known.rules,
     )
     return {

@@ -34,9 +34,9 @@ from aggregator.metering.verifications import (
     verification_correct,
     verification_execute,
 )
-from market.clearing.models import Award
+from market.clearing.models import Award, CapacityInterval, Leg
 from market.registry.models import MarketProduct
-from market.trading.models import BidForm
+from market.trading.models import Bid, BidForm
 from tests import settled_day
 from tests.delivery_days import HELD, NIGHT, RichDay, _bid, later, read, rich_day
 
@@ -284,3 +284,40 @@ def test_a_response_is_not_paid_on_short_readings_that_may_change(of: RichDay) -
         _final(of)
     fine_readings_ingest(rows=[rows[0]._replace(stage=int(Stage.FINAL))], source="gateway")
     _final(of)
+
+
+def test_two_calls_of_one_meter_are_not_paid_twice_for_one_change(of: RichDay) -> None:
+    bid = Bid.objects.create(
+        client_bid_id="second",
+        auction=of.held.auction,
+        organisation=of.held.organisation,
+        resource=of.held.resource,
+        form=BidForm.CAPACITY,
+        mechanism=of.held.bid.mechanism,
+        received_at=of.held.bid.received_at,
+        leaf_sha256="0" * 64,
+    )
+    other = Award.objects.create(
+        run=of.held.run,
+        auction=of.held.auction,
+        bid=bid,
+        organisation=of.held.organisation,
+        resource=of.held.resource,
+        leg=Leg.RESERVED,
+        direction=of.held.direction,
+        product=of.held.product,
+    )
+    CapacityInterval.objects.create(
+        award=other,
+        t=10,
+        start_at=settled_day.half_hour(of.day, 10),
+        quantity_kw=D(4_000),
+        price_jpy_per_kw_30min=D(1),
+    )
+    for award in (of.held, other):
+        activation_note(award_id=award.id, t=10, instructed_kw=D(2_000), actor="user:1")
+    read(of, "inzai-battery", {10: -1_000})
+    later()
+    rows = assessments_effective(verification_id=_final(of).pk).filter(t=10)
+    # 1,000 kWh on two calls of 1,000 kWh each are 500 on each
+    assert [(row.responded_kwh, row.is_responsive) for row in rows] == [(D(500), False)] * 2

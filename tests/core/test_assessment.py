@@ -178,6 +178,46 @@ def test_a_fast_product_must_hold_at_every_point() -> None:
     assert str(found.responded_kwh) == "57.900"
 
 
+@pytest.mark.parametrize(
+    ("direction", "asked", "called", "metered", "responded", "passes"),
+    [
+        # two calls of 100 kW ask 50 kWh each; 50 in all are 25 each, 100 in all are 50 each
+        (UP, "100", {UP: "200"}, "450", "25.000", False),
+        (UP, "100", {UP: "200"}, "400", "50.000", True),
+        # 300 and 100: of 180 kWh three quarters and one quarter
+        (UP, "300", {UP: "400"}, "320", "135.000", False),
+        (UP, "100", {UP: "400"}, "320", "45.000", True),
+        # too much is shared as well: 140 are 70 each, 20 over a band of 5
+        (UP, "100", {UP: "200"}, "360", "70.000", False),
+        # one call serves both components of a composite: each has the whole change
+        (UP, "100", {UP: "100"}, "450", "50.000", True),
+        # 100 UP against 60 DOWN: 20 kWh net; DOWN counts whole, UP is 30 + what is measured
+        (UP, "100", {UP: "100", DOWN: "60"}, "480", "50.000", True),
+        (UP, "100", {UP: "100", DOWN: "60"}, "500", "30.000", False),
+        (DOWN, "60", {UP: "100", DOWN: "60"}, "500", "30.000", True),
+    ],
+)
+def test_calls_of_one_meter_share_its_change(
+    *,
+    direction: Direction,
+    asked: str,
+    called: dict[Direction, str],
+    metered: str,
+    responded: str,
+    passes: bool,
+) -> None:
+    found = assess_response(
+        instructed_kw=D(asked),
+        reserved_kw=D(100),
+        direction=direction,
+        baseline_kwh=D(500),
+        metered_kwh=[D(metered)],
+        called_kw={side: D(kw) for side, kw in called.items()},
+    )
+    assert str(found.responded_kwh) == responded
+    assert found.is_responsive is passes
+
+
 def test_without_a_baseline_nothing_responded() -> None:
     found = assess_response(
         instructed_kw=D(200), reserved_kw=D(200), direction=UP, baseline_kwh=None,

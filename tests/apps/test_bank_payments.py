@@ -168,6 +168,34 @@ def test_a_disputed_line_is_held_whole_with_its_tax_and_paid_when_the_dispute_en
     assert open_now["shiroi-dc"] == 148_500
 
 
+def test_a_dispute_asks_nothing_back_that_was_paid_before_it(clerks: Clerks) -> None:
+    batch = clerks.released()
+    payment_result_import(batch_id=batch.id, content=_csv(batch), actor="user:1")
+    _dispute(clerks, "SELLER_ENERGY")
+    # 1,018,710 − 1,018,710 are left: of nothing, nothing is held
+    assert "shiroi-dc" not in {party.organisation.code for party in dues_open()}
+
+
+def test_a_buyer_that_disputes_charges_is_paid_nothing_before_the_decision(clerks: Clerks) -> None:
+    account = clerks.account("grid-t")
+    line = SettlementLine.objects.filter(payer__organisation=account.organisation).latest(
+        "amount_exact_jpy"
+    )
+    given = {"document_id": account.pk, "received_on": DAY, "actor": "user:1"}
+    left = 1_000  # less than the line with its tax
+    incoming_payment_record(amount_jpy=-account.total_jpy - left, reference="B-1", **given)
+    dispute_open(
+        organisation=account.organisation,
+        line_ids=[line.pk],
+        reason_code="READING",
+        reason="計量値",
+        actor=clerks.maker.actor,
+    )
+    assert line.amount_exact_jpy > left
+    # held −1,000, all that has not moved: nothing is asked for, nothing paid back
+    assert "grid-t" not in {party.organisation.code for party in dues_open()}
+
+
 def test_a_dispute_after_the_batch_was_made_stops_its_release(clerks: Clerks) -> None:
     batch, approval = clerks.made()
     clerks.approve(approval)

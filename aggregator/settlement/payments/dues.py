@@ -37,7 +37,7 @@ class Due:
     net_jpy
         Total of the latest account of the period.
     held_jpy
-        Of it, what is disputed.
+        Of it, what is disputed and has not moved: never more than what is left, never against it.
     moved_jpy
         What was paid or is on its way, less what came in.
     """
@@ -89,11 +89,12 @@ def dues_open(
     by_party: dict[UUID, list[Due]] = defaultdict(list)
     for row in rows:
         key = (row.organisation_id, row.period_id)
+        moved_jpy = moved.get(key, 0)
         due = Due(
             document=row,
             net_jpy=row.total_jpy,
-            held_jpy=held.get(key, 0),
-            moved_jpy=moved.get(key, 0),
+            held_jpy=_within(held.get(key, 0), row.total_jpy - moved_jpy),
+            moved_jpy=moved_jpy,
         )
         if due.open_jpy:
             by_party[row.organisation_id].append(due)
@@ -106,6 +107,11 @@ def dues_open(
 def receivables_open() -> list[PartyDue]:
     """Return the parties that owe: their negative nets are no part of any payment file."""
     return [party for party in dues_open() if party.open_jpy < 0]
+
+
+def _within(held_jpy: int, left_jpy: int) -> int:
+    """Hold back no more than what has not moved: a dispute alone moves no money."""
+    return min(max(held_jpy, min(left_jpy, 0)), max(left_jpy, 0))
 
 
 def _moved_jpy(
@@ -143,7 +149,7 @@ def held_jpy(accounts: Sequence[Document]) -> dict[tuple[UUID, int], int]:
     Lines are exact and money is whole yen: the held lines of an account are added exactly, tax
     included, and rounded up, so that what is paid is never a part of what is disputed. What is
     thereby held too much, less than a yen, is paid when the dispute ends. A held line that the
-    party pays counts the other way: it is not taken off before the dispute has ended.
+    party pays counts the other way; :func:`dues_open` bounds the sum by what has not moved.
     """
     found: dict[tuple[UUID, int], int] = {}
     runs: dict[int, list[int]] = {}

@@ -28,6 +28,7 @@ from aggregator.settlement.models import (
     PaymentFile,
     PaymentRow,
     SettlementLine,
+    SettlementRun,
 )
 from aggregator.settlement.payments.bank_accounts import (
     BankAccountMissing,
@@ -44,6 +45,7 @@ from aggregator.settlement.payments.batches import (
     payment_batch_release,
 )
 from aggregator.settlement.payments.dues import dues_open, receivables_open
+from aggregator.settlement.payments.dues import held_jpy as _disputed_jpy
 from aggregator.settlement.payments.results import (
     ResultRefused,
     incoming_payment_record,
@@ -166,6 +168,35 @@ def test_a_disputed_line_is_held_whole_with_its_tax_and_paid_when_the_dispute_en
     )
     open_now = {party.organisation.code: party.open_jpy for party in dues_open()}
     assert open_now["shiroi-dc"] == 148_500
+
+
+def _corrected(line: SettlementLine, amount_jpy: int) -> None:
+    """Take back a line's amount by a correction for a cause of its own."""
+    head = line.run
+    run = SettlementRun.objects.create(
+        auction=head.auction, verification=head.verification, kind="CORRECTION",
+        revision=head.revision + 1, input_sha256="0" * 64, ruleset_version=head.ruleset_version,
+        executed_at=head.executed_at, corrects=head, cause_kind="READING", cause_id="1",
+    )  # fmt: skip
+    SettlementLine.objects.create(
+        run=run, item=line.item, payer=line.payee, payee=line.payer, award_id=line.award_id,
+        need_id=line.need_id, element=line.element, t=line.t, start_at=line.start_at,
+        quantity_kwh=line.quantity_kwh, price_jpy_per_kwh=line.price_jpy_per_kwh,
+        amount_exact_jpy=amount_jpy,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("taken_jpy", "held_jpy"),
+    [(35_000, 110_000), (135_000, 0), (140_000, 0)],  # (135,000 − 35,000) · 1.1; none; turned
+)
+def test_what_a_correction_took_back_of_a_disputed_line_is_not_held_again(
+    clerks: Clerks, taken_jpy: int, held_jpy: int
+) -> None:
+    _, line = _dispute(clerks, "SELLER_ENERGY")
+    _corrected(line, taken_jpy)
+    account = clerks.account("shiroi-dc")
+    assert _disputed_jpy([account]).get((account.organisation_id, account.period_id), 0) == held_jpy
 
 
 def test_a_dispute_asks_nothing_back_that_was_paid_before_it(clerks: Clerks) -> None:

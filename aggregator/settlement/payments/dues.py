@@ -9,7 +9,7 @@ from decimal import ROUND_CEILING, Decimal
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Q, Sum
+from django.db.models import Q, QuerySet, Sum
 
 from accounts.core.tax import rate_on
 from accounts.parties.models import Organisation
@@ -24,8 +24,8 @@ from aggregator.settlement.payments_models import (
     PaymentPart,
     PaymentState,
 )
-from aggregator.settlement.seen import held_line_ids
 from market.registry.selectors import ruleset_on
+from market.trading.models import Auction
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +64,17 @@ class PartyDue:
     def open_jpy(self) -> int:
         """Return the net of all accounts."""
         return sum(due.open_jpy for due in self.dues)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Place:
+    auction_id: UUID
+    item: str
+    award_id: UUID | None
+    need_id: UUID | None
+    element: str | None
+    t: int | None
+    other_id: int
 
 
 def dues_open(
@@ -175,24 +186,57 @@ def _is_disputed(period: SettlementPeriod) -> bool:
 
 
 def _held_exact_jpy(account: Document, run_ids: Sequence[int]) -> Decimal:
-    """Sum the held lines of an account: received less paid, with tax."""
+    """Sum what an account's disputed places stand at: received less paid, with tax.
+
+    A place is what one line is about (item, award, need, element, half hour, other side). Later
+    corrections write differences at it: what is held is the net of all runs in force, and nothing
+    once they have turned it round.
+    """
     member = member_account_id(account.organisation)
-    lines: Any = SettlementLine.objects.filter(
-        Q(payer_id=member) | Q(payee_id=member),
-        run_id__in=run_ids,
-        id__in=DisputedLine.objects.filter(dispute__is_held=True).values("line_id"),
-    ).select_related("run__auction")
-    held = held_line_ids(line_ids=[line.pk for line in lines])
+    own = SettlementLine.objects.filter(Q(payer_id=member) | Q(payee_id=member), run_id__in=run_ids)
+    held = own.filter(id__in=DisputedLine.objects.filter(dispute__is_held=True).values("line_id"))
+    disputed = _nets(held, member)
+    if not disputed:
+        return Decimal(0)
+    stands = _nets(
+        own.filter(
+            run__auction_id__in={place.auction_id for place in disputed},
+            item__in={place.item for place in disputed},
+        ),
+        member,
+    )
     rules = _rules(account.period)
+    days = dict(Auction.objects.in_bulk({place.auction_id for place in disputed}))
     total = Decimal(0)
-    for line in lines:
-        if line.pk in held:
-            sign = 1 if line.payee_id == member else -1
-            factor = Decimal(1)
-            if treatment_of(line.item).is_taxable:
-                factor += rate_on(rules.tax_rates, line.run.auction.delivery_on)
-            total += sign * line.amount_exact_jpy * factor
+    for place, disputed_jpy in disputed.items():
+        if disputed_jpy * stands[place] <= 0:
+            continue
+        factor = Decimal(1)
+        if treatment_of(place.item).is_taxable:
+            factor += rate_on(rules.tax_rates, days[place.auction_id].delivery_on)
+        total += stands[place] * factor
     return total
+
+
+def _nets(lines: QuerySet[SettlementLine], member: int) -> dict[_Place, Decimal]:
+    """Add lines by place: received less paid [JPY, exact]."""
+    found: dict[_Place, Decimal] = defaultdict(Decimal)
+    rows: Any = lines.values(
+        "run__auction_id", "item", "award_id", "need_id", "element", "t", "payer_id", "payee_id"
+    ).annotate(sum_jpy=Sum("amount_exact_jpy"))
+    for row in rows:
+        is_received = row["payee_id"] == member
+        place = _Place(
+            auction_id=row["run__auction_id"],
+            item=row["item"],
+            award_id=row["award_id"],
+            need_id=row["need_id"],
+            element=row["element"],
+            t=row["t"],
+            other_id=row["payer_id"] if is_received else row["payee_id"],
+        )
+        found[place] += row["sum_jpy"] if is_received else -row["sum_jpy"]
+    return found
 
 
 def _rules(period: SettlementPeriod) -> DocumentRules:

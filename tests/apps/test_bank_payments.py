@@ -75,12 +75,12 @@ def _row(batch: PaymentBatch, code: str) -> PaymentRow:
 
 def _csv(batch: PaymentBatch, **status: str) -> bytes:
     """Write a result: every row PAID unless told otherwise by its code."""
-    lines = ["reference,amount_jpy,status,reason"]
+    lines = ["batch,reference,amount_jpy,status,reason"]
     for row in batch.rows.order_by("reference"):
         said = status.get(row.organisation.code.replace("-", "_"), "PAID")
         if said != "-":
             reason = "" if said == "PAID" else "口座なし"
-            lines.append(f"{row.reference},{row.amount_jpy},{said},{reason}")
+            lines.append(f"{batch.id},{row.reference},{row.amount_jpy},{said},{reason}")
     return "\r\n".join(lines).encode()
 
 
@@ -331,11 +331,11 @@ def test_a_returned_payment_is_posted_back_and_due_again(clerks: Clerks) -> None
 def test_a_result_that_does_not_fit_is_refused_whole(clerks: Clerks, line: str, field: str) -> None:
     batch = clerks.released()
     count = Transfer.objects.count()
-    content = f"reference,amount_jpy,status,reason\n{line}\n".encode()
+    content = f"batch,reference,amount_jpy,status,reason\n{batch.id},{line}\n".encode()
     with pytest.raises(ResultRefused) as refused:
         payment_result_import(batch_id=batch.id, content=content, actor="user:1")
     assert refused.value.field == field
-    good, bad = _csv(batch).decode(), "99,5,PAID,"
+    good, bad = _csv(batch).decode(), f"{batch.id},99,5,PAID,"
     with pytest.raises(ResultRefused):
         payment_result_import(
             batch_id=batch.id, content=f"{good}\r\n{bad}".encode(), actor="user:1"
@@ -344,19 +344,56 @@ def test_a_result_that_does_not_fit_is_refused_whole(clerks: Clerks, line: str, 
     assert set(batch.rows.values_list("state", flat=True)) == {"PENDING"}
 
 
+def _marked(sent: bytes, codes: dict[int, bytes]) -> bytes:
+    """Write the bank's codes into a file that was sent: 0 unless told otherwise by reference."""
+    records = [sent[at : at + 122] for at in range(0, len(sent), 122)]
+    return b"".join(
+        record if record[:1] != b"2" else
+        record[:113] + codes.get(int(record[91:101]), b"0") + record[114:]
+        for record in records
+    )  # fmt: skip
+
+
+def test_a_result_of_another_batch_is_refused(clerks: Clerks) -> None:
+    first = clerks.released()
+    others = _csv(first).replace(str(first.id).encode(), b"0" * 36)
+    with pytest.raises(ResultRefused) as refused:
+        payment_result_import(batch_id=first.id, content=others, actor="user:1")
+    assert refused.value.field == "line 2: batch"
+    assert set(first.rows.values_list("state", flat=True)) == {"PENDING"}
+
+
+@pytest.mark.parametrize(
+    ("told", "other", "field"),
+    [
+        (b"1111222", b"1111223", "payee"),
+        ("ｶ)SHIROI-DC".encode("cp932"), "ｶ)SHIROI-DX".encode("cp932"), "payee"),
+        (b"0012345", b"0012346", "header.payer"),
+        (b"1234567890", b"1234567891", "header.payer"),
+    ],
+)
+def test_a_fixed_length_result_to_or_from_another_account_is_refused(
+    clerks: Clerks, told: bytes, other: bytes, field: str
+) -> None:
+    batch = clerks.released()
+    content = _marked(bytes(batch.files.get(format="ZENGIN").content), {})
+    assert told in content
+    with pytest.raises(ResultRefused) as refused:
+        payment_result_import(
+            batch_id=batch.id, content=content.replace(told, other, 1), actor="user:1"
+        )
+    assert refused.value.field.endswith(field)
+    assert other.decode("cp932") not in str(refused.value)
+    assert set(batch.rows.values_list("state", flat=True)) == {"PENDING"}
+
+
 def test_a_fixed_length_result_is_read_by_its_code(clerks: Clerks) -> None:
     batch = clerks.released()
     sent = bytes(batch.files.get(format="ZENGIN").content)
     with pytest.raises(ResultRefused, match="code"):
         payment_result_import(batch_id=batch.id, content=sent, actor="user:1")
-    records = [sent[at : at + 122] for at in range(0, len(sent), 122)]
-    codes = {_row(batch, "inzai-dc").reference: b"8"}
-    marked = [
-        record if record[:1] != b"2" else
-        record[:113] + codes.get(int(record[91:101]), b"0") + record[114:]
-        for record in records
-    ]  # fmt: skip
-    imported = payment_result_import(batch_id=batch.id, content=b"".join(marked), actor="user:1")
+    content = _marked(sent, {_row(batch, "inzai-dc").reference: b"8"})
+    imported = payment_result_import(batch_id=batch.id, content=content, actor="user:1")
     assert [(r.organisation.code, r.reason) for r in imported.unpaid] == [("inzai-dc", "code 8")]
 
 

@@ -40,8 +40,8 @@ def _rules() -> list[str]:
 
 def _paid(clerks: Clerks) -> PaymentBatch:
     batch = clerks.released()
-    lines = ["reference,amount_jpy,status,reason"]
-    lines += [f"{row.reference},{row.amount_jpy},PAID," for row in batch.rows.all()]
+    lines = ["batch,reference,amount_jpy,status,reason"]
+    lines += [f"{batch.id},{row.reference},{row.amount_jpy},PAID," for row in batch.rows.all()]
     payment_result_import(batch_id=batch.id, content="\r\n".join(lines).encode(), actor="user:2")
     return batch
 

@@ -113,8 +113,11 @@ def pay_step(*, claim: Claim) -> None:
     batch, approval = payment_batch_create(pay_on=pay_on, maker=maker.actor)
     _approved(approval)
     payment_batch_release(batch_id=batch.id, actor=maker.actor)
-    lines = ["reference,amount_jpy,status,reason"]
-    lines += [f"{row.reference},{row.amount_jpy},PAID," for row in batch.rows.order_by("reference")]
+    lines = ["batch,reference,amount_jpy,status,reason"]
+    lines += [
+        f"{batch.id},{row.reference},{row.amount_jpy},PAID,"
+        for row in batch.rows.order_by("reference")
+    ]
     payment_result_import(batch_id=batch.id, content="\r\n".join(lines).encode(), actor=maker.actor)
     job_finish(claim=claim)
 

@@ -25,7 +25,7 @@ from accounts.ledger.services import (
     transfers_post,
 )
 from accounts.parties.selectors import aggregator
-from aggregator.core.zengin import zengin_read
+from aggregator.core.zengin import BankDetails, masked, zengin_read
 from aggregator.metering.limits import bulk_limits_set
 from aggregator.settlement.documents.parts import member_account_id
 from aggregator.settlement.documents_models import Document, Kind
@@ -41,7 +41,7 @@ from aggregator.settlement.payments_models import (
     PaymentState,
 )
 
-HEADER = ("reference", "amount_jpy", "status", "reason")
+HEADER = ("batch", "reference", "amount_jpy", "status", "reason")
 RESULT_BYTES_MAX = 130_000_000  # a whole file of 999,999 records
 PAID_CODE = "0"
 DIGITS_MAX = 15
@@ -86,16 +86,17 @@ def payment_result_import(*, batch_id: UUID, content: bytes, actor: str) -> Impo
     Parameters
     ----------
     content
-        CSV (``reference,amount_jpy,status,reason``; PAID, FAILED or RETURNED), or a file of the
-        fixed-length form with the bank's code in each record: 0 is paid, any other failed.
+        CSV (``batch,reference,amount_jpy,status,reason``; the batch's id in every row; PAID, FAILED
+        or RETURNED), or a file of the fixed-length form with the bank's code in each record: 0 is
+        paid, any other failed. Its payer and payees must be the batch's.
 
     Raises
     ------
     NotFound
         If there is no such batch.
     ResultRefused
-        If the batch was not released, or a row is unknown, twice there, of another amount, or
-        says something else than an earlier result.
+        If the batch was not released, or a row is of another batch, unknown, twice there, to
+        another account, of another amount, or says something else than an earlier result.
     FileUnreadable
         If the fixed-length file's trailer is not the sum of its records.
     """
@@ -108,10 +109,11 @@ def payment_result_import(*, batch_id: UUID, content: bytes, actor: str) -> Impo
     if not 0 < len(content) <= RESULT_BYTES_MAX:
         rule = f"1 to {RESULT_BYTES_MAX} bytes"
         raise ResultRefused(field="file", value=len(content), rule=rule)
-    rows = {row.reference: row for row in batch.rows.select_related("organisation")}
+    stored = batch.rows.select_related("organisation", "bank_account")
+    rows = {row.reference: row for row in stored}
     sha256 = hashlib.sha256(content).hexdigest()
     if not batch.results.filter(sha256=sha256).exists():
-        results = _read(content, batch)
+        results = _read(content, batch, rows)
         _check(results, rows)
         PaymentResult.objects.create(
             batch=batch, content=content, sha256=sha256, imported_by=actor, imported_at=market_now()
@@ -209,9 +211,9 @@ def bank_ledger_account_id() -> int:
     return int(account.id)
 
 
-def _read(content: bytes, batch: PaymentBatch) -> list[RowResult]:
+def _read(content: bytes, batch: PaymentBatch, rows: dict[int, PaymentRow]) -> list[RowResult]:
     if content.startswith(b"121"):
-        return _zengin_results(content, batch)
+        return _zengin_results(content, batch, rows)
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -219,14 +221,16 @@ def _read(content: bytes, batch: PaymentBatch) -> list[RowResult]:
     lines = list(csv.reader(io.StringIO(text, newline="")))
     if not lines or tuple(lines[0]) != HEADER:
         raise ResultRefused(field="header", value=lines[:1], rule=",".join(HEADER))
-    return [_row(cells, n) for n, cells in enumerate(lines[1:], start=2)]
+    return [_row(cells, n, batch) for n, cells in enumerate(lines[1:], start=2)]
 
 
-def _row(cells: Sequence[str], line: int) -> RowResult:
+def _row(cells: Sequence[str], line: int, batch: PaymentBatch) -> RowResult:
     field = f"line {line}"
     if len(cells) != len(HEADER):
         raise ResultRefused(field=field, value=len(cells), rule=f"{len(HEADER)} cells")
-    reference, amount, status, reason = (cell.strip() for cell in cells)
+    of_batch, reference, amount, status, reason = (cell.strip() for cell in cells)
+    if of_batch.lower() != str(batch.id):
+        raise ResultRefused(field=f"{field}: batch", value=of_batch, rule="the id of this batch")
     for name, text in (("reference", reference), ("amount_jpy", amount)):
         if not (text.isascii() and text.isdigit() and len(text) <= DIGITS_MAX):
             raise ResultRefused(field=f"{field}: {name}", value=text, rule="a whole number")
@@ -238,15 +242,31 @@ def _row(cells: Sequence[str], line: int) -> RowResult:
     return RowResult(reference=int(reference), amount_jpy=int(amount), status=status, reason=reason)
 
 
-def _zengin_results(content: bytes, batch: PaymentBatch) -> list[RowResult]:
+def _zengin_results(
+    content: bytes, batch: PaymentBatch, rows: dict[int, PaymentRow]
+) -> list[RowResult]:
     """Read a fixed-length result; records of one transfer share its reference and its fate."""
     parsed = zengin_read(content)
     expected = f"{batch.pay_on:%m%d}"
     if parsed.month_day != expected:
         raise ResultRefused(field="header.month_day", value=parsed.month_day, rule=expected)
+    payer_code = batch.payer.payer_code.lstrip("0") or "0"
+    if _named(parsed.payer) != _named(batch.payer.details) or parsed.payer_code != payer_code:
+        raise ResultRefused(
+            field="header.payer",
+            value=masked(parsed.payer.number),
+            rule="the account that this batch is paid from",
+        )
     amounts: dict[int, int] = defaultdict(int)
     codes: dict[int, set[str]] = defaultdict(set)
     for payment in parsed.payments:
+        row = rows.get(payment.reference)
+        if row is not None and _named(payment.payee) != _named(row.bank_account.details):
+            raise ResultRefused(
+                field=f"reference {payment.reference}: payee",
+                value=masked(payment.payee.number),
+                rule="the account that this transfer was sent to",
+            )
         if not payment.result:
             raise ResultRefused(
                 field=f"reference {payment.reference}", value="", rule="a code of the bank"
@@ -267,6 +287,17 @@ def _zengin_results(content: bytes, batch: PaymentBatch) -> list[RowResult]:
         )
         for reference, found in codes.items()
     ]
+
+
+def _named(account: BankDetails) -> tuple[str, ...]:
+    """Return what says whose an account is: banks rewrite names of banks and branches."""
+    return (
+        account.bank_code,
+        account.branch_code,
+        account.kind,
+        account.number,
+        account.holder.rstrip(),
+    )
 
 
 def _check(results: Sequence[RowResult], rows: dict[int, PaymentRow]) -> None:

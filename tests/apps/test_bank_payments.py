@@ -275,6 +275,16 @@ def test_no_transfer_on_a_day_when_banks_are_closed(clerks: Clerks, day: date) -
         payment_batch_create(pay_on=date(2026, 11, 20), maker=clerks.maker.actor)
 
 
+def test_a_day_is_at_most_sixty_days_ahead_because_files_name_no_year(clerks: Clerks) -> None:
+    # made on 26 November: 4 days are left of it, 31 of December, 25 of January
+    with pytest.raises(Refused, match="at most 60 days ahead"):
+        payment_batch_create(pay_on=date(2027, 1, 26), maker=clerks.maker.actor)
+    with pytest.raises(Refused, match="at most 60 days ahead"):
+        payment_batch_create(pay_on=date(2027, 11, 30), maker=clerks.maker.actor)
+    batch, _ = payment_batch_create(pay_on=date(2027, 1, 25), maker=clerks.maker.actor)
+    assert batch.pay_on == date(2027, 1, 25)
+
+
 def test_a_result_posts_what_was_paid_once_and_names_what_was_not(clerks: Clerks) -> None:
     batch = clerks.released()
     content = _csv(batch, inzai_dc="FAILED")

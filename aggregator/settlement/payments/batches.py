@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -35,6 +35,7 @@ from aggregator.settlement.payments_models import (
 )
 
 JST = ZoneInfo("Asia/Tokyo")
+PAY_DAYS_MAX = 60  # files name a day without its year
 _S = BatchState
 
 
@@ -63,7 +64,7 @@ def payment_batch_create(
     Parameters
     ----------
     pay_on
-        A bank business day, today or later.
+        A bank business day, today or later, at most :data:`PAY_DAYS_MAX` days ahead.
     maker
         Who makes it, as audit entries name them; somebody else approves.
     organisations
@@ -81,8 +82,11 @@ def payment_batch_create(
     bulk_limits_set()
     business_day_checked(pay_on, field="pay_on")
     now = market_now()
-    if pay_on < now.astimezone(JST).date():
+    today = now.astimezone(JST).date()
+    if pay_on < today:
         raise Refused(field="pay_on", value=pay_on, rule="today or later")
+    if pay_on > today + timedelta(days=PAY_DAYS_MAX):
+        raise Refused(field="pay_on", value=pay_on, rule=f"at most {PAY_DAYS_MAX} days ahead")
     with connection.cursor() as cursor:
         # two batches made at once must see one another's rows
         cursor.execute("LOCK TABLE settlement_paymentbatch IN SHARE ROW EXCLUSIVE MODE")

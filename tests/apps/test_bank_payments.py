@@ -244,6 +244,15 @@ def test_another_bank_account_since_stops_the_release(clerks: Clerks) -> None:
         payment_batch_release(batch_id=batch.id, actor=clerks.maker.actor)
 
 
+def test_another_account_of_the_payer_since_stops_the_release(clerks: Clerks) -> None:
+    batch, approval = clerks.made()
+    clerks.approve(approval)
+    clerks.open(clerks.house, number="0099999")
+    with pytest.raises(BatchStale, match="payer"):
+        payment_batch_release(batch_id=batch.id, actor=clerks.maker.actor)
+    assert PaymentBatch.objects.get().state == "DRAFT"
+
+
 def test_one_missing_bank_account_stops_the_whole_file(clerks: Clerks) -> None:
     shiroi = BankAccount.objects.get(organisation__code="shiroi-dc")
     bank_account_retire(bank_account_id=shiroi.id)

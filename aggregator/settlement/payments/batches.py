@@ -205,6 +205,8 @@ def message_id(batch: PaymentBatch) -> str:
 
 def _refuse_stale(batch: PaymentBatch) -> None:
     """Compare each part with what is due now, this batch left out of what was moved."""
+    if bank_account_of(aggregator()).pk != batch.payer_id:
+        raise BatchStale(field="payer", value=aggregator().code, rule="as the batch was made for")
     rows = list(batch.rows.select_related("organisation", "bank_account").prefetch_related("parts"))
     now = {
         (party.organisation.id, due.document.pk): due

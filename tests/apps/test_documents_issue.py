@@ -17,6 +17,7 @@ from accounts.jobs.services import job_claim
 from accounts.ledger.models import Transfer
 from accounts.ledger.selectors import period_totals, trial_balance_at
 from accounts.parties.models import Organisation
+from aggregator.settlement.disputes import dispute_open, dispute_withdraw
 from aggregator.settlement.documents import issuing, printing
 from aggregator.settlement.documents.confirming import (
     DocumentDecided,
@@ -262,6 +263,32 @@ def test_an_objection_opens_a_dispute_and_stops_silence(period: SettlementPeriod
     document_confirm_due(claim=claim)
     row.refresh_from_db()
     assert row.state == "OBJECTED"
+
+
+def test_silence_confirms_nothing_while_the_party_disputes_lines(period: SettlementPeriod) -> None:
+    documents_issue(period_id=period.pk)
+    row = _of("shiroi-dc", "STATEMENT")
+    line = SettlementLine.objects.filter(payee__organisation=row.organisation).earliest("id")
+    dispute = dispute_open(
+        organisation=row.organisation, line_ids=[line.pk], reason_code="READING",
+        reason="計量値", actor="user:1",
+    )  # fmt: skip
+    assert row.objection_due_at is not None
+    job = Job.objects.get(kind=issuing.CONFIRM_KIND, key=str(row.pk))
+    cast.market_time(row.objection_due_at)
+    claim = job_claim(job_id=job.id)
+    assert claim is not None
+    document_confirm_due(claim=claim)
+    row.refresh_from_db()
+    job.refresh_from_db()
+    assert (row.state, job.state) == ("ISSUED", "READY")
+    dispute_withdraw(dispute_id=dispute.id, organisation=row.organisation, text="", actor="user:1")
+    cast.market_time(job.due_at)
+    claim = job_claim(job_id=job.id)
+    assert claim is not None
+    document_confirm_due(claim=claim)
+    row.refresh_from_db()
+    assert (row.state, row.confirmation_method) == ("CONFIRMED", "NO_OBJECTION")
 
 
 def test_an_objection_after_the_last_day_is_late(period: SettlementPeriod) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -13,7 +14,7 @@ from accounts.clock.selectors import market_now
 from accounts.core.errors import Conflict, NotFound, Refused, ensure
 from accounts.jobs.services import Claim, job_finish, job_postpone
 from accounts.parties.models import Organisation
-from aggregator.settlement.dispute_models import Dispute
+from aggregator.settlement.dispute_models import Dispute, DisputedLine
 from aggregator.settlement.disputes import dispute_open
 from aggregator.settlement.documents_models import (
     ConfirmationMethod,
@@ -23,6 +24,7 @@ from aggregator.settlement.documents_models import (
 )
 from aggregator.settlement.models import SettlementLine
 
+DISPUTED_WAIT = timedelta(days=1)
 _S = DocumentState
 
 
@@ -126,17 +128,34 @@ def document_object(
 def document_confirm_due(*, claim: Claim) -> None:
     """Let a statement count as confirmed because nobody objected in time.
 
-    What was decided before, or replaced by a corrected document, is left alone.
+    What was decided before, or replaced by a corrected document, is left alone. As long as a
+    dispute of the party about lines of the period is held, silence is no consent.
     """
     with transaction.atomic():
-        row = Document.objects.select_for_update(of=("self",)).get(id=UUID(claim.key))
+        row = (
+            Document.objects.select_for_update(of=("self",))
+            .select_related("period")
+            .get(id=UUID(claim.key))
+        )
         due_at = row.objection_due_at
         if due_at is not None and market_now() < due_at:
             job_postpone(claim=claim, due_at=due_at)
             return
         if row.state == _S.ISSUED and not hasattr(row, "corrected_by"):
+            if _is_disputed(row):
+                job_postpone(claim=claim, due_at=market_now() + DISPUTED_WAIT)
+                return
             _confirmed(row, ConfirmationMethod.NO_OBJECTION, "")
         job_finish(claim=claim)
+
+
+def _is_disputed(row: Document) -> bool:
+    return DisputedLine.objects.filter(
+        dispute__organisation_id=row.organisation_id,
+        dispute__is_held=True,
+        line__run__auction__delivery_on__gte=row.period.start_on,
+        line__run__auction__delivery_on__lt=row.period.end_on,
+    ).exists()
 
 
 def _locked(document_id: UUID, organisation: Organisation) -> Document:

@@ -12,7 +12,7 @@ from django.core import serializers
 from django.db import DatabaseError, connection, connections, transaction
 
 from accounts.approvals.models import Approval
-from accounts.approvals.services import ApprovalMissing, approval_approve
+from accounts.approvals.services import ApprovalMissing, approval_approve, content_digest
 from accounts.audit.models import AuditEntry
 from accounts.core.errors import Conflict, NotPermitted, Refused
 from accounts.ledger.models import Transfer
@@ -498,6 +498,24 @@ def test_account_numbers_are_in_no_log_audit_entry_approval_or_text(
     for number in ("0012345", "7654321", "1111222"):
         assert not [text for text in written if number in text]
     assert str(BankAccount.objects.get(number="1111222")) == "0134-015 ****222"
+
+
+def test_the_digest_of_an_approved_account_tells_nothing_of_its_number(clerks: Clerks) -> None:
+    row = BankAccount.objects.get(organisation__code="shiroi-dc")
+    approval = Approval.objects.get(subject=f"settlement.bankaccount:{row.id}")
+    # what stands beside the digest, and the number that somebody guesses
+    guessed = {
+        "organisation": str(row.organisation_id),
+        "payer_code": "",
+        "bank_code": "0134",
+        "bank_name": "ﾁﾊﾞ",
+        "branch_code": "015",
+        "branch_name": "ｲﾝｻﾞｲ",
+        "kind": "1",
+        "number": "1111222",
+        "holder": row.holder,
+    }
+    assert approval.content_sha256 != content_digest(guessed)
 
 
 @pytest.mark.django_db(transaction=True)

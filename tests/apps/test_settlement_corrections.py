@@ -10,8 +10,6 @@ import pytest
 from django.db import DatabaseError, transaction
 
 from accounts.core.errors import BrokenInvariant, NotFound, Refused
-from accounts.jobs.models import Job
-from accounts.jobs.services import job_claim
 from accounts.ledger.models import Transfer
 from accounts.ledger.selectors import trial_balance_at
 from aggregator.core.settlement import Item
@@ -19,10 +17,8 @@ from aggregator.metering.models import Delivery, DeliveryVerification
 from aggregator.settlement import closes
 from aggregator.settlement.adjustments import DisputeNotAccepted, LineDelta, adjustment_run
 from aggregator.settlement.chains import runs_in_force
-from aggregator.settlement.close_requests import JOB_KIND
 from aggregator.settlement.closes import (
     _posted,
-    period_close_run,
     period_of_auction_ensure,
     totals_of,
 )
@@ -30,7 +26,6 @@ from aggregator.settlement.disputes import dispute_decide, dispute_open, dispute
 from aggregator.settlement.models import (
     Dispute,
     SettlementLine,
-    SettlementPeriod,
     SettlementRun,
 )
 from aggregator.settlement.replays import settlement_replay
@@ -477,64 +472,3 @@ def test_a_line_and_its_own_correction_are_not_decided_at_once(
     deltas = [LineDelta(line_id=line_id, amount_exact_jpy=Decimal(0)) for line_id in ids]
     with pytest.raises(Refused, match="one line of an item"), transaction.atomic():
         adjustment_run(dispute_id=dispute.id, deltas=deltas, actor="user:2")
-
-
-@pytest.fixture
-def closed(
-    day: cast.MarketDay, settled: SettlementRun, monkeypatch: pytest.MonkeyPatch
-) -> SettlementPeriod:
-    monkeypatch.setattr(closes, "verification_execute", lambda **_: None)
-    period = period_of_auction_ensure(auction=day.auction)
-    return closes.period_close(period_id=period.pk)
-
-
-def _close_of(run: SettlementRun, period: SettlementPeriod) -> int:
-    """Carry out the close that a correction asked for; returns how many transfers it posted."""
-    before = Transfer.objects.count()
-    job = Job.objects.get(kind=JOB_KIND, key=f"{period.label}:{run.pk}")
-    claim = job_claim(job_id=job.id)
-    assert claim is not None
-    period_close_run(claim=claim)
-    return Transfer.objects.count() - before
-
-
-def test_a_correction_of_a_closed_period_has_itself_posted(
-    day: cast.MarketDay, first: DeliveryVerification, closed: SettlementPeriod
-) -> None:
-    verified(day, {("inzai-defer", 36): Decimal(0)}, corrects=first)
-    run = settlement_run_execute(auction_id=day.auction.id)
-    # fee and split of two parties each, credit, penalty, refund
-    assert _close_of(run, closed) == 7
-    owed = _owed(runs_in_force(auction=day.auction))
-    posted = {key: amount for key, amount in _posted(closed).items() if amount}
-    assert posted == {key: owed[key] for key in posted}
-
-
-def test_a_decided_dispute_of_a_closed_period_has_itself_posted(
-    day: cast.MarketDay, closed: SettlementPeriod
-) -> None:
-    dispute = _accepted(day, "SHORTFALL_REFUND")
-    delta = LineDelta(line_id=_line_of(dispute), quantity_kwh=Decimal(500))
-    (run,) = adjustment_run(dispute_id=dispute.id, deltas=[delta], actor="user:2")
-    # fee and split of two parties each, credit, refund
-    assert _close_of(run, closed) == 6
-
-
-def test_a_correction_before_the_close_waits_for_it(
-    day: cast.MarketDay, first: DeliveryVerification, settled: SettlementRun
-) -> None:
-    period = period_of_auction_ensure(auction=day.auction)
-    verified(day, {("inzai-defer", 36): Decimal(0)}, corrects=first)
-    settlement_run_execute(auction_id=day.auction.id)
-    assert [job.key for job in Job.objects.filter(kind=JOB_KIND)] == [
-        f"{period.label}:{settled.pk}"
-    ]
-
-
-def test_a_close_that_posts_nothing_does_not_stand_in_for_the_next(
-    day: cast.MarketDay, first: DeliveryVerification, closed: SettlementPeriod
-) -> None:
-    second = verified(day, {("inzai-defer", 36): Decimal(1_000)}, corrects=first)
-    assert _close_of(settlement_run_execute(auction_id=day.auction.id), closed) == 0
-    verified(day, {("inzai-defer", 36): Decimal(0)}, corrects=second)
-    assert _close_of(settlement_run_execute(auction_id=day.auction.id), closed) == 7

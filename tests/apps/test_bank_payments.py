@@ -24,6 +24,7 @@ from aggregator.core.zengin import BankDetails, ZenginRefused, zengin_read
 from aggregator.settlement.disputes import dispute_open, dispute_withdraw
 from aggregator.settlement.models import (
     BankAccount,
+    Document,
     PaymentBatch,
     PaymentFile,
     PaymentRow,
@@ -454,6 +455,37 @@ def test_sent_files_and_results_cannot_be_changed(clerks: Clerks) -> None:
     ):
         with pytest.raises(DatabaseError), transaction.atomic(), connection.cursor() as cursor:
             cursor.execute(statement)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE settlement_paymentbatch SET released_by = 'user:9'",
+        "UPDATE settlement_paymentbatch SET released_at = released_at + interval '1 day'",
+        "UPDATE settlement_paymentbatch SET approval_id = NULL",
+        "UPDATE settlement_paymentrow SET reason = 'x'",
+        "UPDATE settlement_paymentrow SET result_at = NULL",
+        "UPDATE settlement_bankaccount SET activated_at = activated_at + interval '1 day'",
+        "UPDATE settlement_document SET confirmed_by = 'user:9' WHERE state = 'CONFIRMED'",
+        "UPDATE settlement_document SET confirmed_at = now() WHERE state = 'CONFIRMED'",
+        "UPDATE settlement_document SET confirmation_method = 'CLICK' WHERE state = 'CONFIRMED'",
+    ],
+)
+def test_who_did_what_when_is_written_with_its_state_and_never_after(
+    clerks: Clerks, statement: str
+) -> None:
+    batch = clerks.released()
+    payment_result_import(batch_id=batch.id, content=_csv(batch), actor="user:1")
+    row = Document.objects.get(organisation__code="shiroi-dc", kind="STATEMENT")
+    Document.objects.filter(pk=row.pk).update(
+        state="CONFIRMED", confirmation_method="NO_OBJECTION", confirmed_at=row.issued_at
+    )
+    with (
+        pytest.raises(DatabaseError, match="changes with the state alone"),
+        transaction.atomic(),
+        connection.cursor() as cursor,
+    ):
+        cursor.execute(statement)
 
 
 def test_a_bank_account_takes_two_people_and_a_change_is_a_new_row(clerks: Clerks) -> None:

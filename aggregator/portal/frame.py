@@ -15,6 +15,7 @@ from django.utils.translation import gettext, gettext_noop
 from accounts.parties.sight import Sight, sight_of
 from aggregator.portal import words
 from aggregator.portal.tokens import THEMES
+from aggregator.portal.ways import Group, Way, gathered
 
 # labels of accounts.parties.roles, named here so that the catalogue has them
 ROLE_NAMES = (
@@ -70,6 +71,9 @@ class RailEntry:
     icon: str
     name: str
     is_current: bool
+    count: int = 0
+    is_urgent: bool = False
+    opens_group: bool = False
 
 
 def market_time() -> MarketTime:
@@ -91,14 +95,48 @@ def sight_in(request: HttpRequest) -> Sight:
 
 def rail_of(request: HttpRequest, sight: Sight, *, page: str) -> Sequence[RailEntry]:
     """Ways open to this visitor, work first; a page that does not exist has no entry."""
-    ways = [("day", reverse("portal:pub_results"), "chart", gettext("市場の一日"))]
+    own = [
+        Way(
+            key="day",
+            url=reverse("portal:pub_results"),
+            icon="chart",
+            name=gettext("市場の一日"),
+            group=Group.LOOK,
+        )
+    ]
     if sight.may_somewhere("statement.read"):
-        ways.append(("statements", reverse("portal:statements"), "yen", gettext("明細・精算")))
+        own.append(
+            Way(
+                key="statements",
+                url=reverse("portal:statements"),
+                icon="yen",
+                name=gettext("明細・精算"),
+                rank=60,
+            )
+        )
     if request.user.is_active and getattr(request.user, "is_staff", False):
-        ways.append(("admin", reverse("admin:index"), "gear", gettext("管理")))
+        own.append(
+            Way(
+                key="admin",
+                url=reverse("admin:index"),
+                icon="gear",
+                name=gettext("管理"),
+                group=Group.SET_UP,
+                rank=90,
+            )
+        )
+    ways = gathered(sight, own)
     return [
-        RailEntry(url=url, icon=icon, name=name, is_current=key == page)
-        for key, url, icon, name in ways
+        RailEntry(
+            url=way.url,
+            icon=way.icon,
+            name=way.name,
+            is_current=way.key == page,
+            count=way.count,
+            is_urgent=way.is_urgent,
+            opens_group=index > 0 and way.group != ways[index - 1].group,
+        )
+        for index, way in enumerate(ways)
     ]
 
 

@@ -2,7 +2,7 @@
 
 from datetime import date
 
-from django.urls import path, register_converter
+from django.urls import include, path, register_converter
 
 from aggregator.portal import days, statements
 
@@ -34,4 +34,10 @@ urlpatterns = [
     path("day/<iso_day:day>/needs.csv", days.needs_csv, name="pub_needs_csv"),
     path("statements/", statements.statement_list, name="statements"),
     path("statements/<slug:code>.csv", statements.statement_file, name="statement_csv"),
+    path("dc/", include("aggregator.portal.dc.urls")),
+    path("tso/", include("aggregator.portal.tso.urls")),
+    path("desk/", include("aggregator.portal.desk.urls")),
+    path("results/", include("aggregator.portal.public.urls")),
+    path("money/", include("aggregator.portal.money.urls")),
+    path("team/", include("aggregator.portal.team.urls")),
 ]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from django.urls import get_resolver
+from django.urls import URLPattern, URLResolver, get_resolver
 
 from aggregator.portal.urls import urlpatterns
 from tests import cast
 from tests.portal.conftest import client_of
+from tests.portal.matrices import matrix_of
 
 DAY = "/day/2026-11-25/"
 WHO = ("anonymous", "owner", "rival", "stranger", "planner", "desk")
@@ -50,14 +51,25 @@ def test_every_address_answers_each_person_as_written_in_the_matrix(
 ) -> None:
     client = client_of(person(day, who))
     column = WHO.index(who)
-    answers = {address: client.get(address).status_code for address in MATRIX}
-    assert answers == {address: row[column] for address, row in MATRIX.items()}
+    matrix = {**MATRIX, **matrix_of(day)}
+    answers = {address: client.get(address).status_code for address in matrix}
+    assert answers == {address: row[column] for address, row in matrix.items()}
 
 
-def test_the_matrix_holds_every_route_of_the_portal() -> None:
-    covered = {get_resolver().resolve(address.split("?")[0]).url_name for address in MATRIX
-               if "02-30" not in address}  # fmt: skip
-    assert {pattern.name for pattern in urlpatterns} <= covered
+def names_of(patterns: list[URLPattern | URLResolver]) -> set[str]:
+    names = set()
+    for pattern in patterns:
+        if isinstance(pattern, URLResolver):
+            names |= names_of(pattern.url_patterns)
+        else:
+            names.add(str(pattern.name))
+    return names
+
+
+def test_the_matrix_holds_every_route_of_the_portal(day: cast.MarketDay) -> None:
+    covered = {get_resolver().resolve(address.split("?")[0]).url_name
+               for address in (*MATRIX, *matrix_of(day)) if "02-30" not in address}  # fmt: skip
+    assert names_of(urlpatterns) <= covered
 
 
 def test_awards_are_shown_to_their_owner_and_the_market_only(day: cast.MarketDay) -> None:
@@ -79,7 +91,8 @@ def test_awards_are_shown_to_their_owner_and_the_market_only(day: cast.MarketDay
 @pytest.mark.parametrize("who", ["anonymous", "rival", "stranger", "planner"])
 def test_no_answer_names_the_owner_to_others(day: cast.MarketDay, who: str) -> None:
     client = client_of(person(day, who))
-    addresses = [a for a, row in MATRIX.items() if row[WHO.index(who)] == 200]
+    matrix = {**MATRIX, **matrix_of(day)}
+    addresses = [a for a, row in matrix.items() if row[WHO.index(who)] == 200]
     for address in addresses:
         body = client.get(address).content.decode()
         assert day.places.people.inzai_dc.name not in body, address

@@ -1,0 +1,1 @@
+"""Pages about money: statements, payments, disputes."""

@@ -1,0 +1,1 @@
+"""Pages of an organisation's people, keys and settings."""

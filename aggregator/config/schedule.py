@@ -26,6 +26,12 @@ BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
         "schedule": 1800.0,
         "options": {"expires": 600},
     },
+    # every ten minutes: forget messages of protocols that are older than they have to be kept
+    "aggregator.messages.messages_sweep": {
+        "task": "aggregator.messages.messages_sweep",
+        "schedule": 600.0,
+        "options": {"expires": 600},
+    },
     # twice a day: partitions of readings for the months to come
     "aggregator.metering.partitions_ahead": {
         "task": "aggregator.metering.partitions_ahead",

@@ -1,5 +1,6 @@
 """What is the same everywhere; the environment is read through ``aggregator.config.env`` only."""
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,7 @@ INSTALLED_APPS = [
     "market.trading",
     "market.clearing",
     "aggregator.ops",
+    "aggregator.messages",
     "aggregator.outbox",
     "aggregator.metering",
     "aggregator.dispatch",
@@ -183,6 +185,9 @@ JOB_LEASE_S = env.integer("JOB_LEASE_S", low=1, high=3600)
 
 JOBS_AFTER_PUBLICATION = schedule.JOBS_AFTER_PUBLICATION
 JOBS_AFTER_DELIVERY = schedule.JOBS_AFTER_DELIVERY
+
+# how long messages of protocols are kept raw; what they made is kept as facts are
+MESSAGES_KEPT = timedelta(days=400)
 
 CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_TASK_SERIALIZER = "json"

@@ -1,0 +1,1 @@
+"""The log of messages that protocols exchange: raw, once by id, linked to what they made."""

@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -136,14 +137,27 @@ def result_document(day: cast.MarketDay) -> dict[str, Any]:
     }
 
 
-def published(where: cast.Places, *, changes: dict[str, Any] | None = None) -> cast.MarketDay:
-    """Publish the day with a result that says who pays what; `changes` replace parts of it."""
+def published(
+    where: cast.Places,
+    *,
+    changes: dict[str, Any] | None = None,
+    edit: Callable[[dict[str, Any]], None] | None = None,
+    is_awarded: bool = True,
+) -> cast.MarketDay:
+    """Publish the day with a result that says who pays what.
+
+    `changes` replace parts of it, `edit` changes it where it stands; a day that is not awarded
+    has no awards beside it.
+    """
     of = cast.auction(where, state=AuctionState.PUBLISHED)
     cast.base_flows(where, of)
     bare = cast.MarketDay(
         places=where, auction=of, needs=cast.needs(where, of), bids=cast.bids(where, of)
     )
-    result = json.dumps({**result_document(bare), **(changes or {})}, sort_keys=True).encode()
+    document = {**result_document(bare), **(changes or {})}
+    if edit is not None:
+        edit(document)
+    result = json.dumps(document, sort_keys=True).encode()
     snapshot = SnapshotRecord.objects.create(auction=of, sha256="0" * 64, content=b"{}")
     run = ClearingRun.objects.create(
         auction=of,
@@ -156,13 +170,20 @@ def published(where: cast.Places, *, changes: dict[str, Any] | None = None) -> c
     day = replace(bare, run=run)
     ClearingPrice.objects.bulk_create(cast._prices(day))
     ElementFlow.objects.bulk_create(cast._flows(day))
-    return replace(day, awards=cast._awards(day))
+    return replace(day, awards=cast._awards(day)) if is_awarded else day
 
 
 def metered(
-    day: cast.MarketDay, *, stage: int = Stage.FINAL, scarce_kwh: Decimal = SCARCE_KWH
+    day: cast.MarketDay,
+    *,
+    stage: int = Stage.FINAL,
+    scarce_kwh: Decimal = SCARCE_KWH,
+    without: tuple[str, int] | None = None,
 ) -> dict[str, Meter]:
-    """Register meters and read them: thirty usual days, then the day as the table says."""
+    """Register meters and read them: thirty usual days, then the day as the table says.
+
+    `without` names a meter and half hour of the day that nobody read.
+    """
     start = day.auction.delivery_start
     clock_set(market_at=start + AFTER)
     meters = {
@@ -181,7 +202,12 @@ def metered(
             for n in range(1, 31 * 48)
         ]
     readings_ingest(rows=rows, source="history")
-    readings_ingest(rows=day_rows(day, meters, stage=stage, scarce_kwh=scarce_kwh), source="day")
+    rows = day_rows(day, meters, stage=stage, scarce_kwh=scarce_kwh)
+    if without is not None:
+        name, t = without
+        unread = (meters[name].point_number, half_hour(day, t))
+        rows = [row for row in rows if (row.point_number, row.start_at) != unread]
+    readings_ingest(rows=rows, source="day")
     return meters
 
 

@@ -372,6 +372,8 @@ def _fine(row: Held, facts: Facts, known: _Known) -> list[Decimal | None]:
         end_at=row.start_at + HALF_HOUR,
         as_of=facts.as_of,
     )
+    if facts.is_patient:
+        values = [value for value in values if value.stage >= facts.needed]
     if not values:
         return []
     for value in values:

@@ -32,7 +32,8 @@ class Facts:
     """What is known of the meters that orders are held against.
 
     `baselines_kwh` and `readings` are per resource and half hour; `needed` is the stage below
-    which a reading may not be counted.
+    which a reading may not be counted. With `is_patient` such a reading is none yet: what was
+    verified waits for the one that may be counted.
     """
 
     baselines_kwh: Mapping[Place, Decimal | None]
@@ -40,6 +41,7 @@ class Facts:
     excuses: Sequence[Excuse]
     needed: Stage
     as_of: datetime
+    is_patient: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
@@ -68,6 +68,7 @@ def outcome_of(
     as_of: datetime,
     places: Collection[Place] | None = None,
     use_locked: bool = True,
+    is_patient: bool = False,
 ) -> Outcome:
     """Count what an auction ordered and assess what it reserved, writing nothing.
 
@@ -84,13 +85,16 @@ def outcome_of(
         the whole auction.
     use_locked
         Of the whole auction: take locked baselines as they stand, or find all anew.
+    is_patient
+        Of a correction: a reading that is not to be paid on yet is none yet. It changes nothing
+        of what was verified, and keeps nothing else from being corrected.
 
     Raises
     ------
     NothingPublished
         If the whole auction is asked for and it awarded nothing.
     ReadingsNotFinal
-        If the stage is FINAL and a reading is not to be paid on yet.
+        If the stage is FINAL and a reading is not to be paid on yet, unless it is patient.
     """
     rules = delivery_rules(auction.ruleset.rules)
     orders, held = _asked(auction, places)
@@ -108,6 +112,8 @@ def outcome_of(
         found, facts = _whole(auction, by_resource, stage, as_of, rules, use_locked=use_locked)
     else:
         found, facts = _parts(auction, by_resource, held, stage, as_of, rules)
+    if is_patient:
+        facts = _patient(facts)
     counted = rows_counted(orders, facts)
     counted, checks = shifts_checked(counted, auction=auction, rules=rules.shifts, as_of=as_of)
     mine = [row for row in counted if row.order.auction_id == auction.id]
@@ -130,6 +136,14 @@ def outcome_of(
             )
         ),
     )
+
+
+def _patient(facts: Facts) -> Facts:
+    """Leave out what may not be counted yet; the highest stage prevails, so nothing was hidden."""
+    readings = {
+        place: reading for place, reading in facts.readings.items() if reading.stage >= facts.needed
+    }
+    return replace(facts, readings=readings, is_patient=True)
 
 
 def _asked(

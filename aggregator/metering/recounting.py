@@ -9,7 +9,7 @@ from django.db import transaction
 from aggregator.metering.limits import bulk_limits_set
 from aggregator.metering.models import DeliveryVerification
 from aggregator.metering.outcome_rows import differing
-from aggregator.metering.outcomes import outcome_of
+from aggregator.metering.outcomes import NothingPublished, outcome_of
 from market.trading.models import Auction
 
 
@@ -30,12 +30,16 @@ def recount(*, verification: DeliveryVerification) -> Recount:
     auction = Auction.objects.select_related("ruleset").get(id=verification.auction_id)
     with transaction.atomic():
         bulk_limits_set()
-        outcome = outcome_of(
-            auction,
-            stage=verification.stage,
-            as_of=verification.as_of,
-            use_locked=verification.corrects_id is not None,
-        )
+        try:
+            outcome = outcome_of(
+                auction,
+                stage=verification.stage,
+                as_of=verification.as_of,
+                use_locked=verification.corrects_id is not None,
+                is_patient=verification.corrects_id is not None,
+            )
+        except NothingPublished:
+            return Recount(rows_count=0, differing_count=0)
         changed = differing(outcome, verification)
         transaction.set_rollback(True)
     counts = [

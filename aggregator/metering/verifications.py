@@ -28,6 +28,7 @@ from aggregator.metering.models import (
 )
 from aggregator.metering.outcome_rows import differing, digest_of, outcome_write
 from aggregator.metering.outcomes import NothingPublished, Outcome, outcome_of
+from aggregator.metering.unawarded import SETTLEMENT_JOB_KIND, nothing_verified
 from market.trading.models import Auction
 
 __all__ = (
@@ -40,8 +41,6 @@ __all__ = (
     "verification_correct",
     "verification_execute",
 )
-
-SETTLEMENT_JOB_KIND = "aggregator.settlement.run_execute"
 
 
 class NotVerified(Refused):
@@ -65,7 +64,7 @@ def delivery_verification_request(
 def delivery_verify(*, claim: Claim) -> DeliveryVerification | None:
     """Verify the delivery of the auction a job names, or correct what was verified.
 
-    An auction that awarded nothing has nothing to verify; its job is done.
+    An auction that awarded nothing has nothing to verify; what else it owes is settled.
     """
     auction_id = UUID(str(claim.payload["auction"]))
     cause_kind = claim.payload.get("cause_kind")
@@ -84,8 +83,9 @@ def delivery_verify(*, claim: Claim) -> DeliveryVerification | None:
         )
     except NothingPublished:
         with transaction.atomic():
+            verification = nothing_verified(auction=_auction(auction_id))
             job_finish(claim=claim)
-        return None
+        return verification
 
 
 def verification_execute(
@@ -153,7 +153,8 @@ def verification_correct(
     Readings, excuses, placement logs and calls of capacity that came since are looked at,
     whichever of them is the cause; what hangs together with them (the other end of a shift,
     stand-ins of the same award) is counted with them. Baselines are locked. The cost is that of
-    what changed, not that of the auction.
+    what changed, not that of the auction. A value that is not to be paid on yet is none yet: it
+    changes nothing, and nothing waits for it.
 
     Parameters
     ----------
@@ -169,8 +170,6 @@ def verification_correct(
     ------
     NotVerified
         If the auction was not verified on final readings yet.
-    ReadingsNotFinal
-        If a value that came since is not one to be paid on.
     """
     auction = _auction(auction_id)
     kind = CorrectionCause(cause_kind)
@@ -181,7 +180,9 @@ def verification_correct(
     before.auction = auction
     margin = delivery_rules(auction.ruleset.rules).late_margin
     places = places_affected(before, margin=margin)
-    outcome = outcome_of(auction, stage=VerificationStage.FINAL, as_of=as_of, places=places)
+    outcome = outcome_of(
+        auction, stage=VerificationStage.FINAL, as_of=as_of, places=places, is_patient=True
+    )
     changed = differing(outcome, before)
     with transaction.atomic():
         bulk_limits_set()

@@ -16,7 +16,8 @@ from accounts.ledger.services import TransferDraft, transfers_post
 from aggregator.core.terms import rules_from_mapping
 from aggregator.metering.limits import bulk_limits_set
 from aggregator.metering.models import VerificationStage
-from aggregator.metering.verifications import verification_execute
+from aggregator.metering.unawarded import nothing_verified
+from aggregator.metering.verifications import NothingPublished, verification_execute
 from aggregator.settlement.chains import runs_in_force
 from aggregator.settlement.close_requests import period_close_request
 from aggregator.settlement.documents.issuing import documents_issue_request
@@ -30,6 +31,7 @@ from aggregator.settlement.models import (
 )
 from aggregator.settlement.parties import house_of_market
 from aggregator.settlement.runs import settlement_run_execute
+from market.clearing.selectors import run_published_of
 from market.core.timegrid import interval_starts_at
 from market.trading.models import Auction, AuctionState
 
@@ -208,10 +210,10 @@ def _final_runs(period: SettlementPeriod) -> list[SettlementRun]:
             raise AuctionNotSettled(
                 field="auction", value=auction.code, rule="is published or cancelled"
             )
-        if not auction.awards.exists():
+        if run_published_of(auction) is None:
             continue
         try:
-            verification_execute(auction_id=auction.id, stage=VerificationStage.FINAL)
+            _verify(auction)
             settlement_run_execute(auction_id=auction.id, kind=RunKind.FINAL)
         except Refused as reason:
             raise AuctionNotSettled(
@@ -219,6 +221,14 @@ def _final_runs(period: SettlementPeriod) -> list[SettlementRun]:
             ) from reason
         runs += runs_in_force(auction=auction, kind=RunKind.FINAL)
     return runs
+
+
+def _verify(auction: Auction) -> None:
+    """Look at final readings once more; what awarded nothing owes what was published."""
+    try:
+        verification_execute(auction_id=auction.id, stage=VerificationStage.FINAL)
+    except NothingPublished:
+        nothing_verified(auction=auction)
 
 
 # Lines are added by pair of accounts first: few pairs are left to be counted on both sides.

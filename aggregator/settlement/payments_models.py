@@ -137,8 +137,19 @@ BATCH_TRANSITIONS: dict[str, tuple[str, ...]] = {
 }
 
 
+class PaymentFormat(models.TextChoices):
+    """Forms in which the same transfers are written."""
+
+    ZENGIN = "ZENGIN", "全銀総合振込"
+    PAIN001 = "PAIN001", "ISO 20022 pain.001"
+
+
 class PaymentBatch(models.Model):
-    """Transfers sent to the bank together, in files that cannot change once they are made."""
+    """Transfers sent to the bank together, in files that cannot change once they are made.
+
+    Its files say the same in every form; the form that may leave the house is chosen when it is
+    released, for a bank that is given both pays twice.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     payer = models.ForeignKey(
@@ -155,6 +166,7 @@ class PaymentBatch(models.Model):
     created_at = models.DateTimeField("作成日時")
     released_by = models.CharField("送付者", max_length=ACTOR_LENGTH_MAX, blank=True)
     released_at = models.DateTimeField("送付日時", null=True, blank=True)
+    file_format = models.CharField("送付形式", max_length=8, choices=PaymentFormat, blank=True)
     approval = models.OneToOneField(
         "approvals.Approval",
         models.PROTECT,
@@ -173,9 +185,15 @@ class PaymentBatch(models.Model):
                 condition=models.Q(state__in=BatchState.values), name="paymentbatch_state"
             ),
             models.CheckConstraint(
-                condition=models.Q(state__in=["DRAFT", "REJECTED"], released_at__isnull=True)
+                condition=models.Q(
+                    state__in=["DRAFT", "REJECTED"], released_at__isnull=True, file_format=""
+                )
                 | ~models.Q(state__in=["DRAFT", "REJECTED"])
-                & models.Q(released_at__isnull=False, approval__isnull=False),
+                & models.Q(
+                    released_at__isnull=False,
+                    approval__isnull=False,
+                    file_format__in=PaymentFormat.values,
+                ),
                 name="paymentbatch_release",
             ),
             bounded("total_jpy", 1, JPY_MAX, name="paymentbatch"),
@@ -184,13 +202,6 @@ class PaymentBatch(models.Model):
 
     def __str__(self) -> str:
         return f"{self.pay_on} {self.rows_count} 件 {self.total_jpy:,} 円"
-
-
-class PaymentFormat(models.TextChoices):
-    """Forms in which the same transfers are written."""
-
-    ZENGIN = "ZENGIN", "全銀総合振込"
-    PAIN001 = "PAIN001", "ISO 20022 pain.001"
 
 
 class PaymentFile(models.Model):

@@ -136,7 +136,7 @@ def test_an_account_tells_its_payments_once_they_are_released(as_member: AsMembe
     path = f"{PATH}/{_one('shiroi-dc', 'ACCOUNT').id}"
     assert trader.get(path).json()["payments"] == []
     clerks.approve(approval)
-    payment_batch_release(batch_id=batch.id, actor=clerks.maker.actor)
+    payment_batch_release(batch_id=batch.id, file_format="ZENGIN", actor=clerks.maker.actor)
     (paid,) = trader.get(path).json()["payments"]
     assert paid == {
         "pay_on": "2026-11-30",

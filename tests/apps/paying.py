@@ -88,4 +88,4 @@ class Clerks:
         """Return one that was approved and released."""
         batch, approval = self.made()
         self.approve(approval)
-        return payment_batch_release(batch_id=batch.id, actor=self.maker.actor)
+        return payment_batch_release(batch_id=batch.id, file_format="ZENGIN", actor=self.maker.actor)

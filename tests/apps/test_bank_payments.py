@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import threading
-from datetime import date
+from datetime import date, timedelta
 
 import pytest
 from django.core import serializers
@@ -14,10 +14,12 @@ from django.db import DatabaseError, connection, connections, transaction
 from accounts.approvals.models import Approval
 from accounts.approvals.services import ApprovalMissing, approval_approve, content_digest
 from accounts.audit.models import AuditEntry
-from accounts.core.errors import Conflict, NotPermitted, Refused
+from accounts.core.errors import Conflict, NotFound, NotPermitted, Refused
 from accounts.ledger.models import Transfer
 from accounts.ledger.selectors import balances_at, trial_balance_at
 from accounts.parties.models import Organisation
+from accounts.parties.roles import Role
+from accounts.parties.sight import sight_of
 from aggregator.core.business_days import NoBusinessDay
 from aggregator.core.pain001 import pain001_read
 from aggregator.core.zengin import BankDetails, ZenginRefused, zengin_read
@@ -34,16 +36,21 @@ from aggregator.settlement.models import (
 from aggregator.settlement.payments.bank_accounts import (
     BankAccountMissing,
     bank_account_activate,
+    bank_account_approve,
+    bank_account_decline,
+    bank_account_number_show,
     bank_account_propose,
     bank_account_retire,
 )
 from aggregator.settlement.payments.batches import (
     BatchDecided,
     BatchStale,
+    FileWithheld,
     NothingDue,
     payment_batch_create,
     payment_batch_reject,
     payment_batch_release,
+    payment_file_hand_out,
 )
 from aggregator.settlement.payments.dues import dues_open, receivables_open
 from aggregator.settlement.payments.dues import held_jpy as _disputed_jpy
@@ -52,6 +59,9 @@ from aggregator.settlement.payments.results import (
     incoming_payment_record,
     payment_result_import,
 )
+from market.registry.models import Ruleset
+from market.registry.selectors import ruleset_on
+from tests import cast
 from tests.apps.paying import PAY_ON, Clerks
 
 DAY = PAY_ON
@@ -112,16 +122,16 @@ def test_who_owes_is_in_no_file_but_listed(clerks: Clerks) -> None:
 def test_nobody_releases_alone_nor_twice(clerks: Clerks) -> None:
     batch, approval = clerks.made()
     with pytest.raises(ApprovalMissing):
-        payment_batch_release(batch_id=batch.id, actor=clerks.maker.actor)
+        payment_batch_release(batch_id=batch.id, file_format="ZENGIN", actor=clerks.maker.actor)
     with pytest.raises(NotPermitted):
         approval_approve(
             approval_id=approval.id, by=clerks.maker, content_sha256=approval.content_sha256
         )
     clerks.approve(approval)
-    released = payment_batch_release(batch_id=batch.id, actor=clerks.maker.actor)
+    released = payment_batch_release(batch_id=batch.id, file_format="ZENGIN", actor=clerks.maker.actor)
     assert (released.state, released.released_by) == ("RELEASED", clerks.maker.actor)
     with pytest.raises(BatchDecided):
-        payment_batch_release(batch_id=batch.id, actor=clerks.maker.actor)
+        payment_batch_release(batch_id=batch.id, file_format="ZENGIN", actor=clerks.maker.actor)
     with pytest.raises(BatchDecided):
         payment_batch_reject(batch_id=batch.id, reason="zu spät")
 
@@ -233,7 +243,7 @@ def test_a_dispute_after_the_batch_was_made_stops_its_release(clerks: Clerks) ->
     clerks.approve(approval)
     _dispute(clerks, "SELLER_ENERGY")
     with pytest.raises(BatchStale, match="shiroi-dc"):
-        payment_batch_release(batch_id=batch.id, actor=clerks.maker.actor)
+        payment_batch_release(batch_id=batch.id, file_format="ZENGIN", actor=clerks.maker.actor)
     assert PaymentBatch.objects.get().state == "DRAFT"
 
 
@@ -242,7 +252,7 @@ def test_another_bank_account_since_stops_the_release(clerks: Clerks) -> None:
     clerks.approve(approval)
     clerks.open(Organisation.objects.get(code="shiroi-dc"), number="3333444")
     with pytest.raises(BatchStale, match="bank_account"):
-        payment_batch_release(batch_id=batch.id, actor=clerks.maker.actor)
+        payment_batch_release(batch_id=batch.id, file_format="ZENGIN", actor=clerks.maker.actor)
 
 
 def test_another_account_of_the_payer_since_stops_the_release(clerks: Clerks) -> None:
@@ -250,7 +260,7 @@ def test_another_account_of_the_payer_since_stops_the_release(clerks: Clerks) ->
     clerks.approve(approval)
     clerks.open(clerks.house, number="0099999")
     with pytest.raises(BatchStale, match="payer"):
-        payment_batch_release(batch_id=batch.id, actor=clerks.maker.actor)
+        payment_batch_release(batch_id=batch.id, file_format="ZENGIN", actor=clerks.maker.actor)
     assert PaymentBatch.objects.get().state == "DRAFT"
 
 
@@ -558,20 +568,145 @@ def test_two_releases_at_once_release_once() -> None:
     gate = threading.Barrier(2)
     outcomes: list[str] = []
 
-    def release() -> None:
+    def release(file_format: str) -> None:
         try:
             gate.wait()
-            payment_batch_release(batch_id=batch.id, actor=clerks.maker.actor)
+            payment_batch_release(
+                batch_id=batch.id, file_format=file_format, actor=clerks.maker.actor
+            )
             outcomes.append("released")
         except Refused as refused:
             outcomes.append(type(refused).__name__)
         finally:
             connections.close_all()
 
-    threads = [threading.Thread(target=release) for _ in range(2)]
+    threads = [threading.Thread(target=release, args=[form]) for form in ("ZENGIN", "PAIN001")]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     assert sorted(outcomes) == ["BatchDecided", "released"]
     assert AuditEntry.objects.filter(action="settlement.payment_batch.released").count() == 1
+
+
+def test_one_form_leaves_the_house_and_only_once_two_people_said_so(clerks: Clerks) -> None:
+    batch, approval = clerks.made()
+    taken = {"batch_id": batch.id, "position": 1, "by": clerks.checker}
+    with pytest.raises(FileWithheld, match="released by two people"):
+        payment_file_hand_out(file_format="ZENGIN", **taken)
+    clerks.approve(approval)
+    with pytest.raises(Refused, match="ZENGIN, PAIN001"):
+        payment_batch_release(batch_id=batch.id, file_format="", actor=clerks.maker.actor)
+    payment_batch_release(batch_id=batch.id, file_format="PAIN001", actor=clerks.maker.actor)
+    batch.refresh_from_db()
+    assert batch.file_format == "PAIN001"
+    with pytest.raises(FileWithheld, match="PAIN001, as it was released"):
+        payment_file_hand_out(file_format="ZENGIN", **taken)
+    sent = payment_file_hand_out(file_format="PAIN001", **taken)
+    assert bytes(sent.content).startswith(b"<?xml")
+    told = AuditEntry.objects.get(action="settlement.payment_file.handed_out")
+    assert told.detail == {"format": "PAIN001", "position": 1, "sha256": sent.sha256}
+    with pytest.raises(NotFound):
+        payment_file_hand_out(
+            batch_id=batch.id, file_format="PAIN001", position=2, by=clerks.checker
+        )
+    # the bank was given no fixed-length file: no result comes in that form
+    answer = _marked(bytes(batch.files.get(format="ZENGIN").content), {})
+    with pytest.raises(ResultRefused, match="fixed-length form"):
+        payment_result_import(batch_id=batch.id, content=answer, actor="user:1")
+
+
+def test_files_for_the_bank_are_given_to_those_who_release_payments_alone(clerks: Clerks) -> None:
+    batch = clerks.released()
+    for code, role in (("shiroi-dc", Role.OPERATOR_TRADER), ("wattbit", Role.AUDITOR)):
+        by = sight_of(cast.member(f"x-{role}", Organisation.objects.get(code=code), role))
+        with pytest.raises(NotPermitted):
+            payment_file_hand_out(batch_id=batch.id, file_format="ZENGIN", position=1, by=by)
+
+
+def test_the_form_that_was_sent_cannot_be_told_otherwise_later(clerks: Clerks) -> None:
+    clerks.released()
+    with (
+        pytest.raises(DatabaseError, match="changes with the state alone"),
+        transaction.atomic(),
+        connection.cursor() as cursor,
+    ):
+        cursor.execute("UPDATE settlement_paymentbatch SET file_format = 'PAIN001'")
+
+
+def _proposed(clerks: Clerks, number: str) -> tuple[BankAccount, Approval]:
+    details = BankDetails(
+        bank_code="0134", bank_name="ﾁﾊﾞ", branch_code="015", branch_name="ｲﾝｻﾞｲ", kind="1",
+        number=number, holder="ｶ)ｼﾛｲ",
+    )  # fmt: skip
+    shiroi = Organisation.objects.get(code="shiroi-dc")
+    return bank_account_propose(organisation=shiroi, details=details, maker=clerks.maker.actor)
+
+
+def test_who_approves_an_account_is_shown_its_whole_number_and_nobody_else(
+    clerks: Clerks, caplog: pytest.LogCaptureFixture
+) -> None:
+    row, approval = _proposed(clerks, "3333444")
+    auditor = sight_of(cast.member("auditor-1", clerks.house, Role.AUDITOR))
+    for by in (clerks.maker, auditor):
+        with pytest.raises(NotPermitted):
+            bank_account_number_show(bank_account_id=row.id, by=by)
+    assert not AuditEntry.objects.filter(action__endswith="number_shown").exists()
+    with caplog.at_level(logging.DEBUG):
+        shown = bank_account_number_show(bank_account_id=row.id, by=clerks.checker)
+    assert shown.number == "3333444"
+    told = AuditEntry.objects.get(action="settlement.bank_account.number_shown")
+    assert told.actor == clerks.checker.actor
+    assert told.detail["approval"] == str(approval.id)
+    assert "3333444" not in f"{told.detail} {approval.detail} {caplog.text}"
+    active = bank_account_approve(
+        approval_id=approval.id, by=clerks.checker, content_sha256=approval.content_sha256
+    )
+    assert (active.pk, active.state) == (row.pk, "ACTIVE")
+    with pytest.raises(Conflict, match="waits for an approval"):
+        bank_account_number_show(bank_account_id=row.id, by=clerks.checker)
+
+
+def test_a_declined_account_is_dropped_and_the_one_before_stays(clerks: Clerks) -> None:
+    row, approval = _proposed(clerks, "3333444")
+    bank_account_decline(approval_id=approval.id, by=clerks.checker, reason="番号が届出と違います")
+    states = dict(
+        BankAccount.objects.filter(organisation=row.organisation).values_list("number", "state")
+    )
+    assert states == {"1111222": "ACTIVE", "3333444": "RETIRED"}
+    _proposed(clerks, "3333445")
+
+
+def test_one_file_is_no_result_of_two_batches(clerks: Clerks) -> None:
+    first = clerks.released()
+    answer = _marked(
+        bytes(first.files.get(format="ZENGIN").content),
+        {row.reference: b"8" for row in first.rows.all()},
+    )
+    payment_result_import(batch_id=first.id, content=answer, actor="user:1")
+    # all failed, so all is due again: the same payees, sums, references and day
+    second = clerks.released()
+    assert bytes(second.files.get(format="ZENGIN").content) == bytes(
+        first.files.get(format="ZENGIN").content
+    )
+    with pytest.raises(ResultRefused, match="another batch"):
+        payment_result_import(batch_id=second.id, content=answer, actor="user:1")
+    assert set(second.rows.values_list("state", flat=True)) == {"PENDING"}
+
+
+def test_what_is_held_is_taxed_by_the_rules_its_documents_were_taxed_by(clerks: Clerks) -> None:
+    _dispute(clerks, "SELLER_ENERGY")
+    account = clerks.account("shiroi-dc")
+    period = account.period
+    earlier = ruleset_on(period.start_on)
+    # the rules change within the period: documents follow those of its last day
+    period.end_on += timedelta(days=1)
+    rates = [{"start_on": "2020-01-01", "end_on": None, "rate_ratio": "0.2"}]
+    Ruleset.objects.create(
+        version="later",
+        valid_from_on=period.end_on - timedelta(days=1),
+        rules={**earlier.rules, "documents": {"tax_rates": rates}},
+    )
+    # 135,000 and 20 %
+    held = _disputed_jpy([account])
+    assert held[account.organisation_id, period.pk] == 162_000

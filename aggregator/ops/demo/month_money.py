@@ -112,7 +112,7 @@ def pay_step(*, claim: Claim) -> None:
     pay_on = next_business_day(market_now().astimezone(JST).date())
     batch, approval = payment_batch_create(pay_on=pay_on, maker=maker.actor)
     _approved(approval)
-    payment_batch_release(batch_id=batch.id, actor=maker.actor)
+    payment_batch_release(batch_id=batch.id, file_format="ZENGIN", actor=maker.actor)
     lines = ["batch,reference,amount_jpy,status,reason"]
     lines += [
         f"{batch.id},{row.reference},{row.amount_jpy},PAID,"

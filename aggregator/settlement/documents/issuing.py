@@ -34,9 +34,14 @@ from aggregator.core.documents import (
     is_same,
     tax_document,
 )
-from aggregator.core.taxing import DocumentRules, Side, document_rules_from_mapping
+from aggregator.core.taxing import DocumentRules, Side
 from aggregator.settlement.close_requests import run_newest
-from aggregator.settlement.documents.parts import PartySums, close_latest, parties_of
+from aggregator.settlement.documents.parts import (
+    PartySums,
+    close_latest,
+    document_rules_of,
+    parties_of,
+)
 from aggregator.settlement.documents.printing import files_print
 from aggregator.settlement.documents_models import (
     Document,
@@ -46,7 +51,6 @@ from aggregator.settlement.documents_models import (
     Language,
 )
 from aggregator.settlement.models import ITEM_NAMES, PeriodState, SettlementPeriod
-from market.registry.selectors import ruleset_on
 
 ISSUE_KIND = "aggregator.settlement.documents_issue"
 CONFIRM_KIND = "aggregator.settlement.document_confirm"
@@ -145,11 +149,10 @@ def documents_issue(
     close_number, parties = parties_of(period)
     if organisation_id is not None:
         parties = [row for row in parties if row.organisation.id == organisation_id]
-    ruleset = ruleset_on(period.end_on - timedelta(days=1))
     issue = _Issue(
         period=period,
         close_number=close_number,
-        rules=document_rules_from_mapping(ruleset.rules.get("documents", {})),
+        rules=document_rules_of(period),
         issuer=_party(aggregator()),
         issued_at=market_now(),
     )
@@ -178,9 +181,11 @@ def _issue_one(issue: _Issue, sums: PartySums) -> list[Document]:
         own = [cell for cell in cells if cell.side == Side(kind)]
         if own or before is not None:
             found.append(_tax_document(issue, sums, cells, kind, before))
-    frame = _frame(issue, sums.organisation, DocumentKind.ACCOUNT)
-    account = account_document(frame, [row.content for row in found])
-    found.append(_kept_or_new(issue, sums, account, earlier.get(DocumentKind.ACCOUNT)))
+    before = earlier.get(DocumentKind.ACCOUNT)
+    if found or before is not None:  # of nothing but zeros there is nothing to net
+        frame = _frame(issue, sums.organisation, DocumentKind.ACCOUNT)
+        account = account_document(frame, [row.content for row in found])
+        found.append(_kept_or_new(issue, sums, account, before))
     return found
 
 

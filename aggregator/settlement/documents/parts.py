@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
+from datetime import timedelta
 from uuid import UUID
 
 from django.db import connection, transaction
@@ -13,7 +14,7 @@ from accounts.ledger.services import ledger_account_open
 from accounts.parties.models import Organisation
 from accounts.parties.selectors import aggregator
 from aggregator.core.documents import Part
-from aggregator.core.taxing import treatment_of
+from aggregator.core.taxing import DocumentRules, document_rules_from_mapping, treatment_of
 from aggregator.metering.limits import bulk_limits_set
 from aggregator.settlement.models import (
     RunKind,
@@ -22,6 +23,7 @@ from aggregator.settlement.models import (
     SettlementRun,
 )
 from aggregator.settlement.parties import MEMBER_CODE
+from market.registry.selectors import ruleset_on
 from market.trading.models import Auction
 
 # Lines of one award (or need, or element) in one half hour are added first: what a correction
@@ -56,6 +58,12 @@ class PartySums:
     account_id: int
     posted_jpy: dict[str, int]
     parts: tuple[Part, ...]
+
+
+def document_rules_of(period: SettlementPeriod) -> DocumentRules:
+    """Return the rules of a period's documents: those of its last day."""
+    ruleset = ruleset_on(period.end_on - timedelta(days=1))
+    return document_rules_from_mapping(ruleset.rules.get("documents", {}))
 
 
 def runs_settled(period: SettlementPeriod) -> list[int]:

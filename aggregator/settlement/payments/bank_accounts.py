@@ -9,14 +9,21 @@ from uuid import UUID
 from django.db import transaction
 from django.utils.crypto import salted_hmac
 
-from accounts.approvals.kinds import BANK_ACCOUNT_CHANGE
-from accounts.approvals.models import Approval
-from accounts.approvals.services import approval_request, approval_use
-from accounts.audit.services import entry_append
+from accounts.approvals.kinds import BANK_ACCOUNT_CHANGE, KINDS
+from accounts.approvals.models import Approval, ApprovalState
+from accounts.approvals.selectors import approval_open
+from accounts.approvals.services import (
+    approval_approve,
+    approval_reject,
+    approval_request,
+    approval_use,
+)
+from accounts.audit.services import entry_append, subject_of
 from accounts.clock.selectors import market_now
-from accounts.core.errors import Conflict, NotFound, Refused
+from accounts.core.errors import Conflict, NotFound, NotPermitted, Refused
 from accounts.parties.models import Organisation, OrganisationKind
 from accounts.parties.selectors import aggregator
+from accounts.parties.sight import Sight
 from aggregator.core.zengin import BankDetails, account_checked, kana_converted
 from aggregator.settlement.payments_models import BankAccount, BankAccountState
 
@@ -127,6 +134,79 @@ def bank_account_activate(*, bank_account_id: UUID) -> BankAccount:
     row.save(update_fields=["state", "activated_at"])
     _told("activated", row)
     return row
+
+
+@transaction.atomic
+def bank_account_approve(
+    *, approval_id: UUID, by: Sight, content_sha256: str, reason: str = ""
+) -> BankAccount:
+    """Approve a proposed account as a second person; it is used from now on.
+
+    Raises
+    ------
+    NotFound, NotPermitted, ContentChanged, ApprovalMissing
+        As :func:`accounts.approvals.services.approval_approve`.
+    """
+    approval = approval_approve(
+        approval_id=approval_id, by=by, content_sha256=content_sha256, reason=reason
+    )
+    return bank_account_activate(bank_account_id=UUID(approval.subject.rpartition(":")[2]))
+
+
+@transaction.atomic
+def bank_account_decline(*, approval_id: UUID, by: Sight, reason: str) -> BankAccount:
+    """Refuse a proposed account as a second person; another one may be proposed.
+
+    Raises
+    ------
+    Refused, NotFound, NotPermitted, ApprovalMissing
+        As :func:`accounts.approvals.services.approval_reject`.
+    """
+    approval = approval_reject(approval_id=approval_id, by=by, reason=reason)
+    return bank_account_retire(bank_account_id=UUID(approval.subject.rpartition(":")[2]))
+
+
+@transaction.atomic
+def bank_account_number_show(*, bank_account_id: UUID, by: Sight) -> BankDetails:
+    """Show a proposed account in full to who is to approve it, and write down that it was shown.
+
+    Three digits do not tell an account from another: whoever approves compares the number with
+    what the party sent. Nobody else is shown it, and nobody once it is decided.
+
+    Raises
+    ------
+    NotFound
+        If there is no such account.
+    NotPermitted
+        If the caller is a machine, may not approve it, or proposed it.
+    Conflict
+        If it waits for nobody's approval any more.
+    """
+    row = _locked(bank_account_id)
+    if by.user_id is None or not by.may_everywhere(KINDS[BANK_ACCOUNT_CHANGE].check):
+        raise NotPermitted(
+            field="bank_account", value=str(row.id), rule="a person who may approve it"
+        )
+    approval = approval_open(kind=BANK_ACCOUNT_CHANGE, subject=subject_of(row))
+    if (
+        row.state != _S.PROPOSED
+        or approval is None
+        or approval.state != ApprovalState.REQUESTED
+        or approval.expires_at <= market_now()
+    ):
+        raise Conflict(field="bank_account", value=row.state, rule="waits for an approval")
+    if row.proposed_by == by.actor:
+        raise NotPermitted(
+            field="bank_account", value=by.actor, rule="somebody else than who asked"
+        )
+    entry_append(
+        action="settlement.bank_account.number_shown",
+        subject=f"settlement.bankaccount:{row.id}",
+        organisation_id=row.organisation_id,
+        user_id=by.user_id,
+        detail={**_shown(row), "approval": str(approval.id)},
+    )
+    return row.details
 
 
 @transaction.atomic

@@ -16,9 +16,10 @@ from accounts.approvals.models import Approval
 from accounts.approvals.services import approval_drop, approval_request, approval_use
 from accounts.audit.services import entry_append
 from accounts.clock.selectors import market_now
-from accounts.core.errors import Conflict, NotFound, Refused
+from accounts.core.errors import Conflict, NotFound, NotPermitted, Refused, ensure
 from accounts.parties.models import Organisation
 from accounts.parties.selectors import aggregator
+from accounts.parties.sight import Sight
 from aggregator.core.business_days import business_day_checked
 from aggregator.core.pain001 import pain001
 from aggregator.core.zengin import Heading, LineEnd, Payment, zengin_files
@@ -45,6 +46,10 @@ class NothingDue(Refused):
 
 class BatchStale(Conflict):
     """What is owed, or where to, is not what the batch was made for."""
+
+
+class FileWithheld(Conflict):
+    """The file may not leave the house: not yet, or not in this form."""
 
 
 class BatchDecided(Conflict):
@@ -136,11 +141,16 @@ def payment_batch_create(
 
 
 @transaction.atomic
-def payment_batch_release(*, batch_id: UUID, actor: str) -> PaymentBatch:
+def payment_batch_release(*, batch_id: UUID, file_format: str, actor: str) -> PaymentBatch:
     """Release a batch that a second person has approved: from now on its files may be sent.
 
     What is owed is looked at once more: a dispute opened since, a new account or another bank
     account makes the batch stale.
+
+    Parameters
+    ----------
+    file_format
+        The one of :class:`PaymentFormat` that goes to the bank; the other never leaves the house.
 
     Raises
     ------
@@ -154,6 +164,9 @@ def payment_batch_release(*, batch_id: UUID, actor: str) -> PaymentBatch:
         Without approval of exactly these files.
     """
     bulk_limits_set()
+    if file_format not in PaymentFormat.values:
+        rule = f"one of {', '.join(PaymentFormat.values)}"
+        raise Refused(field="format", value=file_format, rule=rule)
     batch = _locked(batch_id)
     if batch.state != _S.DRAFT:
         raise BatchDecided(field="batch", value=batch.state, rule="neither released nor rejected")
@@ -168,10 +181,51 @@ def payment_batch_release(*, batch_id: UUID, actor: str) -> PaymentBatch:
     batch.state = _S.RELEASED
     batch.released_by = actor
     batch.released_at = market_now()
+    batch.file_format = file_format
     batch.approval = approval
-    batch.save(update_fields=["state", "released_by", "released_at", "approval"])
-    _told("released", batch)
+    batch.save(update_fields=["state", "released_by", "released_at", "file_format", "approval"])
+    _told("released", batch, format=file_format)
     return batch
+
+
+@transaction.atomic
+def payment_file_hand_out(
+    *, batch_id: UUID, file_format: str, position: int, by: Sight
+) -> PaymentFile:
+    """Give out one file of a released batch, for the bank; who took it is written down.
+
+    Raises
+    ------
+    NotFound
+        If there is no such batch or file.
+    NotPermitted
+        If the caller does not release payments.
+    FileWithheld
+        Before two people released it, or in the form that was not chosen then.
+    """
+    if not by.may_everywhere("payment.release"):
+        raise NotPermitted(field="batch", value=str(batch_id), rule="those who release payments")
+    batch = _locked(batch_id)
+    if batch.state in (_S.DRAFT, _S.REJECTED):
+        raise FileWithheld(field="batch", value=batch.state, rule="released by two people")
+    if file_format != batch.file_format:
+        raise FileWithheld(
+            field="format", value=file_format, rule=f"{batch.file_format}, as it was released"
+        )
+    found = batch.files.filter(format=file_format, position=position).first()
+    if found is None:
+        raise NotFound(field="file", value=position, rule="a file of the batch")
+    ensure(
+        hashlib.sha256(bytes(found.content)).hexdigest() == found.sha256,
+        "a file for the bank is not what was approved",
+    )
+    entry_append(
+        action="settlement.payment_file.handed_out",
+        subject=batch,
+        organisation_id=aggregator().id,
+        detail={"format": found.format, "position": found.position, "sha256": found.sha256},
+    )
+    return found
 
 
 @transaction.atomic

@@ -13,8 +13,12 @@ from django.db.models import Q, QuerySet, Sum
 
 from accounts.core.tax import rate_on
 from accounts.parties.models import Organisation
-from aggregator.core.taxing import DocumentRules, document_rules_from_mapping, treatment_of
-from aggregator.settlement.documents.parts import member_account_id, runs_settled
+from aggregator.core.taxing import treatment_of
+from aggregator.settlement.documents.parts import (
+    document_rules_of,
+    member_account_id,
+    runs_settled,
+)
 from aggregator.settlement.documents_models import Document, Kind
 from aggregator.settlement.models import DisputedLine, SettlementLine, SettlementPeriod
 from aggregator.settlement.payments_models import (
@@ -24,7 +28,6 @@ from aggregator.settlement.payments_models import (
     PaymentPart,
     PaymentState,
 )
-from market.registry.selectors import ruleset_on
 from market.trading.models import Auction
 
 
@@ -205,7 +208,7 @@ def _held_exact_jpy(account: Document, run_ids: Sequence[int]) -> Decimal:
         ),
         member,
     )
-    rules = _rules(account.period)
+    rules = document_rules_of(account.period)
     days = dict(Auction.objects.in_bulk({place.auction_id for place in disputed}))
     total = Decimal(0)
     for place, disputed_jpy in disputed.items():
@@ -237,8 +240,3 @@ def _nets(lines: QuerySet[SettlementLine], member: int) -> dict[_Place, Decimal]
         )
         found[place] += row["sum_jpy"] if is_received else -row["sum_jpy"]
     return found
-
-
-def _rules(period: SettlementPeriod) -> DocumentRules:
-    ruleset = ruleset_on(period.start_on)
-    return document_rules_from_mapping(ruleset.rules.get("documents", {}))

@@ -36,6 +36,7 @@ from aggregator.settlement.payments_models import (
     BatchState,
     IncomingPayment,
     PaymentBatch,
+    PaymentFormat,
     PaymentResult,
     PaymentRow,
     PaymentState,
@@ -113,6 +114,9 @@ def payment_result_import(*, batch_id: UUID, content: bytes, actor: str) -> Impo
     rows = {row.reference: row for row in stored}
     sha256 = hashlib.sha256(content).hexdigest()
     if not batch.results.filter(sha256=sha256).exists():
+        if PaymentResult.objects.filter(sha256=sha256).exists():
+            # two batches of one day may name the same payees and sums
+            raise ResultRefused(field="file", value=sha256, rule="not the result of another batch")
         results = _read(content, batch, rows)
         _check(results, rows)
         PaymentResult.objects.create(
@@ -213,6 +217,9 @@ def bank_ledger_account_id() -> int:
 
 def _read(content: bytes, batch: PaymentBatch, rows: dict[int, PaymentRow]) -> list[RowResult]:
     if content.startswith(b"121"):
+        if batch.file_format != PaymentFormat.ZENGIN:
+            rule = "a batch that was sent in the fixed-length form"
+            raise ResultRefused(field="file", value=batch.file_format, rule=rule)
         return _zengin_results(content, batch, rows)
     try:
         text = content.decode("utf-8-sig")

@@ -7,9 +7,16 @@ from unfold.admin import TabularInline
 from accounts.fields.admin import FactAdmin, admin_link
 from aggregator.dispatch.models import (
     AvailabilityNotice,
+    ConnectionLimit,
+    ConnectionOutage,
     DispatchInstruction,
+    FlexibleConnection,
     InstructionInterval,
+    ResourceUnit,
     ServedNeed,
+    SiteReport,
+    Trial,
+    UnitOrder,
 )
 
 
@@ -70,3 +77,58 @@ class AvailabilityNoticeAdmin(FactAdmin):
     list_filter = ("is_available",)
     list_select_related = ("resource",)
     date_hierarchy = "starts_at"
+
+
+@admin.register(ResourceUnit)
+class ResourceUnitAdmin(FactAdmin):
+    list_display = ("resource", "code", "rank", "limit_up_kw", "limit_down_kw", "retired_at")
+    list_select_related = ("resource",)
+    search_fields = ("code", "resource__code")
+
+
+@admin.register(UnitOrder)
+class UnitOrderAdmin(FactAdmin):
+    list_display = ("instruction", "unit", "t", "quantity_kw")
+    list_select_related = ("instruction__resource", "unit__resource")
+    ordering = ("-id",)
+
+
+@admin.register(FlexibleConnection)
+class FlexibleConnectionAdmin(FactAdmin):
+    list_display = (
+        "site", "organisation", "firm_kw", "flexible_kw", "failsafe_s", "state", "heard_at",
+    )  # fmt: skip
+    list_filter = ("state",)
+    list_select_related = ("site", "organisation")
+
+
+@admin.register(ConnectionLimit)
+class ConnectionLimitAdmin(FactAdmin):
+    list_display = ("connection", "number", "starts_at", "ends_at", "limit_kw", "reason")
+    list_select_related = ("connection__site",)
+    ordering = ("-id",)
+
+
+@admin.register(ConnectionOutage)
+class ConnectionOutageAdmin(FactAdmin):
+    list_display = ("connection", "heard_at", "lost_at", "restored_at")
+    list_select_related = ("connection__site",)
+    ordering = ("-id",)
+
+
+@admin.register(Trial)
+class TrialAdmin(FactAdmin):
+    list_display = (
+        "resource", "direction", "quantity_kw", "starts_at", "ends_at", "state", "score_ratio",
+    )  # fmt: skip
+    list_filter = ("state",)
+    list_select_related = ("resource",)
+    ordering = ("-id",)
+
+
+@admin.register(SiteReport)
+class SiteReportAdmin(FactAdmin):
+    list_display = ("resource", "kind", "start_at", "power_kw", "number", "noted_at")
+    list_filter = ("kind",)
+    list_select_related = ("resource",)
+    ordering = ("-id",)

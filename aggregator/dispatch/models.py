@@ -8,9 +8,43 @@ from django.db.models.functions import Now
 from accounts.fields import KW_MAX, PRICE_MAX_JPY_PER_KWH, bounded, kw_field
 from accounts.fields.keys import uuid7
 from accounts.parties.models import Organisation
+from aggregator.dispatch.connection_models import (
+    CONNECTION_TRANSITIONS,
+    ConnectionLimit,
+    ConnectionOutage,
+    ConnectionState,
+    FlexibleConnection,
+)
+from aggregator.dispatch.report_models import SiteReport, SiteReportKind
+from aggregator.dispatch.trial_models import TRIAL_TRANSITIONS, Trial, TrialState
+from aggregator.dispatch.unit_models import ResourceUnit, UnitOrder
 from market.clearing.models import Award
 from market.registry.models import Resource
 from market.trading.models import Bid, Direction, Need
+
+__all__ = (
+    "CHANGED_STATES",
+    "CONNECTION_TRANSITIONS",
+    "OPEN_STATES",
+    "RESPONSE_DEFAULT_S",
+    "TRANSITIONS",
+    "TRIAL_TRANSITIONS",
+    "AvailabilityNotice",
+    "ConnectionLimit",
+    "ConnectionOutage",
+    "ConnectionState",
+    "DispatchInstruction",
+    "FlexibleConnection",
+    "InstructionInterval",
+    "InstructionState",
+    "ResourceUnit",
+    "ServedNeed",
+    "SiteReport",
+    "SiteReportKind",
+    "Trial",
+    "TrialState",
+    "UnitOrder",
+)
 
 
 class InstructionState(models.TextChoices):
@@ -47,13 +81,18 @@ TRANSITIONS: dict[str, tuple[str, ...]] = {
     _S.EXTENDED: (),
 }
 OPEN_STATES = (_S.PLANNED, _S.SENT, _S.ACKNOWLEDGED, _S.ACTIVE)
+CHANGED_STATES = (_S.PARTIAL, _S.EXTENDED)
+RESPONSE_DEFAULT_S = 1_800
 
 
 class DispatchInstruction(models.Model):
     """An order to one resource to change its load over some half hours of a day.
 
-    The first version of an award orders the award itself. Later versions replace it: same
-    award, but the resource, organisation and bid of the offer that stands in, paid as bid.
+    The first version of an award orders the award itself. A stand-in is a later version: same
+    award, but the resource, organisation and bid of the offer that stands in, paid as bid. A
+    change by the desk is a later version of the same resource: from `takes_over_at` it is in
+    force instead of the version it replaces, which holds until then. A call of reserved capacity
+    is an instruction of its own: `call` counts those of an award.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -98,6 +137,24 @@ class DispatchInstruction(models.Model):
         related_name="replaced_by",
         verbose_name="差替元",
     )
+    response_s = models.PositiveIntegerField(
+        "応動時間 (秒)", default=RESPONSE_DEFAULT_S, help_text="商品の応動時間：指令から全量まで"
+    )
+    reminded_at = models.DateTimeField("督促", null=True, blank=True)
+    takes_over_at = models.DateTimeField(
+        "変更の発効", null=True, blank=True, help_text="この時刻から前の版に代わる"
+    )
+    payer = models.ForeignKey(
+        Organisation,
+        models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="+",
+        verbose_name="延長の費用負担者",
+    )
+    call = models.PositiveIntegerField(
+        "呼出", null=True, blank=True, help_text="調整力の何回目の発動か"
+    )
     created_at = models.DateTimeField("作成日時", db_default=Now())
 
     class Meta:
@@ -120,8 +177,17 @@ class DispatchInstruction(models.Model):
             ),
             models.CheckConstraint(
                 condition=models.Q(version=1, replaces__isnull=True)
-                | models.Q(version__gt=1, replaces__isnull=False),
+                | models.Q(version__gt=1, replaces__isnull=False)
+                | models.Q(version__gt=1, call__isnull=False),
                 name="instruction_cause",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(takes_over_at__isnull=True) | models.Q(replaces__isnull=False),
+                name="instruction_change",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(payer__isnull=True) | models.Q(takes_over_at__isnull=False),
+                name="instruction_payer",
             ),
         ]
         indexes = [
@@ -154,7 +220,10 @@ class InstructionInterval(models.Model):
         decimal_places=2,
         null=True,
         blank=True,
-        help_text="差替のみ：入札単価（pay-as-bid）。約定による指令は約定単価",
+        help_text="差替・変更のみ：その量の単価。空欄は約定のまま（約定単価）",
+    )
+    is_added = models.BooleanField(
+        "延長分", default=False, help_text="約定にない時間帯。費用負担者が支払う"
     )
 
     class Meta:

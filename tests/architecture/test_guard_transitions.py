@@ -9,6 +9,7 @@ from django.db import connection
 
 from accounts.approvals.models import APPROVAL_TRANSITIONS
 from accounts.jobs.models import TRANSITIONS as JOB_TRANSITIONS
+from aggregator.dispatch.models import CONNECTION_TRANSITIONS, TRIAL_TRANSITIONS
 from aggregator.dispatch.models import TRANSITIONS as INSTRUCTION_TRANSITIONS
 from aggregator.metering.baseline_models import FINDING_TRANSITIONS
 from aggregator.metering.excuse_models import EXCUSE_TRANSITIONS
@@ -26,6 +27,8 @@ from market.trading.models import AUCTION_TRANSITIONS, NEED_TRANSITIONS
 TABLES = {
     "approvals_approval": APPROVAL_TRANSITIONS,
     "dispatch_dispatchinstruction": INSTRUCTION_TRANSITIONS,
+    "dispatch_flexibleconnection": CONNECTION_TRANSITIONS,
+    "dispatch_trial": TRIAL_TRANSITIONS,
     "jobs_job": JOB_TRANSITIONS,
     "outbox_outboxmessage": MESSAGE_TRANSITIONS,
     "registry_prequalification": PREQUALIFICATION_TRANSITIONS,

@@ -99,6 +99,11 @@ class Need(models.Model):
     )
     state = models.CharField("状態", max_length=10, choices=NeedState, default=NeedState.PUBLISHED)
     available_at = models.DateTimeField("公表日時")
+    is_by_order = models.BooleanField(
+        "発注により確定",
+        default=False,
+        help_text="充てられた約定は、発注があるまで仮約定。発注がなければ支払なく解除",
+    )
 
     class Meta:
         verbose_name = "必要量"

@@ -71,6 +71,7 @@ def need_publish(
     organisation: Organisation,
     details: NeedDetails,
     expects: Expects | None = None,
+    is_by_order: bool = False,
 ) -> Need:
     """Publish a need, or its next revision if the code is known; until the gate only.
 
@@ -84,6 +85,8 @@ def need_publish(
     expects
         Called with the revision in force, or None, which nobody changes meanwhile; what it raises
         stops the publication.
+    is_by_order
+        Whether what serves the need is tentative until its buyer orders it.
 
     Raises
     ------
@@ -136,6 +139,7 @@ def need_publish(
         revision=_next_revision(auction, organisation, details.code),
         supersedes=None if is_proposed else before,
         available_at=moment,
+        is_by_order=is_by_order,
         state=NeedState.PROPOSED if is_proposed else NeedState.PUBLISHED,
         **place,
     )

@@ -20,6 +20,8 @@ MEAN_CONTEXT = Context(prec=50)
 
 # 48 half hours of one day [kWh]; None where the meter said nothing usable.
 Day = Sequence[Decimal | None]
+# A numerator [kWh] over a whole number.
+Ratio = tuple[Decimal, int]
 
 
 class BaselineNotComputable(Refused):
@@ -219,10 +221,8 @@ def baseline_x_of_y(
             raise BaselineNotComputable(
                 field="window", value=day, rule="the adjustment window must be metered"
             )
-        adjustment_kwh = _adjustment_kwh(load_kwh, day, kept, window, rules.cap_ratio)
-        return baseline_of_days(
-            load_kwh, kept, adjustment_kwh=adjustment_kwh, floor_kwh=rules.floor_kwh
-        )
+        adjustment = _adjustment(load_kwh, day, kept, window, rules.cap_ratio)
+        return baseline_of_days(load_kwh, kept, adjustment=adjustment, floor_kwh=rules.floor_kwh)
 
 
 def baseline_declared(plan_kwh: Sequence[Decimal]) -> Baseline:
@@ -279,19 +279,26 @@ def baseline_of_days(
     load_kwh: Mapping[date, Day],
     kept: Sequence[date],
     *,
-    adjustment_kwh: Decimal,
+    adjustment: Ratio = (Decimal(0), 1),
     floor_kwh: Decimal,
 ) -> Baseline:
-    """Average the kept days half hour by half hour, and add the adjustment; latest day first."""
+    """Average the kept days half hour by half hour, and add the adjustment; latest day first.
+
+    Mean and adjustment become one fraction, divided once: two rounded quotients could miss a
+    half of the last digit that their sum hits.
+    """
+    added_kwh, parts = adjustment
     baseline_kwh = []
     for t in range(INTERVAL_COUNT):
         values = [v for v in (value_kwh(load_kwh, d, t) for d in kept) if v is not None]
-        raw_kwh = sum(values, Decimal(0)) / len(values) if values else None
-        found_kwh = floor_kwh if raw_kwh is None else max(floor_kwh, raw_kwh + adjustment_kwh)
+        found_kwh = floor_kwh
+        if values:
+            total_kwh = sum(values, Decimal(0)) * parts + added_kwh * len(values)
+            found_kwh = max(floor_kwh, total_kwh / (len(values) * parts))
         baseline_kwh.append(found_kwh.quantize(QUANTUM_KWH, ROUND_HALF_EVEN))
     return Baseline(
         baseline_kwh=tuple(baseline_kwh),
-        adjustment_kwh=adjustment_kwh.quantize(QUANTUM_KWH, ROUND_HALF_EVEN),
+        adjustment_kwh=(added_kwh / parts).quantize(QUANTUM_KWH, ROUND_HALF_EVEN),
         days_used=tuple(kept),
     )
 
@@ -350,20 +357,20 @@ def _candidates(
         skipped.update(low)
 
 
-def _adjustment_kwh(
+def _adjustment(
     load_kwh: Mapping[date, Day],
     day: date,
     kept: Sequence[date],
     window: Sequence[int],
     cap_ratio: Decimal | None,
-) -> Decimal:
+) -> Ratio:
+    """Return (|K| ΣL_D − ΣΣL_d) / (|K| |W|), at most the cap either way."""
     if not window:
-        return Decimal(0)
-    # One division at the end: (|K| ΣL_D − ΣΣL_d) / (|K| |W|).
+        return Decimal(0), 1
     actual_kwh = sum_kwh(load_kwh, day, window)
     usual_kwh = sum((sum_kwh(load_kwh, d, window) for d in kept), Decimal(0))
-    adjustment_kwh = (actual_kwh * len(kept) - usual_kwh) / (len(kept) * len(window))
-    if cap_ratio is None:
-        return adjustment_kwh
-    most_kwh = cap_ratio * abs(usual_kwh) / (len(kept) * len(window))
-    return max(-most_kwh, min(most_kwh, adjustment_kwh))
+    added_kwh = actual_kwh * len(kept) - usual_kwh
+    if cap_ratio is not None:
+        most_kwh = cap_ratio * abs(usual_kwh)
+        added_kwh = max(-most_kwh, min(most_kwh, added_kwh))
+    return added_kwh, len(kept) * len(window)

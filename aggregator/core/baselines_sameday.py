@@ -53,6 +53,13 @@ class BeforeAndAfter:
         if self.after is not None and not (0 <= self.after[0] < self.after[1] <= WINDOW_MAX_SLOTS):
             raise Refused(field="after", value=self.after, rule="lies after the event")
 
+    def slots_beside(self, block: Sequence[int]) -> list[int]:
+        """Return the half hours of the windows of one block, counted from the day's midnight."""
+        spans = [range(block[0] + self.before[0], block[0] + self.before[1])]
+        if self.after is not None:
+            spans.append(range(block[-1] + 1 + self.after[0], block[-1] + 1 + self.after[1]))
+        return [slot for span in spans for slot in span]
+
 
 @dataclass(frozen=True, kw_only=True)
 class JustBefore:
@@ -133,11 +140,8 @@ def baseline_before_and_after(
     busy = {*slots, *called}
     values = [rules.floor_kwh] * INTERVAL_COUNT
     with localcontext(MEAN_CONTEXT):
-        for block in _blocks(slots):
-            spans = [range(block[0] + rules.before[0], block[0] + rules.before[1])]
-            if rules.after is not None:
-                spans.append(range(block[-1] + 1 + rules.after[0], block[-1] + 1 + rules.after[1]))
-            window = [slot for span in spans for slot in span if slot not in busy]
+        for block in blocks_of(slots):
+            window = [slot for slot in rules.slots_beside(block) if slot not in busy]
             if not window or not is_metered(load_kwh, day, window):
                 raise BaselineNotComputable(
                     field="window", value=day, rule="the half hours beside the event are metered"
@@ -213,7 +217,7 @@ def _mean_before_kw(fine: Sequence[FineValue], moment: datetime, minutes: int) -
     return sum(usable_kwh, Decimal(0)) * 60 / (count * interval_min)
 
 
-def _blocks(slots: Sequence[int]) -> list[list[int]]:
+def blocks_of(slots: Sequence[int]) -> list[list[int]]:
     """Split sorted half hours where one is left out between two."""
     blocks = [[slots[0]]]
     for slot, following in pairwise(slots):

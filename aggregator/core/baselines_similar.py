@@ -126,7 +126,6 @@ def baseline_similar_days(
         return baseline_of_days(
             load_kwh,
             sorted(kept, reverse=True),
-            adjustment_kwh=Decimal(0),
             floor_kwh=rules.floor_kwh,
         )
 

@@ -52,9 +52,9 @@ def needs_served_note(
         need.id: need
         for need in Need.objects.filter(auction=auction).select_related("congestion_point")
     }
-    served = _served(run_ids, needs)
-    area_prices = _area_prices(run_ids)
-    sensitivities = _sensitivities(auction, awards)
+    served = served_by_half_hour(run_ids, needs)
+    prices = area_prices(run_ids)
+    sensitivities = sensitivities_exact(auction, awards)
     weighed: dict[tuple[UUID, str, int], Collection[str]] = {}
     rows = []
     for award in awards:
@@ -67,7 +67,7 @@ def needs_served_note(
                     served.get(t, ()),
                     direction=Direction(award.direction),
                     area=site.area_id,
-                    area_price_jpy_per_kwh=area_prices.get((site.area_id, t), ZERO),
+                    area_price_jpy_per_kwh=prices.get((site.area_id, t), ZERO),
                     sensitivity_kw_per_kw=sensitivities.get(site.code, {}),
                 ).keys()
             found.update(weighed[at])
@@ -82,7 +82,8 @@ def needs_served_note(
     return len(rows) - before
 
 
-def _served(run_ids: set[UUID], needs: Mapping[UUID, Need]) -> dict[int, list[Served]]:
+def served_by_half_hour(run_ids: set[UUID], needs: Mapping[UUID, Need]) -> dict[int, list[Served]]:
+    """Return what runs served of needs, by half hour."""
     found: dict[int, list[Served]] = defaultdict(list)
     prices = ClearingPrice.objects.filter(
         run_id__in=run_ids, kind=PriceKind.NEED, served_kw__gt=0
@@ -107,7 +108,8 @@ def _served(run_ids: set[UUID], needs: Mapping[UUID, Need]) -> dict[int, list[Se
     return found
 
 
-def _area_prices(run_ids: set[UUID]) -> dict[tuple[str, int], Decimal]:
+def area_prices(run_ids: set[UUID]) -> dict[tuple[str, int], Decimal]:
+    """Return what runs found a kWh to be worth in each area and half hour."""
     prices = ClearingPrice.objects.filter(run_id__in=run_ids, kind=PriceKind.AREA)
     return {
         (area, t): price
@@ -115,7 +117,8 @@ def _area_prices(run_ids: set[UUID]) -> dict[tuple[str, int], Decimal]:
     }
 
 
-def _sensitivities(auction: Auction, awards: Sequence[Award]) -> dict[str, dict[str, Decimal]]:
+def sensitivities_exact(auction: Auction, awards: Sequence[Award]) -> dict[str, dict[str, Decimal]]:
+    """Return kW on each element per kW sent, by site of the awards and element, to a billionth."""
     found = sensitivities_of(auction, {award.resource.site for award in awards})
     return {
         site: {code: Decimal(repr(round(value, PLACES))) for code, value in effects.items()}

@@ -4,7 +4,7 @@ Time is market time, read in the very statement that moves a row: whether an ans
 time follows from the row and the database's clock, never from whether a sweeper ran.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -26,6 +26,7 @@ from aggregator.dispatch.models import (
 )
 from aggregator.dispatch.rules import DispatchRules, dispatch_rules
 from aggregator.dispatch.served import needs_served_note
+from aggregator.dispatch.tentative import tentative_awards
 from market.clearing.models import Award, AwardInterval, Leg
 from market.core.timegrid import INTERVAL
 from market.trading.models import Auction, AuctionState
@@ -34,6 +35,7 @@ PLAN_KIND = "aggregator.dispatch.instructions_plan"
 EXPIRE_KIND = "aggregator.dispatch.instructions_expire"
 CLOCK_KIND = "aggregator.dispatch.instructions_clock"
 REPLACE_KIND = "aggregator.dispatch.instruction_replace"
+RELEASE_KIND = "aggregator.dispatch.awards_release"
 # Sending and making the message are one transaction, so the protocol's app does both. Every
 # site speaks OpenADR today; with a second protocol the resource will say which one.
 SEND_KIND = "aggregator.protocols.openadr3.instructions_send"
@@ -58,7 +60,8 @@ _S = InstructionState
 def instructions_plan(*, claim: Claim) -> int:
     """Plan one instruction per award of the auction that the claim is about.
 
-    Runs any number of times: an award that has its instruction keeps it.
+    Runs any number of times: an award that has its instruction keeps it. Awards that wait for an
+    order get theirs with it (:mod:`aggregator.dispatch.confirming`).
 
     Returns
     -------
@@ -69,7 +72,10 @@ def instructions_plan(*, claim: Claim) -> int:
     published = (AuctionState.PUBLISHED, AuctionState.PUBLISHED_BY_FALLBACK)
     planned: list[DispatchInstruction] = []
     if auction.state in published:
-        planned = _awards_plan(auction)
+        awaiting = tentative_awards(auction)
+        planned = awards_plan(auction, but=awaiting.keys())
+        if awaiting:
+            job_create(kind=RELEASE_KIND, key=claim.key, payload=claim.payload, attempts_max=20)
     if planned:
         entry_append(
             action="aggregator.instructions.planned",
@@ -81,7 +87,18 @@ def instructions_plan(*, claim: Claim) -> int:
     return len(planned)
 
 
-def _awards_plan(auction: Auction) -> list[DispatchInstruction]:
+def awards_plan(
+    auction: Auction, *, only: Collection[UUID] | None = None, but: Collection[UUID] = ()
+) -> list[DispatchInstruction]:
+    """Plan what has no instruction yet, inside the caller's transaction; returns what is new.
+
+    Parameters
+    ----------
+    only
+        Awards to plan; None for all.
+    but
+        Awards to leave out for now; the needs they serve are noted none the less.
+    """
     rules = dispatch_rules(auction.ruleset.rules)
     now = market_now()
     intervals: dict[UUID, list[AwardInterval]] = {}
@@ -95,7 +112,10 @@ def _awards_plan(auction: Auction) -> list[DispatchInstruction]:
     )
     new: list[DispatchInstruction] = []
     ordered: list[InstructionInterval] = []
-    for award in Award.objects.filter(id__in=intervals.keys() - have).order_by("id"):
+    wanted = intervals.keys() - have - set(but)
+    if only is not None:
+        wanted &= set(only)
+    for award in Award.objects.filter(id__in=wanted).order_by("id"):
         spans = intervals[award.id]
         instruction = instruction_of(
             award=award,
@@ -116,9 +136,8 @@ def _awards_plan(auction: Auction) -> list[DispatchInstruction]:
         ]
     DispatchInstruction.objects.bulk_create(new)
     InstructionInterval.objects.bulk_create(ordered, batch_size=5_000)
-    needs_served_note(
-        auction=auction, intervals={row.award_id: intervals[row.award_id] for row in new}
-    )
+    noted = {row.award_id for row in new} | (intervals.keys() & set(but))
+    needs_served_note(auction=auction, intervals={id_: intervals[id_] for id_ in noted})
     return new
 
 

@@ -2,7 +2,7 @@
 
 from accounts.jobs.services import Claim
 from accounts.jobs.tasks import job_task
-from aggregator.dispatch import replacements, services
+from aggregator.dispatch import confirming, replacements, services
 
 
 @job_task(services.PLAN_KIND)
@@ -27,3 +27,9 @@ def instructions_clock(claim: Claim) -> None:
 def instruction_replace(claim: Claim) -> None:
     """Find who stands in for a site that does not act."""
     replacements.instruction_replace(claim=claim)
+
+
+@job_task(services.RELEASE_KIND)
+def awards_release(claim: Claim) -> None:
+    """Release awards that nobody ordered in time."""
+    confirming.awards_release(claim=claim)

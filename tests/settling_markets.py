@@ -40,6 +40,7 @@ class Piece:
     before: Side
     after: Side | None
     stand_in_jpy: Decimal
+    covered_kwh: Decimal
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,7 @@ pieces = st.lists(
         before=sides,
         after=st.none() | sides,
         stand_in_jpy=st.just(Decimal(0)) | st.decimals(min_value=-999, max_value=99_999, places=5),
+        covered_kwh=st.decimals(min_value=0, max_value=25_000, places=3),
     ),
     min_size=1,
     max_size=5,

@@ -35,7 +35,9 @@ class StandInPosition:
     """What one stand-in delivered in one half hour for an award that was lost.
 
     `ask_jpy_per_kwh` is what it receives by its own bid, `market_jpy_per_kwh` what the market
-    pays at its place for the same direction; both negative where it pays.
+    pays at its place for the same direction; both negative where it pays. `compensation` is
+    the retailer of its load, where that is cut, and what a kWh costs it; `credits` are the buyers
+    of the lost award.
     """
 
     award: str
@@ -45,7 +47,10 @@ class StandInPosition:
     delivered_kwh: Decimal
     ask_jpy_per_kwh: Decimal
     market_jpy_per_kwh: Decimal
+    direction: Direction = Direction.UP
     splits: tuple[Share, ...] = ()
+    compensation: tuple[str, Decimal] | None = None
+    credits: tuple[Share, ...] = ()
 
 
 def compensation_lines(
@@ -131,14 +136,17 @@ def imbalance_lines(
     """Charge what a shortfall cost as imbalance to who bears it, for the area's account.
 
     Energy UP that did not come is bought at the price; energy DOWN that was not taken is sold
-    at it. Only a cost is charged: who fails does not earn by it. An excused shortfall has none.
+    at it. Only a cost is charged: who fails does not earn by it. An excused shortfall has none,
+    and what stand-ins made up for was no imbalance; a stand-in that falls short leaves that to
+    who caused it.
     """
     if rules.imbalance_borne_by == "NOBODY" or position.is_excused:
         return []
     exact(price_jpy_per_kwh, field="price_jpy_per_kwh", low=-99_999, high=99_999)
     sign = 1 if position.direction is Direction.UP else -1
     with localcontext(EXACT_CONTEXT):
-        cost_jpy = max(ZERO, sign * price_jpy_per_kwh) * position.shortfall_kwh
+        caused_kwh = max(ZERO, position.shortfall_kwh - position.covered_kwh)
+        cost_jpy = max(ZERO, sign * price_jpy_per_kwh) * caused_kwh
     bearer = position.seller if rules.imbalance_borne_by == "SELLER" else house.fee
     lines = (
         line_of(
@@ -148,7 +156,7 @@ def imbalance_lines(
             t=position.t,
             award=position.award,
             element=area,
-            quantity_kwh=position.shortfall_kwh,
+            quantity_kwh=caused_kwh,
             price_jpy_per_kwh=price_jpy_per_kwh,
         )
         for parties in ((bearer, house.clearing), (house.clearing, account))
@@ -169,7 +177,8 @@ def stand_in_lines(
     """Pay a stand-in for what it delivered; fee and splits as of any energy.
 
     Who bears it is settled with the award it stands in for: see
-    :func:`aggregator.core.settlement.credit_lines`.
+    :func:`aggregator.core.settlement.credit_lines`. The retailer of a load that is cut to stand
+    in is owed for it as for any award, half hour by half hour.
     """
     unit = stand_in_jpy_per_kwh(position, rules)
     exact(position.delivered_kwh, field="delivered_kwh", low=0, high=10**9)
@@ -196,5 +205,44 @@ def stand_in_lines(
             price_jpy_per_kwh=unit if item is Item.REPLACEMENT else None,
         )
         for item, parties, amount_jpy in parts
+    )
+    written = [line for line in lines if line is not None]
+    return [*written, *_stand_in_compensation(position, rules=rules, house=house)]
+
+
+def _stand_in_compensation(
+    position: StandInPosition, *, rules: SettlementRules, house: House
+) -> list[Line]:
+    """Pay the retailer of a load that was cut to stand in, and have it borne as the rules say."""
+    if position.compensation is None or position.direction is not Direction.UP:
+        return []
+    retailer, price_jpy_per_kwh = position.compensation
+    with localcontext(EXACT_CONTEXT):
+        owed_jpy = price_jpy_per_kwh * position.delivered_kwh
+    ends: list[tuple[tuple[str, str], Decimal, str | None]] = [
+        ((house.clearing, retailer), owed_jpy, None)
+    ]
+    if rules.negawatt_borne_by != "BUYER":
+        bearer = position.seller if rules.negawatt_borne_by == "SELLER" else house.fee
+        ends.append(((bearer, house.clearing), owed_jpy, None))
+    elif position.credits:
+        parts = split_exact(owed_jpy, position.credits)
+        ends += [
+            ((share.account, house.clearing), part_jpy, share.need)
+            for share, part_jpy in zip(position.credits, parts, strict=True)
+        ]
+    lines = (
+        line_of(
+            Item.NEGAWATT_COMPENSATION,
+            parties,
+            amount_jpy,
+            t=position.t,
+            award=position.award,
+            need=need,
+            element=position.instruction,
+            quantity_kwh=position.delivered_kwh,
+            price_jpy_per_kwh=price_jpy_per_kwh,
+        )
+        for parties, amount_jpy, need in ends
     )
     return [line for line in lines if line is not None]

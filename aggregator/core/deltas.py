@@ -15,13 +15,16 @@ from aggregator.core.settlement import House, Item, Line, Share, line_of, split_
 RECEIPTS = frozenset(
     {
         Item.SELLER_ENERGY, Item.SHORTFALL_REFUND, Item.CAPACITY, Item.ACTIVATION_UP,
-        Item.ACTIVATION_DOWN, Item.REPLACEMENT, Item.COMPUTE,
+        Item.ACTIVATION_DOWN, Item.REPLACEMENT, Item.COMPUTE, Item.PAYMENT_RULE,
     }
 )  # fmt: skip
 # Of these the fee is a part too: it is on receipts for delivered energy.
 FEE_BEARING = frozenset(
-    {Item.SELLER_ENERGY, Item.SHORTFALL_REFUND, Item.ACTIVATION_UP, Item.REPLACEMENT}
-)
+    {
+        Item.SELLER_ENERGY, Item.SHORTFALL_REFUND, Item.ACTIVATION_UP, Item.ACTIVATION_DOWN,
+        Item.REPLACEMENT,
+    }
+)  # fmt: skip
 # What is taken from a seller for the buyers it let down, and the item it reaches them by.
 PASSED_ON = {
     Item.SHORTFALL_REFUND: Item.SHORTFALL_CREDIT,
@@ -194,7 +197,8 @@ def _shares(
 ) -> list[Line | None]:
     """Take fee and splits of what a receipt changes by."""
     line = decided.line
-    if line.item not in RECEIPTS or line.award is None:
+    # a line that names a need is a buyer's: what it is given back is no receipt of a seller
+    if line.item not in RECEIPTS or line.need is not None:
         return []
     received = line.payer == house.clearing
     if not received and line.item is not Item.SHORTFALL_REFUND:
@@ -206,7 +210,14 @@ def _shares(
         if line.item in FEE_BEARING:
             parts.append((Item.PLATFORM_FEE, house.fee, fee_ratio))
         return [
-            line_of(item, (seller, account), weight * gained_jpy, t=line.t, award=line.award)
+            line_of(
+                item,
+                (seller, account),
+                weight * gained_jpy,
+                t=line.t,
+                award=line.award,
+                element=line.element,
+            )
             for item, account, weight in parts
         ]
 

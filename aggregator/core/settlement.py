@@ -92,7 +92,7 @@ class AwardPosition:
     the seller of DOWN pays it. `splits` are parts that the seller passes on by agreement
     (weight = ratio of its receipts); `credits` are the buyers whom a shortfall let down. An
     excused shortfall is given back without a penalty. `stand_in_jpy` is what those are paid who
-    stood in for it.
+    stood in for it, `covered_kwh` what they made up for at its place.
     """
 
     award: str
@@ -106,6 +106,7 @@ class AwardPosition:
     credits: tuple[Share, ...] = ()
     is_excused: bool = False
     stand_in_jpy: Decimal = Decimal(0)
+    covered_kwh: Decimal = Decimal(0)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,7 +19,9 @@ from accounts.core.money import EXACT_PLACES, exact
 from aggregator.core.deltas import PASSED_ON, Decided, adjustment_lines, decided_jpy
 from aggregator.core.settlement import Item, Line, Share
 from aggregator.core.terms import rules_from_mapping
+from aggregator.dispatch.models import DispatchInstruction
 from aggregator.metering.limits import bulk_limits_set
+from aggregator.settlement.agreed import AgreedTerms, terms_kept
 from aggregator.settlement.chains import line_since_jpy, place_of, runs_in_force
 from aggregator.settlement.close_requests import correction_close_request
 from aggregator.settlement.dispute_models import Dispute, DisputedLine, DisputeState
@@ -188,7 +190,9 @@ def _corrected(
         )
         for delta, line in decided
     )
-    count = adjustment_write(run=run, adjustments=list(run.adjustments.order_by("id")))
+    count = adjustment_write(
+        run=run, adjustments=list(run.adjustments.order_by("id")), terms=terms_kept(run)
+    )
     entry_append(
         action="settlement.run.adjusted",
         subject=run,
@@ -206,12 +210,17 @@ def _corrected(
     return run
 
 
-def adjustment_write(*, run: SettlementRun, adjustments: Sequence[LineAdjustment]) -> int:
-    """Write the lines of a dispute's correction that has none yet; returns how many."""
+def adjustment_write(
+    *, run: SettlementRun, adjustments: Sequence[LineAdjustment], terms: AgreedTerms | None
+) -> int:
+    """Write the lines of a dispute's correction that has none yet; returns how many.
+
+    `terms` are those of the run that is corrected; None takes those in force.
+    """
     published = run_published_of(run.auction)
     if published is None:
         raise NotFound(field="auction", value=run.auction.code, rule="has a published result")
-    parties = MarketParties(published)
+    parties = MarketParties(published, kept=terms)
     result = result_of(published, parties)
     rules = rules_from_mapping(run.auction.ruleset.rules.get("settlement", {}))
     decisions = [_decided(row, result) for row in adjustments]
@@ -223,11 +232,10 @@ def adjustment_write(*, run: SettlementRun, adjustments: Sequence[LineAdjustment
 
 def _decided(row: LineAdjustment, result: PublishedResult) -> Decided:
     stored = row.line
-    splits: tuple[Share, ...] = ()
     bought: tuple[Share, ...] = ()
+    award: Award | None = None
     if stored.award_id is not None:
         award = Award.objects.select_related("resource__site").get(id=stored.award_id)
-        splits = result.parties.splits_of(award.resource.site_id)
         bought = _buyers(stored, award, result)
     return Decided(
         line=_pure(stored),
@@ -235,9 +243,24 @@ def _decided(row: LineAdjustment, result: PublishedResult) -> Decided:
         quantity_kwh=row.quantity_kwh,
         price_jpy_per_kwh=row.price_jpy_per_kwh,
         amount_exact_jpy=row.amount_exact_jpy,
-        splits=splits,
+        splits=result.parties.splits_of(_site_of(stored, award, result)),
         credits=bought,
     )
+
+
+def _site_of(stored: SettlementLine, award: Award | None, result: PublishedResult) -> UUID | None:
+    """Return the site whose receipt a line is.
+
+    What a stand-in receives names the award that was lost and, as its element, the instruction:
+    its receipts are shared at its own site, not at that one's. Computing and payment rules
+    name a bid.
+    """
+    if stored.item == Item.REPLACEMENT and stored.element is not None:
+        instruction = DispatchInstruction.objects.select_related("resource").get(id=stored.element)
+        return instruction.resource.site_id
+    if award is not None:
+        return award.resource.site_id
+    return result.parties.sites_of_bids.get(stored.element or "")
 
 
 def _buyers(stored: SettlementLine, award: Award, result: PublishedResult) -> tuple[Share, ...]:

@@ -21,6 +21,7 @@ from aggregator.settlement.models import (
     PaymentPart,
     PaymentResult,
     PaymentRow,
+    RunTerms,
     RunTotal,
     SettlementItem,
     SettlementLine,
@@ -90,6 +91,13 @@ class NegawattContractAdmin(FactAdmin):
     )  # fmt: skip
     list_filter = ("method",)
     list_select_related = ("retailer", "site", "resource")
+
+
+@admin.register(RunTerms)
+class RunTermsAdmin(FactAdmin):
+    list_display = ("run", "content_sha256")
+    list_select_related = ("run__auction",)
+    ordering = ("-id",)
 
 
 @admin.register(RunTotal)

@@ -116,13 +116,20 @@ SELECT run_id, sign,
 FROM ({split}) AS part
 """
 
+# What stand-ins made up for at the lost place was no imbalance.
 IMBALANCE_SQL = """
 SELECT p.run_id, p.sign, 'IMBALANCE_CAUSED' AS item, leg.from_id, leg.to_id, p.award_id,
        NULL::uuid AS need_id, site.area_id::text AS element, p.t, p.start_at,
-       p.shortfall_kwh AS quantity_kwh, imbalance.price,
+       caused.kwh AS quantity_kwh, imbalance.price,
        greatest(0, CASE p.direction WHEN 'UP' THEN imbalance.price ELSE -imbalance.price END)
-       * p.shortfall_kwh AS amount
+       * caused.kwh AS amount
 FROM ({position}) AS p
+LEFT JOIN settlement_standin standin
+       ON standin.run_id = p.run_id AND standin.sign = p.sign
+      AND standin.award_id = p.award_id AND standin.t = p.t
+CROSS JOIN LATERAL (
+    SELECT greatest(0, p.shortfall_kwh - coalesce(standin.covered_kwh, 0)) AS kwh
+) AS caused
 JOIN registry_resource resource ON resource.id = p.resource_id
 JOIN registry_site site ON site.id = resource.site_id
 JOIN settlement_imbalance imbalance
@@ -214,7 +221,7 @@ ASSESSED_SQL = """
 SELECT q.run_id, q.sign, q.award_id, q.t, q.start_at, q.reserved_kw, q.shortfall_kw,
        i.price_jpy_per_kw_30min AS price_kw, a.direction, seller.account_id AS seller_id,
        a.resource_id, resource.site_id, a.product_id || ':' || site.area_id AS place,
-       round(least(q.responded_kwh, q.instructed_kwh) / (1 - site.loss_ratio), 6) AS sent_kwh,
+       round(least(q.responded_kwh, q.instructed_kwh) / (1 - loss.loss_ratio), 6) AS sent_kwh,
        CASE a.direction WHEN 'UP' THEN call.v1 ELSE call.v2 END AS v_price,
        CASE WHEN q.is_declared OR q.is_excused THEN %(declared)s::numeric
             ELSE %(penalty_i)s::numeric END AS factor_i,
@@ -225,6 +232,7 @@ JOIN clearing_capacityinterval i ON i.award_id = q.award_id AND i.t = q.t
 JOIN clearing_award a ON a.id = q.award_id
 JOIN registry_resource resource ON resource.id = a.resource_id
 JOIN registry_site site ON site.id = resource.site_id
+JOIN settlement_loss loss ON loss.run_id = q.run_id AND loss.site_id = site.id
 JOIN unnest(%(organisations)s::uuid[], %(accounts)s::bigint[])
     AS seller (organisation_id, account_id) ON seller.organisation_id = a.organisation_id
 LEFT JOIN settlement_call call ON call.run_id = q.run_id AND call.award_id = q.award_id

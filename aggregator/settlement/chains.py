@@ -18,6 +18,7 @@ from aggregator.settlement.models import (
     SettlementLine,
     SettlementRun,
 )
+from market.clearing.models import Award, Leg
 from market.trading.models import Auction
 
 
@@ -107,26 +108,41 @@ def line_since_jpy(line: SettlementLine, *, before: SettlementRun) -> Decimal:
     return added_jpy if line.run_id in known else added_jpy - line.amount_exact_jpy
 
 
+# Of each auction of the month the newest look at final readings, and before there is one at any:
+# what a correction took back is no failure, and what a preliminary value said is none either.
+FAILURES_SQL = """
+SELECT o.code, count(DISTINCT (a.resource_id, q.start_at))
+FROM trading_auction u
+CROSS JOIN LATERAL (
+    SELECT v.id FROM metering_deliveryverification v
+    WHERE v.auction_id = u.id ORDER BY v.stage = 'FINAL' DESC, v.revision DESC LIMIT 1
+) AS latest
+CROSS JOIN LATERAL assessments_effective(latest.id) q
+JOIN clearing_award a ON a.id = q.award_id
+JOIN parties_organisation o ON o.id = a.organisation_id
+WHERE u.delivery_on >= %(start_on)s AND u.delivery_on <= %(delivery_on)s AND NOT q.is_excused
+  AND (q.shortfall_kw > 0 OR q.is_responsive IS FALSE)
+GROUP BY o.code HAVING count(DISTINCT (a.resource_id, q.start_at)) >= %(least)s
+ORDER BY o.code
+"""
+
+
 def repeated_failures(*, run: SettlementRun, rules: SettlementRules) -> dict[str, int]:
     """Return sellers of capacity that failed so often in a month that they are to be told so.
 
-    Counted over what is verified of the delivery month: half hours of a resource in which
-    reserved capacity was short, or did not respond when called, without an excuse.
+    Counted over the delivery month up to the run's day, as it is verified now: half hours of a
+    resource in which reserved capacity was short, or did not respond when called, without an
+    excuse. An auction that reserved nothing tells of nobody.
     """
-    start_on = run.auction.delivery_on.replace(day=1)
+    if not Award.objects.filter(auction_id=run.auction_id, leg=Leg.RESERVED).exists():
+        return {}
     with connection.cursor() as cursor:
         cursor.execute(
-            """
-            SELECT o.code, count(DISTINCT (a.resource_id, q.start_at))
-            FROM metering_capacityassessment q
-            JOIN clearing_award a ON a.id = q.award_id
-            JOIN trading_auction u ON u.id = a.auction_id
-            JOIN parties_organisation o ON o.id = a.organisation_id
-            WHERE u.delivery_on >= %s AND u.delivery_on <= %s AND NOT q.is_excused
-              AND (q.shortfall_kw > 0 OR q.is_responsive IS FALSE)
-            GROUP BY o.code HAVING count(DISTINCT (a.resource_id, q.start_at)) >= %s
-            ORDER BY o.code
-            """,
-            [start_on, run.auction.delivery_on, rules.penalties.repeat_failures],
+            FAILURES_SQL,
+            {
+                "start_on": run.auction.delivery_on.replace(day=1),
+                "delivery_on": run.auction.delivery_on,
+                "least": rules.penalties.repeat_failures,
+            },
         )
         return dict(cursor.fetchall())

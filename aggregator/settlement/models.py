@@ -7,6 +7,7 @@ from accounts.core.money import JPY_MAX
 from accounts.fields import KWH_MAX, PRICE_MAX_JPY_PER_KWH, bounded
 from aggregator.core.settlement import Item
 from aggregator.metering.models import DeliveryVerification
+from aggregator.settlement.agreed_models import RunTerms
 from aggregator.settlement.dispute_models import (
     Dispute,
     DisputedLine,
@@ -32,7 +33,7 @@ __all__ = (
     "DisputeEvidence", "DisputedLine", "Document", "DocumentFile", "DocumentSeries",
     "IncomingPayment", "LineAdjustment", "NegawattContract", "NegawattMethod", "PaymentBatch",
     "PaymentFile", "PaymentPart", "PaymentResult", "PaymentRow", "PeriodState", "RunKind",
-    "RunTotal",
+    "RunTerms", "RunTotal",
     "SettlementItem", "SettlementLine", "SettlementPeriod", "SettlementRun",
 )  # fmt: skip
 

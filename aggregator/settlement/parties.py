@@ -6,13 +6,12 @@ from decimal import Decimal
 from functools import cached_property
 from uuid import UUID
 
-from django.db.models import Q
-
 from accounts.core.errors import NotFound
 from accounts.ledger.services import ledger_account_open
 from accounts.parties.models import Organisation
 from accounts.parties.selectors import aggregator
 from aggregator.core.settlement import House, Share
+from aggregator.settlement.agreed import AgreedTerms, terms_in_force
 from market.clearing.models import Award, ClearingRun
 from market.registry.models import (
     Area,
@@ -20,7 +19,6 @@ from market.registry.models import (
     ControllableLink,
     OpticalPath,
     OpticalTrunk,
-    RevenueSplit,
     Site,
 )
 from market.trading.models import Bid, Need
@@ -56,10 +54,18 @@ class MarketParties:
     """Accounts of everyone concerned in one clearing run, opened when first met.
 
     Accounts are named by their ledger id as text, which is what the pure core passes around.
+
+    Parameters
+    ----------
+    run
+        The published run.
+    kept
+        What a settlement run was told of agreements; those in force now if omitted.
     """
 
-    def __init__(self, run: ClearingRun) -> None:
+    def __init__(self, run: ClearingRun, *, kept: AgreedTerms | None = None) -> None:
         self._run = run
+        self._kept = kept
         self._auction = run.auction
         self._members: dict[UUID, str] = {}
         self._imbalances: dict[str, str] = {}
@@ -220,23 +226,11 @@ class MarketParties:
         return str(account.id)
 
     @cached_property
+    def terms(self) -> AgreedTerms:
+        """Return what the parties of the auction agreed on beside the market."""
+        return terms_in_force(self._run, self.member) if self._kept is None else self._kept
+
+    @property
     def splits(self) -> Mapping[UUID, tuple[Share, ...]]:
         """Return the parts of each site's receipts that its operator passes on."""
-        on = self._auction.delivery_on
-        rows = (
-            RevenueSplit.objects.filter(
-                Q(valid_to_on__isnull=True) | Q(valid_to_on__gt=on),
-                Q(site__resources__awards__run=self._run)
-                | Q(site__resources__bid__auction=self._auction),
-                valid_from_on__lte=on,
-            )
-            .select_related("organisation", "site")
-            .distinct()
-            .order_by("site_id", "organisation_id")
-        )
-        splits: dict[UUID, tuple[Share, ...]] = {}
-        for row in rows:
-            if row.organisation_id != row.site.organisation_id:
-                share = Share(account=self.member(row.organisation), weight=row.share_ratio)
-                splits[row.site_id] = (*splits.get(row.site_id, ()), share)
-        return splits
+        return self.terms.splits

@@ -22,7 +22,10 @@ CREATE TEMP TABLE IF NOT EXISTS settlement_weight (
 ) ON COMMIT DROP;
 CREATE TEMP TABLE IF NOT EXISTS settlement_standin (
     run_id bigint, sign smallint, award_id uuid, t smallint, start_at timestamptz,
-    pay_jpy numeric
+    pay_jpy numeric, covered_kwh numeric
+) ON COMMIT DROP;
+CREATE TEMP TABLE IF NOT EXISTS settlement_loss (
+    run_id bigint, site_id uuid, loss_ratio numeric
 ) ON COMMIT DROP;
 CREATE TEMP TABLE IF NOT EXISTS settlement_negawatt (
     run_id bigint, resource_id uuid, account_id bigint, t smallint, price numeric
@@ -45,8 +48,8 @@ CREATE TEMP TABLE IF NOT EXISTS settlement_assessed (
     reserved_kw numeric, shortfall_kw numeric, is_declared boolean, is_excused boolean,
     instructed_kwh numeric, responded_kwh numeric, is_responsive boolean
 ) ON COMMIT DROP;
-TRUNCATE settlement_weight, settlement_standin, settlement_negawatt, settlement_imbalance,
-    settlement_call, settlement_chain, settlement_change, settlement_assessed;
+TRUNCATE settlement_weight, settlement_standin, settlement_loss, settlement_negawatt,
+    settlement_imbalance, settlement_call, settlement_chain, settlement_change, settlement_assessed;
 """
 
 # A verification that corrects none holds every row that counts: the plain join is enough.

@@ -9,6 +9,7 @@ from django.db.models import Max
 
 from aggregator.metering.limits import bulk_limits_set
 from aggregator.settlement.adjustments import adjustment_write
+from aggregator.settlement.agreed import terms_kept
 from aggregator.settlement.models import CorrectionCause, RunKind, SettlementRun
 from aggregator.settlement.runs import correction_write, inputs_of, lines_write
 
@@ -100,9 +101,11 @@ def _copied(run: SettlementRun, *, kind: str, corrects: SettlementRun | None) ->
 
 def _written_again(run: SettlementRun, shadow: SettlementRun) -> None:
     if run.cause_kind == CorrectionCause.DISPUTE and run.adjustments.exists():
-        adjustment_write(run=shadow, adjustments=list(run.adjustments.order_by("id")))
+        adjustment_write(
+            run=shadow, adjustments=list(run.adjustments.order_by("id")), terms=terms_kept(run)
+        )
         return
-    inputs = inputs_of(run.auction_id, run.kind, verification=run.verification)
+    inputs = inputs_of(run.auction_id, run.kind, verification=run.verification, settled=run)
     if run.corrects_id is None:
         lines_write(run=shadow, inputs=inputs)
     else:

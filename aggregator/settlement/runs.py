@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from functools import cached_property
 from uuid import UUID
 
 from django.db import transaction
@@ -27,6 +28,7 @@ from aggregator.core.terms import SettlementRules, rules_from_mapping
 from aggregator.metering.limits import bulk_limits_set
 from aggregator.metering.models import DeliveryVerification, VerificationStage
 from aggregator.metering.selectors import verification_chain, verification_latest
+from aggregator.settlement.agreed import terms_keep, terms_kept
 from aggregator.settlement.chains import decided_half_hours, repeated_failures, runs_in_force
 from aggregator.settlement.charging import (
     charges_of,
@@ -45,11 +47,12 @@ from aggregator.settlement.lines import (
     correction_lines_insert,
     lines_copy,
 )
+from aggregator.settlement.measured import unexplained_jpy
 from aggregator.settlement.models import CorrectionCause, RunKind, SettlementRun
 from aggregator.settlement.parties import MarketParties
 from aggregator.settlement.positions import changes_stage, tables_ensure, whole_stage
 from aggregator.settlement.results import PublishedResult, result_of
-from aggregator.settlement.staging import inputs_stage, let_down_unexplained_jpy
+from aggregator.settlement.staging import inputs_stage
 from market.clearing.models import ClearingRun
 from market.clearing.selectors import run_published_of
 from market.core.timegrid import interval_starts_at
@@ -58,7 +61,7 @@ from market.trading.models import Auction
 # Published numbers and ours are the same digits; only their sums are formed differently.
 RESIDUAL_TOLERANCE_JPY = Decimal(1)
 # Lines have six places; of one award half hour no more than their rounding is left.
-LET_DOWN_TOLERANCE_JPY = Decimal("0.0001")
+MEASURED_TOLERANCE_JPY = Decimal("0.0001")
 
 
 class DeliveryNotVerified(Refused):
@@ -74,7 +77,16 @@ class Inputs:
     verification: DeliveryVerification
     rules: SettlementRules
     kind: str
-    sha256: str
+    parties: MarketParties
+
+    @cached_property
+    def sha256(self) -> str:
+        """Return the digest of all of it."""
+        known = (
+            f"{self.run.result_sha256} {self.verification.input_sha256} {self.auction.ruleset_id}"
+            f" {self.rules} {self.parties.terms.sha256}"
+        )
+        return hashlib.sha256(known.encode()).hexdigest()
 
 
 @transaction.atomic
@@ -156,7 +168,9 @@ def correction_run(*, verification: DeliveryVerification) -> SettlementRun:
         return head
     chain = verification_chain(verification_id=verification.pk)
     ensure(head.verification_id in chain, "a verification outside the chain that was settled")
-    inputs = inputs_of(verification.auction_id, RunKind.FINAL, verification=verification)
+    inputs = inputs_of(
+        verification.auction_id, RunKind.FINAL, verification=verification, settled=head
+    )
     cause = verification.cause_kind or CorrectionCause.READING
     run = SettlementRun.objects.create(
         auction=inputs.auction,
@@ -212,9 +226,9 @@ def correction_write(
     Raises
     ------
     BrokenInvariant
-        If what a shortfall takes does not reach the buyers that it has.
+        If what is measured takes from one side what does not reach the other.
     """
-    parties = MarketParties(inputs.run)
+    parties = inputs.parties
     result = result_of(inputs.run, parties)
     tables_ensure()
     decided = decided_half_hours(auction=inputs.auction, before=decided_before or run)
@@ -227,19 +241,24 @@ def correction_write(
         lines=delta_lines(stand_ins.before, stand_ins.now),
         starts_at=starts_at,
     )
-    unexplained_jpy = let_down_unexplained_jpy(run_id=run.pk, clearing=parties.house.clearing)
-    ensure(
-        unexplained_jpy <= LET_DOWN_TOLERANCE_JPY,
-        f"a correction leaves {unexplained_jpy} yen of a shortfall to nobody",
-    )
+    _check_measured(run, inputs)
     count += residuals_write(run=run, house=parties.house, starts_at=starts_at)
     return changed + stand_ins.changed, count
 
 
 def inputs_of(
-    auction_id: UUID, kind: str | None, *, verification: DeliveryVerification | None = None
+    auction_id: UUID,
+    kind: str | None,
+    *,
+    verification: DeliveryVerification | None = None,
+    settled: SettlementRun | None = None,
 ) -> Inputs:
     """Return what a run is computed from: on the latest verification, unless one is named.
+
+    Parameters
+    ----------
+    settled
+        A run that it corrects or repeats: the terms are those that one knew.
 
     Raises
     ------
@@ -264,14 +283,13 @@ def inputs_of(
         )
     is_final = verification.stage == VerificationStage.FINAL
     rules = rules_from_mapping(auction.ruleset.rules.get("settlement", {}))
-    known = f"{published.result_sha256} {verification.input_sha256} {auction.ruleset_id} {rules}"
     return Inputs(
         auction=auction,
         run=published,
         verification=verification,
         rules=rules,
         kind=RunKind.FINAL if is_final else RunKind.PROVISIONAL,
-        sha256=hashlib.sha256(known.encode()).hexdigest(),
+        parties=MarketParties(published, kept=None if settled is None else terms_kept(settled)),
     )
 
 
@@ -286,6 +304,7 @@ def _written(inputs: Inputs, *, revision: int) -> SettlementRun:
         ruleset_version=inputs.auction.ruleset_id,
         executed_at=market_now(),
     )
+    terms_keep(run=run, terms=inputs.parties.terms)
     count = lines_write(run=run, inputs=inputs)
     entry_append(
         action="settlement.run.executed",
@@ -303,7 +322,7 @@ def _written(inputs: Inputs, *, revision: int) -> SettlementRun:
 
 def lines_write(*, run: SettlementRun, inputs: Inputs) -> int:
     """Write every line of a whole run that has none yet; returns how many."""
-    parties = MarketParties(inputs.run)
+    parties = inputs.parties
     result = result_of(inputs.run, parties)
     house = parties.house
     starts_at = interval_starts_at(inputs.auction.delivery_on)
@@ -320,6 +339,7 @@ def lines_write(*, run: SettlementRun, inputs: Inputs) -> int:
     left = clearing_left(run_id=run.pk, clearing=house.clearing)
     measured = clearing_left(run_id=run.pk, clearing=house.clearing, items=MEASURED)
     _check_residual(left, result, measured)
+    _check_measured(run, inputs)
     return count + residuals_write(run=run, house=house, starts_at=starts_at)
 
 
@@ -367,6 +387,17 @@ def _market_lines(inputs: Inputs, result: PublishedResult) -> list[Line]:
     return lines + split_lines(result, published)
 
 
+def _check_measured(run: SettlementRun, inputs: Inputs) -> None:
+    """See that what deliveries and assessments take from one side reaches the other."""
+    cause, left_jpy = unexplained_jpy(
+        run=run, rules=inputs.rules, clearing=inputs.parties.house.clearing
+    )
+    ensure(
+        left_jpy <= MEASURED_TOLERANCE_JPY,
+        f"settlement leaves {left_jpy} yen of {cause.lower() or 'nothing'} to nobody",
+    )
+
+
 def _check_residual(
     left: dict[int | None, Decimal],
     result: PublishedResult,
@@ -374,7 +405,7 @@ def _check_residual(
 ) -> None:
     """Hold what is left against the residual that the engine published beside its prices.
 
-    What was measured leaves something only where no buyer was served: nobody was let down.
+    What was measured is told of by deliveries, not by the result: :func:`_check_measured`.
     """
     found_jpy = sum_exact_jpy([amount for t, amount in left.items() if t is not None])
     unclaimed_jpy = sum_exact_jpy([amount for t, amount in measured.items() if t is not None])

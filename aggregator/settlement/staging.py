@@ -3,30 +3,28 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import Q
 
 from accounts.core.errors import NotFound
 from accounts.core.money import sum_exact_jpy
 from aggregator.core.causes import StandInPosition, stand_in_jpy_per_kwh, stand_in_lines
-from aggregator.core.settlement import Item, Line, Share
+from aggregator.core.delivery import Direction as OrderedDirection
+from aggregator.core.settlement import Line, Share
 from aggregator.core.terms import SettlementRules
-from aggregator.forecasting.selectors import spot_prices_on
 from aggregator.settlement.models import SettlementRun
-from aggregator.settlement.negawatt_models import NegawattContract, NegawattMethod
 from aggregator.settlement.results import PublishedResult
 from market.clearing.models import Award, ClearingPrice, Leg, PriceKind
-from market.registry.models import Resource, ResourceKind
 from market.trading.models import Direction, NeedKind
 from market.trading.sealing import contents_open
 
 ZERO = Decimal(0)
+HALF_HOURS = 48
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +56,7 @@ def inputs_stage(
     stand_ins = _stand_ins_stage(run, result, rules, frozenset(decided))
     _weights_stage(run, result, is_of_every_up=rules.negawatt_borne_by == "BUYER")
     _capacity_stage(run, result)
+    _losses_stage(run, result)
     _negawatt_stage(run, result)
     if rules.imbalance_borne_by != "NOBODY":
         _imbalance_stage(run, result)
@@ -69,7 +68,8 @@ INSERTS = {
     "settlement_call": "INSERT INTO settlement_call VALUES (%s, %s, %s, %s)",
     "settlement_negawatt": "INSERT INTO settlement_negawatt VALUES (%s, %s, %s, %s, %s)",
     "settlement_imbalance": "INSERT INTO settlement_imbalance VALUES (%s, %s, %s, %s, %s)",
-    "settlement_standin": "INSERT INTO settlement_standin VALUES (%s, %s, %s, %s, %s, %s)",
+    "settlement_standin": "INSERT INTO settlement_standin VALUES (%s, %s, %s, %s, %s, %s, %s)",
+    "settlement_loss": "INSERT INTO settlement_loss VALUES (%s, %s, %s)",
 }
 
 
@@ -184,59 +184,35 @@ def capacity_buyers(
     }
 
 
+def _losses_stage(run: SettlementRun, result: PublishedResult) -> None:
+    """Note what is lost on the way to each site, as the terms of the auction have it."""
+    terms = result.parties.terms
+    _rows_insert(
+        "settlement_loss",
+        [(run.pk, site_id, ratio) for site_id, ratio in terms.loss_ratios.items()],
+    )
+
+
 def _negawatt_stage(run: SettlementRun, result: PublishedResult) -> None:
     """Note what each retailer is owed per kWh that its customers' load was cut by."""
-    on = run.auction.delivery_on
-    cut = Award.objects.filter(run=result.run, direction=Direction.UP).exclude(leg=Leg.RESERVED)
-    resources = list(
-        Resource.objects.filter(
-            kind=ResourceKind.DC_LOAD, id__in=cut.values("resource_id")
-        ).select_related("site")
-    )
-    contracts = list(
-        NegawattContract.objects.filter(
-            Q(valid_to_on__isnull=True) | Q(valid_to_on__gt=on), valid_from_on__lte=on
-        )
-        .select_related("retailer")
-        .order_by("-valid_from_on", "-id")
+    terms = result.parties.terms
+    cut = (
+        Award.objects.filter(run=result.run, direction=Direction.UP)
+        .exclude(leg=Leg.RESERVED)
+        .order_by("resource_id")
+        .values_list("resource_id", flat=True)
+        .distinct()
     )
     rows: list[tuple[Any, ...]] = []
-    for resource in resources:
-        contract = contract_of(resource, contracts)
-        if contract is None:
+    for resource_id in cut:
+        row = terms.compensations.get(resource_id)
+        if row is None:
             continue
-        account = int(result.parties.member(contract.retailer))
-        rows += [
-            (run.pk, resource.id, account, t, price)
-            for t, price in _prices_of(contract, resource, run)
-        ]
+        slots = [None] if row.area is None else list(range(HALF_HOURS))
+        for t in slots:
+            account, price = terms.compensation_at(resource_id, t or 0) or ("", ZERO)
+            rows.append((run.pk, resource_id, int(account), t, price))
     _rows_insert("settlement_negawatt", rows)
-
-
-def contract_of(
-    resource: Resource, contracts: Sequence[NegawattContract]
-) -> NegawattContract | None:
-    """Return the contract in force for a resource, the narrowest first, then the newest."""
-    site = resource.site
-    of_resource = [row for row in contracts if row.resource_id == resource.id]
-    of_site = [row for row in contracts if row.site_id == site.id]
-    of_retailer = [
-        row
-        for row in contracts
-        if row.resource_id is None and row.site_id is None and row.retailer_id == site.retailer_id
-    ]
-    return next(iter([*of_resource, *of_site, *of_retailer]), None)
-
-
-def _prices_of(
-    contract: NegawattContract, resource: Resource, run: SettlementRun
-) -> list[tuple[int | None, Decimal]]:
-    """Return the price of a kWh by half hour, or one for all."""
-    price = contract.price_jpy_per_kwh
-    if contract.method != NegawattMethod.SPOT_LINKED:
-        return [(None, price - contract.wheeling_jpy_per_kwh)]
-    spot = spot_prices_on(delivery_on=run.auction.delivery_on, area_code=resource.site.area_id)
-    return [(t, price + row.price_jpy_per_kwh) for t, row in enumerate(spot)]
 
 
 def _imbalance_stage(run: SettlementRun, result: PublishedResult) -> None:
@@ -253,11 +229,15 @@ def _imbalance_stage(run: SettlementRun, result: PublishedResult) -> None:
 
 STAND_INS_SQL = """
 SELECT s.award_id, s.instruction_id, s.t, s.start_at, s.delivered_kwh,
-       i.replacement_price_jpy_per_kwh, n.organisation_id, n.direction, r.site_id
+       i.replacement_price_jpy_per_kwh, n.organisation_id, n.direction, r.site_id, s.covered_kwh,
+       n.resource_id, lost_site.code, lost_site.area_id, a.direction
 FROM stand_ins_effective(%s) s
 JOIN dispatch_dispatchinstruction n ON n.id = s.instruction_id
 JOIN dispatch_instructioninterval i ON i.instruction_id = s.instruction_id AND i.t = s.t
 JOIN registry_resource r ON r.id = n.resource_id
+JOIN clearing_award a ON a.id = s.award_id
+JOIN registry_resource lost ON lost.id = a.resource_id
+JOIN registry_site lost_site ON lost_site.id = lost.site_id
 JOIN deliveries_effective(%s) d
   ON d.award_id = s.award_id AND d.t = s.t AND d.shortfall_kwh > 0
 WHERE s.delivered_kwh > 0
@@ -291,7 +271,7 @@ SELECT paid.run_id, d.award_id, d.t, d.start_at, d.ordered_kwh, d.shortfall_kwh,
        d.shortfall_kwh, d.is_excused, d.is_excused
 FROM (
     SELECT run_id, award_id, t FROM settlement_standin WHERE run_id = %(run)s
-    GROUP BY 1, 2, 3 HAVING sum(sign * pay_jpy) <> 0
+    GROUP BY 1, 2, 3 HAVING sum(sign * pay_jpy) <> 0 OR sum(sign * covered_kwh) <> 0
 ) AS paid
 JOIN deliveries_effective(%(verification)s) d
   ON d.award_id = paid.award_id AND d.t = paid.t
@@ -332,29 +312,48 @@ def _stand_in_lines(
         found = [row for row in cursor.fetchall() if (row[0], row[2]) not in decided]
     market = _market_prices(result, {row[8] for row in found})
     lines: list[Line] = []
-    pays: dict[tuple[UUID, int, Any], list[Decimal]] = defaultdict(list)
-    for award, instruction, t, start_at, kwh, ask, organisation, direction, site in found:
-        way = 1 if direction == Direction.UP else -1
-        position = StandInPosition(
-            award=str(award),
-            instruction=str(instruction),
-            t=t,
-            seller=result.parties.account_of(organisation),
-            delivered_kwh=kwh,
-            ask_jpy_per_kwh=ask or ZERO,
-            market_jpy_per_kwh=way * market.get((site, t), ZERO),
-            splits=result.parties.splits_of(site),
-        )
+    sums: dict[tuple[UUID, int, Any], list[tuple[Decimal, Decimal]]] = defaultdict(list)
+    for row in found:
+        award, t, start_at, kwh, covered_kwh = row[0], row[2], row[3], row[4], row[9]
+        position = _stand_in_position(row, result, market)
         lines += stand_in_lines(position, rules=rules, house=result.parties.house)
-        pays[award, t, start_at].append(stand_in_jpy_per_kwh(position, rules) * kwh)
+        sums[award, t, start_at].append((stand_in_jpy_per_kwh(position, rules) * kwh, covered_kwh))
     _rows_insert(
         "settlement_standin",
         [
-            (run.pk, sign, award, t, start_at, sum_exact_jpy(paid))
-            for (award, t, start_at), paid in pays.items()
+            (
+                run.pk, sign, award, t, start_at,
+                sum_exact_jpy([jpy for jpy, _ in of_award]),
+                sum((kwh for _, kwh in of_award), ZERO),
+            )
+            for (award, t, start_at), of_award in sums.items()
         ],
-    )
+    )  # fmt: skip
     return tuple(lines)
+
+
+def _stand_in_position(
+    row: Sequence[Any], result: PublishedResult, market: Mapping[tuple[UUID, int], Decimal]
+) -> StandInPosition:
+    award, instruction, t, _, kwh, ask, organisation, direction, site, _, resource = row[:11]
+    lost_site, lost_area, lost_direction = row[11:]
+    way = 1 if direction == Direction.UP else -1
+    compensation = result.parties.terms.compensation_at(resource, t)
+    return StandInPosition(
+        award=str(award),
+        instruction=str(instruction),
+        t=t,
+        seller=result.parties.account_of(organisation),
+        delivered_kwh=kwh,
+        ask_jpy_per_kwh=ask or ZERO,
+        market_jpy_per_kwh=way * market.get((site, t), ZERO),
+        direction=OrderedDirection(direction),
+        splits=result.parties.splits_of(site),
+        compensation=compensation,
+        credits=()
+        if compensation is None
+        else result.credits(site=lost_site, area=lost_area, direction=lost_direction, t=t),
+    )
 
 
 def _market_prices(result: PublishedResult, site_ids: set[UUID]) -> dict[tuple[UUID, int], Decimal]:
@@ -362,49 +361,3 @@ def _market_prices(result: PublishedResult, site_ids: set[UUID]) -> dict[tuple[U
         run=result.run, kind=PriceKind.PLACE, site_id__in=site_ids
     ).values_list("site_id", "t", "price_jpy_per_kwh")
     return {(site_id, t): price for site_id, t, price in rows}
-
-
-# By award and half hour: what a shortfall takes and its stand-ins cost is what buyers are owed,
-# if it has any; and where no change was noted, nothing is.
-UNEXPLAINED_SQL = """
-SELECT max(abs(left_jpy)) FROM (
-    SELECT sum(CASE WHEN l.payee_id = %(clearing)s THEN l.amount_exact_jpy
-                    ELSE -l.amount_exact_jpy END) AS left_jpy
-    FROM settlement_settlementline l
-    JOIN clearing_award a ON a.id = l.award_id
-    JOIN registry_resource r ON r.id = a.resource_id
-    WHERE l.run_id = %(run)s AND %(clearing)s IN (l.payer_id, l.payee_id)
-      AND l.item IN ('SHORTFALL_REFUND', 'SHORTFALL_PENALTY', 'SHORTFALL_CREDIT', 'REPLACEMENT')
-      AND (EXISTS (
-          SELECT 1 FROM settlement_weight w
-          WHERE w.run_id = l.run_id AND w.t = l.t AND w.place = r.site_id || ':' || a.direction)
-        OR NOT EXISTS (
-          SELECT 1 FROM settlement_change c
-          WHERE c.run_id = l.run_id AND c.award_id = l.award_id AND c.t = l.t))
-    GROUP BY l.award_id, l.t
-) AS of_award
-"""
-
-
-def let_down_unexplained_jpy(*, run_id: int, clearing: str) -> Decimal:
-    """Return the most that a shortfall of a correction leaves to nobody [JPY]."""
-    with connection.cursor() as cursor:
-        cursor.execute(UNEXPLAINED_SQL, {"run": run_id, "clearing": int(clearing)})
-        return cursor.fetchone()[0] or ZERO
-
-
-def uncredited_jpy(*, run_id: int) -> dict[int | None, Decimal]:
-    """Return what a run took from sellers that reaches no buyer, as none was served [JPY]."""
-    taken = [Item.SHORTFALL_REFUND, Item.SHORTFALL_PENALTY]
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            SELECT t, sum(CASE WHEN item = ANY(%s) THEN amount_exact_jpy
-                               ELSE -amount_exact_jpy END)
-            FROM settlement_settlementline
-            WHERE run_id = %s AND (item = ANY(%s) OR item = 'SHORTFALL_CREDIT')
-            GROUP BY t
-            """,
-            [[str(item) for item in taken], run_id, [str(item) for item in taken]],
-        )
-        return dict(cursor.fetchall())

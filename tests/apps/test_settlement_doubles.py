@@ -12,10 +12,10 @@ from django.db import transaction
 
 from accounts.parties.models import OrganisationKind
 from aggregator.core.terms import SettlementRules
+from aggregator.settlement.agreed import contract_of
 from aggregator.settlement.doubles import CapacitySoldTwice, double_sale_worst, doubles_refuse
 from aggregator.settlement.models import NegawattContract, SettlementLine
 from aggregator.settlement.runs import settlement_run_execute
-from aggregator.settlement.staging import contract_of
 from market.clearing.models import Award, CapacityInterval, ClearingRun, RunState
 from market.registry.models import MarketProduct, Resource, Site
 from market.trading.models import AuctionState

@@ -58,9 +58,7 @@ def day() -> cast.MarketDay:
         code="3-1", name="三次①", name_en="RR", response_s=900, quantity_min_kw=1,
         quantity_tick_kw=Decimal("0.1"),
     )  # fmt: skip
-    made = settled_day.published(where)
-    type(where.sites["inzai"]).objects.filter(id=where.sites["inzai"].id).update(loss_ratio=LOSS)
-    return made
+    return settled_day.published(where)
 
 
 @settings(
@@ -256,6 +254,7 @@ def _delivered(
         shortfall_kwh=short_kwh,
         is_excused=side.is_excused,
         stand_in_jpy=piece.stand_in_jpy if short_kwh else Decimal(0),
+        covered_kwh=piece.covered_kwh if short_kwh and piece.stand_in_jpy else Decimal(0),
     )
 
 
@@ -378,13 +377,23 @@ def _staged(
             ],
         )
         cursor.executemany(
-            "INSERT INTO settlement_standin VALUES (%s, %s, %s, %s, %s, %s)",
+            "INSERT INTO settlement_standin VALUES (%s, %s, %s, %s, %s, %s, %s)",
             [
-                (run.pk, sign, position.award, position.t, None, position.stand_in_jpy)
+                (
+                    run.pk, sign, position.award, position.t, None, position.stand_in_jpy,
+                    position.covered_kwh,
+                )
                 for of_award in awarded
                 for sides in of_award
                 for sign, position in ((1, sides[correction is not None]), (-1, sides[0]))
                 if position.stand_in_jpy
+            ],
+        )  # fmt: skip
+        cursor.executemany(
+            "INSERT INTO settlement_loss VALUES (%s, %s, %s)",
+            [
+                (run.pk, site.id, LOSS if name == "inzai" else site.loss_ratio)
+                for name, site in day.places.sites.items()
             ],
         )
 

@@ -96,7 +96,7 @@ def test_a_stand_in_whose_cost_reaches_nobody_stops_the_correction(
     _settled_then_read_anew(day, stand_in)
     monkeypatch.setattr(staging, "_stand_in_changes_stage", lambda _: 0)
     with (
-        pytest.raises(BrokenInvariant, match=r"30000\.0+ yen of a shortfall to nobody"),
+        pytest.raises(BrokenInvariant, match=r"30000\.0+ yen of shortfall to nobody"),
         transaction.atomic(),
     ):
         settlement_run_execute(auction_id=day.auction.id)

@@ -14,12 +14,11 @@ from typing import Any
 from uuid import UUID
 
 from accounts.core.money import EXACT_QUANTUM_JPY
-from aggregator.core.capacities import composite_jpy
 from aggregator.core.charges import Charge
-from aggregator.core.settlement import Item, Line, Share, line_of, split_exact
+from aggregator.core.settlement import Item, Line, line_of
 from aggregator.core.terms import SettlementRules
+from aggregator.settlement.composites import composite_charges
 from aggregator.settlement.results import HOURS_PER_INTERVAL, PublishedResult
-from aggregator.settlement.staging import capacity_buyers
 from market.clearing.models import Award, Leg
 from market.clearing.publication import award_id_of
 from market.trading.models import NeedKind
@@ -189,7 +188,7 @@ def follow_on_charges(
         for t, quantity_kw in enumerate(award["quantity_kw"])
     }
     return [
-        *_composites(result, rules, charges, kw, held),
+        *composite_charges(result, rules, charges, kw, held),
         *_exchange_fees(result, rules, kw, held),
     ]
 
@@ -227,71 +226,16 @@ def _exchange_fees(
                 )
 
 
-def _composites(
-    result: PublishedResult,
-    rules: SettlementRules,
-    charges: Sequence[Charge],
-    kw: Mapping[tuple[str, int], Decimal],
-    held: Mapping[Any, Award],
-) -> Iterable[Charge]:
-    """Take back what one resource's kW would earn twice as components of one composite.
-
-    The composite is worth its largest kW once; what was published above that is taken from the
-    awards in the ratio of their receipts, and given back to the buyers of each.
-    """
-    group_of = {code: n for n, group in enumerate(rules.composites) for code in group}
-    by_id = {str(award.id): award for award in held.values()}
-    same: dict[tuple[Any, ...], list[Charge]] = defaultdict(list)
-    for charge in charges:
-        award = by_id.get(charge.award or "")
-        if award is not None and award.product_id in group_of:
-            place = (award.resource_id, award.direction, group_of[str(award.product_id)])
-            same[(*place, charge.t)].append(charge)
-    buyers = capacity_buyers(result) if any(len(rows) > 1 for rows in same.values()) else {}
-    for rows in same.values():
-        worth = [-row.amount_exact_jpy for row in rows]
-        claims = [
-            (kw[str(row.award), row.t or 0], jpy / kw[str(row.award), row.t or 0])
-            for row, jpy in zip(rows, worth, strict=True)
-        ]
-        over_jpy = sum(worth, ZERO) - composite_jpy(claims)
-        if over_jpy <= 0:
-            continue
-        shares = [
-            Share(account=row.account, weight=jpy) for row, jpy in zip(rows, worth, strict=True)
-        ]
-        for row, part_jpy in zip(rows, split_exact(over_jpy, shares), strict=True):
-            award = by_id[str(row.award)]
-            key = (str(award.product_id), award.resource.site.area_id, row.t)
-            bought = buyers.get(key) or buyers.get((key[0], "", row.t), ())  # type: ignore[arg-type]
-            if not bought:
-                continue
-            yield Charge(
-                item=Item.CAPACITY,
-                account=row.account,
-                amount_exact_jpy=part_jpy,
-                t=row.t,
-                award=row.award,
-            )
-            for share, back_jpy in zip(bought, split_exact(part_jpy, bought), strict=True):
-                yield Charge(
-                    item=Item.CAPACITY_CHARGE,
-                    account=share.account,
-                    amount_exact_jpy=-back_jpy,
-                    t=row.t,
-                    need=share.need,
-                )
-
-
 # Receipts as published, of which a seller passes agreed parts on as it does of energy.
 SHARED_ITEMS = (Item.CAPACITY, Item.COMPUTE, Item.PAYMENT_RULE)
 
 
-def split_lines(result: PublishedResult, published: Sequence[Charge]) -> list[Line]:
+def split_lines(result: PublishedResult, charges: Sequence[Charge]) -> list[Line]:
     """Return the agreed parts of receipts that are paid as published: one line each and day.
 
-    Of capacity, of computing, and of what payment rules add. What is taken back of capacity
-    that was not there is taken back of its parts as well, with its assessment.
+    Of capacity, less what a composite takes back of it, of computing, and of what payment rules
+    add. What is taken back of capacity that was not there is taken back of its parts as well,
+    with its assessment.
     """
     parties = result.parties
     if not parties.splits:
@@ -300,7 +244,7 @@ def split_lines(result: PublishedResult, published: Sequence[Charge]) -> list[Li
         Award.objects.filter(run=result.run).values_list("id", "resource__site_id")
     )
     received: dict[tuple[str, str | None, str | None], Decimal] = defaultdict(Decimal)
-    for charge in published:
+    for charge in charges:
         if charge.item in SHARED_ITEMS and charge.need is None:
             key = (charge.account, charge.award, charge.element)
             received[key] -= charge.amount_exact_jpy

@@ -381,10 +381,8 @@ def _market_lines(inputs: Inputs, result: PublishedResult) -> list[Line]:
     for charge in result.paths():
         lines += path_lines(charge, house=house)
     published = charges_of(result)
-    lines += charge_lines(
-        [*published, *follow_on_charges(result, published, inputs.rules)], house=house
-    )
-    return lines + split_lines(result, published)
+    charges = [*published, *follow_on_charges(result, published, inputs.rules)]
+    return lines + charge_lines(charges, house=house) + split_lines(result, charges)
 
 
 def _check_measured(run: SettlementRun, inputs: Inputs) -> None:

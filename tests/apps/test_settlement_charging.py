@@ -6,7 +6,9 @@ import uuid
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,18 +17,19 @@ from aggregator.core.charges import charge_lines
 from aggregator.core.settlement import Item
 from aggregator.core.terms import SettlementRules, rules_from_mapping
 from aggregator.settlement.charging import (
-    _composites,
     charges_of,
     computing_left_jpy,
     follow_on_charges,
+    split_lines,
 )
+from aggregator.settlement.composites import composite_charges
 from aggregator.settlement.parties import MarketParties
 from aggregator.settlement.results import PublishedResult, result_of
 from market.clearing import services
 from market.clearing.engine import SolverEngine
-from market.clearing.models import Award, ClearingRun
-from market.registry.models import MarketProduct
-from market.trading.models import Bid, Need
+from market.clearing.models import Award, CapacityInterval, ClearingRun, RunState
+from market.registry.models import MarketProduct, RevenueSplit
+from market.trading.models import AuctionState, Bid, Need
 from tests import cast, forms
 
 pytestmark = pytest.mark.django_db
@@ -162,7 +165,7 @@ def test_a_composite_s_kw_are_paid_once_and_the_buyers_get_the_rest_back(
     both = [first, replace(first, award=str(twin.id))]
     kw = {(str(row.award), first.t or 0): Decimal(3_000) for row in both}
     held = {award.id: award, twin.id: twin}
-    found = list(_composites(result, rules, both, kw, held))
+    found = list(composite_charges(result, rules, both, kw, held))
     taken = [row for row in found if row.item is Item.CAPACITY]
     # half of the second claim each; the buyers of the twin are unknown, so its half is left
     assert [(row.award, row.amount_exact_jpy) for row in taken] == [(str(award.id), Decimal(1_800))]
@@ -170,3 +173,87 @@ def test_a_composite_s_kw_are_paid_once_and_the_buyers_get_the_rest_back(
     assert [(row.account, row.amount_exact_jpy) for row in back] == [
         (_account(result, "grid-t"), Decimal(-1_800))
     ]
+
+
+def _other_auction(award: Award, product: str, *, minutes: int) -> Award:
+    """Publish another auction of the day that reserved 2,000 kW of the same resource at 2.00."""
+    MarketProduct.objects.create(
+        code=product, name="双子", name_en="Twin", response_s=900, quantity_min_kw=1,
+        quantity_tick_kw=1,
+    )  # fmt: skip
+    day = award.auction
+    where: Any = SimpleNamespace(ruleset=day.ruleset, grid_model=day.grid_model)
+    auction = cast.auction(
+        where, delivery_on=day.delivery_on, code="ID-2026-11-25", state=AuctionState.PUBLISHED
+    )
+    assert award.run.published_at is not None
+    run = ClearingRun.objects.create(
+        auction=auction,
+        state=RunState.PUBLISHED,
+        published_at=award.run.published_at + timedelta(minutes=minutes),
+    )
+    twin = Award.objects.create(
+        id=uuid.uuid4(),
+        run=run,
+        auction=auction,
+        bid=award.bid,
+        organisation=award.organisation,
+        resource=award.resource,
+        leg="RESERVED",
+        direction=award.direction,
+        product_id=product,
+    )
+    CapacityInterval.objects.bulk_create(
+        CapacityInterval(
+            award=twin,
+            t=row.t,
+            start_at=row.start_at,
+            quantity_kw=2_000,
+            price_jpy_per_kw_30min=2,
+        )
+        for row in award.capacity_intervals.all()
+    )
+    return twin
+
+
+def _composite_of(result: PublishedResult, minutes: int) -> list[tuple[Item, str, Decimal]]:
+    award = Award.objects.get(leg="RESERVED")
+    product = str(award.product_id)
+    Need.objects.filter(kind="CAPACITY").update(product=award.product)
+    _other_auction(award, "twin", minutes=minutes)
+    rules = SettlementRules(composites=((product, "twin"),))
+    totals = _follow_on(result, rules)
+    return sorted((item, account, amount) for (item, account), amount in totals.items())
+
+
+def test_a_composite_is_paid_once_over_the_auctions_of_a_day(result: PublishedResult) -> None:
+    # Published before: 2,000 kW at 2.00 are paid. Here 3,000 kW at 1.20 add the 1,000 kW above
+    # them alone: of 3,600 in each of 6 half hours 2,400 go back, to who bought them.
+    assert _composite_of(result, -1) == [
+        (Item.CAPACITY, _account(result, "inzai"), Decimal(14_400)),
+        (Item.CAPACITY_CHARGE, _account(result, "grid-t"), Decimal(-14_400)),
+    ]
+
+
+def test_what_is_published_later_takes_nothing_from_an_earlier_auction(
+    result: PublishedResult,
+) -> None:
+    assert _composite_of(result, 1) == []
+
+
+def test_what_a_composite_takes_back_is_taken_back_of_agreed_parts_too(
+    result: PublishedResult,
+) -> None:
+    award = Award.objects.select_related("resource__site").get(leg="RESERVED")
+    RevenueSplit.objects.create(
+        site=award.resource.site,
+        organisation=cast.people().grid_t,
+        share_ratio=Decimal("0.15"),
+        valid_from_on=cast.date(2026, 4, 1),
+    )
+    published = [row for row in charges_of(result) if row.award == str(award.id)]
+    # 15 % of 21,600, and of 21,600 - 14,400
+    (before,) = split_lines(result, published)
+    back = replace(published[0], item=Item.CAPACITY, amount_exact_jpy=Decimal(14_400))
+    (after,) = split_lines(result, [*published, back])
+    assert (before.amount_exact_jpy, after.amount_exact_jpy) == (Decimal(3_240), Decimal(1_080))

@@ -13,6 +13,7 @@ from django.db import connection, models
 
 from accounts.fields.copying import rows_copy
 from aggregator.metering.capacity import AssessmentRow
+from aggregator.metering.columns import columns_write
 from aggregator.metering.counting import Row
 from aggregator.metering.models import (
     CapacityAssessment,
@@ -49,8 +50,14 @@ ASSESSMENT_COLUMNS = (
 def differing(outcome: Outcome, before: DeliveryVerification) -> Outcome:
     """Return the part of an outcome that says otherwise than what counts after `before`."""
     chain = _chain(before)
+    columns = outcome.columns
+    if columns is not None:
+        values = columns.values()
+        known = _newest(Delivery, DELIVERY_COLUMNS, [row[:2] for row in values], chain)
+        columns = columns.taken([n for n, row in enumerate(values) if known.get(row[:2]) != row])
     return replace(
         outcome,
+        columns=columns,
         rows=_changed(outcome.rows, delivery_values, Delivery, DELIVERY_COLUMNS, chain),
         stand_ins=_changed(
             outcome.stand_ins, stand_in_values, StandInDelivery, STAND_IN_COLUMNS, chain
@@ -78,6 +85,10 @@ def digest_of(outcome: Outcome, *, after: str = "") -> str:
     for resource_id in sorted(outcome.found):
         values = [_text(value) for value in outcome.found[resource_id].values_kwh]
         digest.update(f"{resource_id}{json.dumps(values)}\n".encode())
+    if outcome.found_columns is not None:
+        outcome.found_columns.update(digest)
+    if outcome.columns is not None:
+        outcome.columns.update(digest)
     for name, rows in _tables(outcome):
         for row in rows:
             told = json.dumps([_text(value) for value in row], sort_keys=True)
@@ -87,6 +98,8 @@ def digest_of(outcome: Outcome, *, after: str = "") -> str:
 
 def outcome_write(outcome: Outcome, verification: DeliveryVerification) -> None:
     """Write an outcome's rows under a verification, inside its transaction."""
+    if outcome.columns is not None:
+        columns_write(outcome.columns, verification.pk)
     for model, columns, rows in (
         (Delivery, DELIVERY_COLUMNS, map(delivery_values, outcome.rows)),
         (StandInDelivery, STAND_IN_COLUMNS, map(stand_in_values, outcome.stand_ins)),

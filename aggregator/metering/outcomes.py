@@ -15,9 +15,11 @@ from accounts.core.errors import Refused
 from aggregator.metering.baselines import FoundBaseline, baselines_find, loads_read
 from aggregator.metering.calendar import day_start
 from aggregator.metering.capacity import AssessmentRow, Held, capacity_assessed, capacity_held
+from aggregator.metering.columns import Columns
 from aggregator.metering.counting import Facts, Row, rows_counted
 from aggregator.metering.delivery_rules import DeliveryRules, delivery_rules
 from aggregator.metering.excuses import excuses_within
+from aggregator.metering.found import FoundColumns
 from aggregator.metering.models import Meter, Stage, VerificationStage
 from aggregator.metering.orders import Place, orders_on
 from aggregator.metering.rules import baseline_rules_from_mapping
@@ -38,7 +40,8 @@ class NothingPublished(Refused):
 class Outcome:
     """What a verification found, ready to be written.
 
-    `found` are baselines that are not stored yet as they are.
+    `found` are baselines that are not stored yet as they are. What was counted in bulk stands in
+    `columns` and not in `rows`, and its baselines in `found_columns`.
     """
 
     auction: Auction
@@ -49,16 +52,24 @@ class Outcome:
     stand_ins: tuple[Row, ...] = ()
     checks: tuple[CheckRow, ...] = ()
     assessments: tuple[AssessmentRow, ...] = ()
+    columns: Columns | None = None
+    found_columns: FoundColumns | None = None
 
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing in it to be counted."""
-        return not (self.rows or self.stand_ins or self.checks or self.assessments)
+        return not (self.rows_count or self.stand_ins or self.checks or self.assessments)
+
+    @property
+    def rows_count(self) -> int:
+        """How many half hours of awards it counts."""
+        return len(self.rows) + (0 if self.columns is None else len(self.columns))
 
     @property
     def shortfall_kwh(self) -> Decimal:
         """What awards are short of in all."""
-        return sum((row.shortfall_kwh for row in self.rows), ZERO)
+        short_kwh = sum((row.shortfall_kwh for row in self.rows), ZERO)
+        return short_kwh if self.columns is None else short_kwh + self.columns.shortfall_kwh
 
 
 def outcome_of(
@@ -69,6 +80,7 @@ def outcome_of(
     places: Collection[Place] | None = None,
     use_locked: bool = True,
     is_patient: bool = False,
+    resource_ids: Collection[UUID] | None = None,
 ) -> Outcome:
     """Count what an auction ordered and assess what it reserved, writing nothing.
 
@@ -89,6 +101,9 @@ def outcome_of(
         Of a correction: a reading that is not to be paid on yet is none yet. It changes nothing
         of what was verified, and keeps nothing else from being corrected.
 
+    resource_ids
+        Of the whole auction: those to look at, with both ends of each shift among them.
+
     Raises
     ------
     NothingPublished
@@ -97,7 +112,7 @@ def outcome_of(
         If the stage is FINAL and a reading is not to be paid on yet, unless it is patient.
     """
     rules = delivery_rules(auction.ruleset.rules)
-    orders, held = _asked(auction, places)
+    orders, held = _asked(auction, places, resource_ids)
     if places is None and not orders and not held:
         raise NothingPublished(field="auction", value=auction.code, rule="has published awards")
     by_resource: dict[UUID, list[OrderedInterval]] = defaultdict(list)
@@ -147,10 +162,15 @@ def _patient(facts: Facts) -> Facts:
 
 
 def _asked(
-    auction: Auction, places: Collection[Place] | None
+    auction: Auction,
+    places: Collection[Place] | None,
+    resource_ids: Collection[UUID] | None = None,
 ) -> tuple[list[OrderedInterval], list[Held]]:
     """Return what the auction asked of meters, and what other auctions asked of the same."""
     held = capacity_held(auction_id=auction.id, places=places)
+    if places is None and resource_ids is not None:
+        places = {(id_, t) for id_ in resource_ids for t in range(INTERVALS_PER_DAY)}
+        held = [row for row in held if row.resource_id in resource_ids]
     everything = orders_on(auction.delivery_on, places=places)
     concerned = {order.resource_id for order in everything if order.auction_id == auction.id}
     concerned |= {row.resource_id for row in held}

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 from django.db import transaction
 
+from aggregator.metering.bulk import outcome_in_bulk
 from aggregator.metering.limits import bulk_limits_set
 from aggregator.metering.models import DeliveryVerification
 from aggregator.metering.outcome_rows import differing
-from aggregator.metering.outcomes import NothingPublished, outcome_of
+from aggregator.metering.outcomes import NothingPublished
 from market.trading.models import Auction
 
 
@@ -31,7 +32,7 @@ def recount(*, verification: DeliveryVerification) -> Recount:
     with transaction.atomic():
         bulk_limits_set()
         try:
-            outcome = outcome_of(
+            outcome = outcome_in_bulk(
                 auction,
                 stage=verification.stage,
                 as_of=verification.as_of,
@@ -45,7 +46,7 @@ def recount(*, verification: DeliveryVerification) -> Recount:
     counts = [
         (len(part), len(other))
         for part, other in (
-            (outcome.rows, changed.rows),
+            (range(outcome.rows_count), range(changed.rows_count)),
             (outcome.stand_ins, changed.stand_ins),
             (outcome.checks, changed.checks),
             (outcome.assessments, changed.assessments),

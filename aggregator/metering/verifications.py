@@ -4,6 +4,7 @@ The first look at final readings is whole. Every later one corrects the one befo
 something became known of since is counted again, and only rows that differ are written.
 """
 
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -17,9 +18,12 @@ from accounts.jobs.services import Claim, job_create, job_finish
 from aggregator.metering import selectors
 from aggregator.metering.affected import places_affected
 from aggregator.metering.baselines import baselines_write
+from aggregator.metering.bulk import outcome_in_bulk, source_of_auctions
+from aggregator.metering.bulk_loads import Source
 from aggregator.metering.correction_requests import JOB_KIND
 from aggregator.metering.counting import ReadingsNotFinal
 from aggregator.metering.delivery_rules import delivery_rules
+from aggregator.metering.found import found_write
 from aggregator.metering.limits import bulk_limits_set
 from aggregator.metering.models import (
     CorrectionCause,
@@ -40,6 +44,7 @@ __all__ = (
     "delivery_verify",
     "verification_correct",
     "verification_execute",
+    "verifications_execute",
 )
 
 
@@ -89,7 +94,7 @@ def delivery_verify(*, claim: Claim) -> DeliveryVerification | None:
 
 
 def verification_execute(
-    *, auction_id: UUID, stage: str, claim: Claim | None = None
+    *, auction_id: UUID, stage: str, claim: Claim | None = None, source: Source | None = None
 ) -> DeliveryVerification:
     """Compute baselines and deliveries, write them, and have them settled.
 
@@ -107,6 +112,8 @@ def verification_execute(
         as not delivered.
     claim
         The job this runs under; its fencing token is checked by the writing transaction.
+    source
+        Readings fetched for several auctions together, as they were known at a moment.
 
     Raises
     ------
@@ -127,7 +134,8 @@ def verification_execute(
         return verification_correct(
             auction_id=auction_id, cause_kind=CorrectionCause.READING, claim=claim
         )
-    outcome = outcome_of(auction, stage=stage, as_of=market_now())
+    as_of = market_now() if source is None else source.as_of
+    outcome = outcome_in_bulk(auction, stage=stage, as_of=as_of, source=source)
     sha256 = digest_of(outcome)
     with transaction.atomic():
         bulk_limits_set()
@@ -143,6 +151,29 @@ def verification_execute(
         if claim is not None:
             job_finish(claim=claim)
     return verification
+
+
+def verifications_execute(
+    *, auctions: Sequence[Auction], stage: str
+) -> Iterator[DeliveryVerification]:
+    """Verify several auctions as :func:`verification_execute` does, each in its own transaction.
+
+    Their readings are fetched once for all of them: days of one month stand on the same
+    history. Auctions that awarded nothing are left out.
+
+    Parameters
+    ----------
+    auctions
+        With their rulesets.
+    """
+    if not auctions:
+        return
+    source = source_of_auctions(auctions, as_of=market_now())
+    for auction in sorted(auctions, key=lambda auction: (auction.delivery_on, auction.id)):
+        try:
+            yield verification_execute(auction_id=auction.id, stage=stage, source=source)
+        except NothingPublished:
+            continue
 
 
 def verification_correct(
@@ -235,6 +266,14 @@ def _written(
         computed_at=outcome.as_of,
         is_final=outcome.stage == VerificationStage.FINAL,
     )
+    if outcome.found_columns is not None:
+        found_write(
+            outcome.found_columns,
+            verification=verification,
+            delivery_on=auction.delivery_on,
+            computed_at=outcome.as_of,
+            is_final=outcome.stage == VerificationStage.FINAL,
+        )
     outcome_write(outcome, verification)
     payload = {"auction": str(auction.id)}
     if corrects is not None:
@@ -247,7 +286,7 @@ def _written(
         detail={
             "auction": auction.code,
             "stage": outcome.stage,
-            "rows": len(outcome.rows),
+            "rows": outcome.rows_count,
             "shortfall_kwh": str(outcome.shortfall_kwh),
         }
         | ({} if corrects is None else {"cause": cause_kind, "cause_id": cause_id}),

@@ -3,7 +3,12 @@
 from django.contrib import admin
 
 from accounts.fields.admin import FactAdmin
-from aggregator.outbox.models import OutboxMessage, WebhookCursor, WebhookSubscription
+from aggregator.outbox.models import (
+    OutboxEndpoint,
+    OutboxMessage,
+    WebhookCursor,
+    WebhookSubscription,
+)
 
 
 @admin.register(OutboxMessage)
@@ -13,6 +18,19 @@ class OutboxMessageAdmin(FactAdmin):
     )  # fmt: skip
     list_filter = ("state", "topic")
     search_fields = ("destination", "cause")
+    ordering = ("-created_at",)
+
+
+@admin.register(OutboxEndpoint)
+class OutboxEndpointAdmin(FactAdmin):
+    list_display = (
+        "created_at", "organisation", "url", "is_active", "failures_count", "broken_at",
+        "paused_until",
+    )  # fmt: skip
+    list_select_related = ("organisation",)
+    list_filter = ("is_active",)
+    search_fields = ("url",)
+    exclude = ("bearer_sealed",)
     ordering = ("-created_at",)
 
 

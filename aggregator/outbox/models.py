@@ -116,6 +116,42 @@ MESSAGE_TRANSITIONS: dict[str, tuple[str, ...]] = {
 }
 
 
+class OutboxEndpoint(models.Model):
+    """An address that a protocol's peer named, with the word it wants to be greeted by.
+
+    Messages to it go one at a time, in their order; an address that fails again and again is left
+    alone for a while that doubles, and stands marked as broken until it answers.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    url = models.CharField("宛先", max_length=2000)
+    bearer_sealed = models.BinaryField("トークン（暗号化）", null=True, blank=True)
+    organisation = models.ForeignKey(
+        Organisation,
+        models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="+",
+        verbose_name="組織",
+    )
+    is_active = models.BooleanField("有効", default=True)
+    created_at = models.DateTimeField("登録日時", db_default=Now())
+    failures_count = models.PositiveIntegerField("連続失敗", default=0)
+    paused_until = models.DateTimeField("休止", null=True, blank=True)
+    busy_until = models.DateTimeField("送信中", null=True, blank=True)
+    broken_at = models.DateTimeField(
+        "故障", null=True, blank=True, help_text="Since when it fails; empty once it answers."
+    )
+
+    class Meta:
+        verbose_name = "送信先"
+        verbose_name_plural = "送信先"
+        ordering = ["created_at", "id"]
+
+    def __str__(self) -> str:
+        return self.url
+
+
 class OutboxMessage(models.Model):
     """One HTTP POST to somebody outside, delivered at least once.
 
@@ -136,6 +172,14 @@ class OutboxMessage(models.Model):
         blank=True,
         related_name="messages",
         verbose_name="Webhook",
+    )
+    endpoint = models.ForeignKey(
+        OutboxEndpoint,
+        models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="messages",
+        verbose_name="送信先",
     )
     topic = models.CharField("種類", max_length=40, blank=True)
     state = models.CharField(
@@ -178,6 +222,11 @@ class OutboxMessage(models.Model):
                 fields=["subscription", "created_at", "id"],
                 name="outbox_of",
                 condition=models.Q(subscription__isnull=False),
+            ),
+            models.Index(
+                fields=["endpoint", "created_at", "id"],
+                name="outbox_to",
+                condition=models.Q(state="WAITING", endpoint__isnull=False),
             ),
         ]
 

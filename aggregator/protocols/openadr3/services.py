@@ -36,7 +36,9 @@ SOURCE_LENGTH_MAX = 40
 def program_ensure(*, name: str) -> Program:
     """Return the platform's program of that name, made on first use."""
     program, _ = Program.objects.get_or_create(
-        name=name, defaults={"body": mapping.program_body(name)}
+        name=name,
+        removed_at=None,
+        defaults={"body": mapping.program_body(name), "is_house": True},
     )
     return program
 

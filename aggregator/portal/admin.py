@@ -14,6 +14,7 @@ from django.contrib.sessions.models import Session
 from django.http import HttpRequest
 
 from accounts.fields.admin import FactAdmin
+from aggregator.portal.models import Draft, FormSent
 
 
 @admin.register(LogEntry)
@@ -98,3 +99,22 @@ class UnusedAdmin(FactAdmin):
 
     list_display = ("pk",)
     fields = ()
+
+
+@admin.register(FormSent)
+class FormSentAdmin(FactAdmin):
+    """Which forms were sent when; what they said is kept as a hash only."""
+
+    list_display = ("sent_at", "user", "path", "said")
+    list_select_related = ("user",)
+    exclude = ("fields_sha256",)
+
+
+@admin.register(Draft)
+class DraftAdmin(FactAdmin):
+    """That there is a draft; its text is for its organisation alone."""
+
+    list_display = ("subject", "name", "kind", "organisation", "version", "is_sent", "saved_at")
+    list_filter = ("kind", "is_sent")
+    list_select_related = ("organisation",)
+    exclude = ("sealed_text",)

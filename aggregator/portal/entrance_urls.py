@@ -13,7 +13,7 @@ from typing import Any
 from django.http import HttpRequest, HttpResponseBase
 from django.urls import URLPattern, path, re_path
 
-from aggregator.portal import entrance, invitations
+from aggregator.portal import entering, entrance, invitations
 
 
 def _late(module: str, name: str) -> Callable[..., HttpResponseBase]:
@@ -37,6 +37,8 @@ def _factor(kind: str, name: str, view: str, tail: str) -> URLPattern:
 urlpatterns = [
     path("login/", entrance.Login.as_view(), name="account_login"),
     path("logout/", entrance.Logout.as_view(), name="account_logout"),
+    path("account/state/", entering.session_state, name="session_state"),
+    path("account/signed-in/", entering.signed_in, name="signed_in"),
     path("account/", entrance.account, name="account_overview"),
     path("invitations/<str:link>/", invitations.invitation, name="account_invitation"),
     path("account/inactive/", _person("account_inactive"), name="account_inactive"),

@@ -65,6 +65,7 @@ SIDEBAR: tuple[tuple[str, tuple[Entry, ...]], ...] = (
     (
         "運用",
         (
+            ("警報", "notification_important", "control_alarm"),
             ("ジョブ", "pending_actions", "jobs_job"),
             ("監査記録", "history", "audit_auditentry"),
             ("監査チェックポイント", "verified", "audit_auditcheckpoint"),

@@ -50,6 +50,7 @@ INSTALLED_APPS = [
     "aggregator.metering",
     "aggregator.dispatch",
     "aggregator.forecasting",
+    "aggregator.control",
     "aggregator.settlement",
     "aggregator.protocols.openadr3",
     "aggregator.portal",

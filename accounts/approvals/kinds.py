@@ -10,6 +10,8 @@ RESULT_CANCEL: Final = "result.cancel"
 PAYMENT_RELEASE: Final = "payment.release"
 BANK_ACCOUNT_CHANGE: Final = "bank_account.change"
 AUCTION_CLOSE_EARLY: Final = "auction.close_early"
+INSTRUCTION_CHANGE: Final = "instruction.change"
+INSTRUCTION_EXTEND: Final = "instruction.extend"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +44,13 @@ KINDS: Final[Mapping[str, ApprovalKind]] = {
     ),
     AUCTION_CLOSE_EARLY: ApprovalKind(
         make="auction.run", check="auction.run", lifetime=timedelta(hours=24)
+    ),
+    INSTRUCTION_CHANGE: ApprovalKind(
+        make="instruction.change", check="instruction.change", lifetime=timedelta(hours=2)
+    ),
+    # who pays for more than its need agrees to it; the desk asks
+    INSTRUCTION_EXTEND: ApprovalKind(
+        make="instruction.change", check="need.approve", lifetime=timedelta(hours=2)
     ),
     # where money goes to is decided by those who send it
     BANK_ACCOUNT_CHANGE: ApprovalKind(

@@ -103,6 +103,7 @@ MAY: dict[str, frozenset[str]] = {
     Role.MARKET_DESK: frozenset(
         {
             "result.cancel",
+            "instruction.change",
             "webhook.manage",
             "book.read",
             "auction.run",

@@ -37,7 +37,8 @@ class StandInPosition:
     `ask_jpy_per_kwh` is what it receives by its own bid, `market_jpy_per_kwh` what the market
     pays at its place for the same direction; both negative where it pays. `compensation` is
     the retailer of its load, where that is cut, and what a kWh costs it; `credits` are the buyers
-    of the lost award.
+    of the lost award. Where an order was extended beyond the award nothing was lost: `payer` pays
+    what was agreed, no more and no less.
     """
 
     award: str
@@ -51,6 +52,7 @@ class StandInPosition:
     splits: tuple[Share, ...] = ()
     compensation: tuple[str, Decimal] | None = None
     credits: tuple[Share, ...] = ()
+    payer: str | None = None
 
 
 def compensation_lines(
@@ -166,7 +168,7 @@ def imbalance_lines(
 
 def stand_in_jpy_per_kwh(position: StandInPosition, rules: SettlementRules) -> Decimal:
     """Return what a stand-in receives per kWh: its ask, or the market's price if higher."""
-    if rules.replacement_pay == "ASK":
+    if rules.replacement_pay == "ASK" or position.payer is not None:
         return position.ask_jpy_per_kwh
     return max(position.ask_jpy_per_kwh, position.market_jpy_per_kwh)
 
@@ -177,8 +179,9 @@ def stand_in_lines(
     """Pay a stand-in for what it delivered; fee and splits as of any energy.
 
     Who bears it is settled with the award it stands in for: see
-    :func:`aggregator.core.settlement.credit_lines`. The retailer of a load that is cut to stand
-    in is owed for it as for any award, half hour by half hour.
+    :func:`aggregator.core.settlement.credit_lines`; an extension is paid by who agreed to pay it.
+    The retailer of a load that is cut to stand in is owed for it as for any award, half hour by
+    half hour.
     """
     unit = stand_in_jpy_per_kwh(position, rules)
     exact(position.delivered_kwh, field="delivered_kwh", low=0, high=10**9)
@@ -189,6 +192,8 @@ def stand_in_lines(
             (Item.REPLACEMENT, (house.clearing, position.seller), received_jpy),
             (Item.PLATFORM_FEE, (position.seller, house.fee), rules.fee_ratio * earned_jpy),
         ]
+        if position.payer is not None:
+            parts.append((Item.REPLACEMENT, (position.payer, house.clearing), received_jpy))
         parts += [
             (Item.REVENUE_SPLIT, (position.seller, share.account), share.weight * earned_jpy)
             for share in position.splits

@@ -218,18 +218,29 @@ def _is_suitable(offer: Offer, loss: Loss, elements: Sequence[Element], t: int) 
 
 def _changes(offer: Offer, elements: Sequence[Element]) -> dict[str, float]:
     """Return the change of each element's flow per kilowatt received of the offer."""
-    scale = offer.sign * offer.sent_per_received_ratio
-    sensitivity = offer.sensitivity_kw_per_kw
+    return _change_per_kw(
+        offer.sign * offer.sent_per_received_ratio, offer.sensitivity_kw_per_kw, elements
+    )
+
+
+def _change_per_kw(
+    scale: float, sensitivity: Mapping[str, float], elements: Sequence[Element]
+) -> dict[str, float]:
     return {e.code: scale * sensitivity.get(e.code, 0.0) for e in elements}
 
 
 def _room_kw(offer: Offer, elements: Sequence[Element], flow_kw: Mapping[str, float]) -> float:
-    """Return how much of the offer fits before an element passes its rating, or moves further.
+    return _room(_changes(offer, elements), elements, flow_kw)
+
+
+def _room(
+    changes: Mapping[str, float], elements: Sequence[Element], flow_kw: Mapping[str, float]
+) -> float:
+    """Return how much fits before an element passes its rating, or moves further beyond it.
 
     An element beyond its rating lets nothing through that worsens it.
     """
     room = float("inf")
-    changes = _changes(offer, elements)
     for element in elements:
         change, flow = changes[element.code], flow_kw[element.code]
         if abs(change) <= TOLERANCE_KW_PER_KW:
@@ -237,6 +248,30 @@ def _room_kw(offer: Offer, elements: Sequence[Element], flow_kw: Mapping[str, fl
         toward = flow if change > 0 else -flow
         room = min(room, max(0.0, element.rating_kw - toward) / abs(change))
     return room
+
+
+def room_kw(
+    *,
+    sign: int,
+    sent_per_received_ratio: float,
+    sensitivity_kw_per_kw: Mapping[str, float],
+    elements: Sequence[Element],
+    t: int,
+) -> Decimal:
+    """Return how much more a place can act in half hour `t` without overloading an element [kW].
+
+    Parameters
+    ----------
+    sign
+        +1 for UP, −1 for DOWN.
+    sent_per_received_ratio, sensitivity_kw_per_kw
+        Of the place, as in :class:`Offer`.
+    elements
+        All monitored elements as they stand.
+    """
+    changes = _change_per_kw(sign * sent_per_received_ratio, sensitivity_kw_per_kw, elements)
+    flow_kw = {element.code: float(element.flow_kw[t]) for element in elements}
+    return _to_tick(_room(changes, elements, flow_kw), ROUND_FLOOR)
 
 
 def _to_tick(value_kw: float, rounding: str) -> Decimal:

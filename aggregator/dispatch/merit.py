@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -12,9 +12,11 @@ from uuid import UUID
 import numpy as np
 
 from accounts.fields import HALF_HOURS_COUNT
+from aggregator.core import replacement
 from aggregator.core.replacement import Element, Loss, Offer, Step
 from aggregator.dispatch.availability import unavailable_within
 from aggregator.dispatch.models import DispatchInstruction, InstructionInterval, InstructionState
+from aggregator.dispatch.site_reports import shed_available_kw
 from market.clearing.models import (
     AwardInterval,
     CapacityInterval,
@@ -24,9 +26,10 @@ from market.clearing.models import (
     PriceKind,
 )
 from market.clearing.sensitivities import sensitivities_of
+from market.core.timegrid import INTERVAL
 from market.core.units import DIRECTION_SIGN
 from market.registry.models import Resource, Site
-from market.trading.models import Bid, BidForm, BidState, Direction, NeedKind
+from market.trading.models import Auction, Bid, BidForm, BidState, Direction, NeedKind
 from market.trading.sealing import contents_open
 
 ZERO = Decimal(0)
@@ -62,30 +65,115 @@ def merit_order(*, lost: DispatchInstruction, now: datetime) -> Merit:
     Half hours that have begun are lost for good and are not asked for again.
     """
     run = ClearingRun.objects.get(id=lost.award.run_id)
-    instructions = list(
-        DispatchInstruction.objects.filter(award__auction_id=lost.award.auction_id)
-        .select_related("resource__site")
-        .order_by("id")
-    )
+    auction = lost.award.auction
+    instructions = _instructions(auction)
     places = _places(lost, instructions)
     ordered = _ordered(InstructionInterval.objects.filter(instruction__in=instructions))
     quantity_kw = [ZERO] * HALF_HOURS_COUNT
-    for interval in lost.intervals.filter(start_at__gt=now):
+    lost_intervals = list(lost.intervals.filter(start_at__gt=now))
+    for interval in lost_intervals:
         quantity_kw[interval.t] = interval.quantity_kw
     site = lost.resource.site
     sensitivity = places.get(site.code, {})
     served = _served(run)
+    price_max = _price_max(run, lost, sensitivity, served)
+    for interval in lost_intervals:
+        # beyond the award its payer has agreed to a price, and to no more
+        if interval.is_added and interval.replacement_price_jpy_per_kwh is not None:
+            price_max[interval.t] = interval.replacement_price_jpy_per_kwh
     loss = Loss(
         area=site.area_id,
         sign=int(DIRECTION_SIGN[lost.direction]),
         sent_per_received_ratio=_sent_ratio(site),
         sensitivity_kw_per_kw=sensitivity,
         quantity_kw=quantity_kw,
-        price_max_jpy_per_kwh=_price_max(run, lost, sensitivity, served),
+        price_max_jpy_per_kwh=price_max,
     )
-    offers, bids = _offers(lost, instructions, ordered, places)
-    elements = _elements(run, instructions, ordered, places, served)
+    chains = _chains(auction, instructions, ordered)
+    offers, bids = _offers(lost, instructions, chains, places, now)
+    elements = _elements(run, chains, places, served)
     return Merit(loss=loss, offers=offers, elements=elements, bids=bids)
+
+
+def room_kw(row: DispatchInstruction, slots: Iterable[int]) -> dict[int, Decimal]:
+    """Return how much more a resource can act in some half hours before an element is full."""
+    run = ClearingRun.objects.get(id=row.award.run_id)
+    instructions = _instructions(row.award.auction)
+    places = _places(row, instructions)
+    ordered = _ordered(InstructionInterval.objects.filter(instruction__in=instructions))
+    chains = _chains(row.award.auction, instructions, ordered)
+    elements = _elements(run, chains, places, _served(run))
+    site = row.resource.site
+    return {
+        t: replacement.room_kw(
+            sign=int(DIRECTION_SIGN[row.direction]),
+            sent_per_received_ratio=_sent_ratio(site),
+            sensitivity_kw_per_kw=places.get(site.code, {}),
+            elements=elements,
+            t=t,
+        )
+        for t in slots
+    }
+
+
+def _instructions(auction: Auction) -> list[DispatchInstruction]:
+    """Return what was ordered of energy in an auction, in every version."""
+    return list(
+        DispatchInstruction.objects.filter(award__auction=auction, call__isnull=True)
+        .select_related("resource__site")
+        .order_by("version", "id")
+    )
+
+
+@dataclass(kw_only=True)
+class Chain:
+    """The versions of one order to one resource, and what of them is in force.
+
+    `sold_kw` is what the result published for it, nothing for a stand-in; `beyond_kw` is what is
+    ordered above it, below zero where less is.
+    """
+
+    resource: Resource
+    bid_id: UUID
+    direction: str
+    sold_kw: Ordered
+    beyond_kw: Ordered
+
+
+def _chains(
+    auction: Auction, instructions: Sequence[DispatchInstruction], ordered: Mapping[UUID, Ordered]
+) -> list[Chain]:
+    found: dict[tuple[UUID, UUID, UUID], list[DispatchInstruction]] = {}
+    for row in instructions:
+        found.setdefault((row.award_id, row.bid_id, row.resource_id), []).append(row)
+    made = []
+    for versions in found.values():
+        first = versions[0]
+        slots = sorted({t for row in versions for t in ordered.get(row.id, {})})
+        sold = dict(ordered.get(first.id, {})) if first.version == 1 else {}
+        beyond: Ordered = {}
+        for t in slots:
+            start_at = auction.delivery_start + t * INTERVAL
+            in_force = [
+                row
+                for row in versions
+                if row.takes_over_at is None or row.takes_over_at <= start_at
+            ]
+            kw = ZERO
+            if in_force and in_force[-1].state not in VOID_STATES:
+                kw = ordered.get(in_force[-1].id, {}).get(t, ZERO)
+            if kw != sold.get(t, ZERO):
+                beyond[t] = kw - sold.get(t, ZERO)
+        made.append(
+            Chain(
+                resource=first.resource,
+                bid_id=first.bid_id,
+                direction=first.direction,
+                sold_kw=sold,
+                beyond_kw=beyond,
+            )
+        )
+    return made
 
 
 def _places(
@@ -115,26 +203,22 @@ def _ordered(rows: Iterable[InstructionInterval]) -> dict[UUID, Ordered]:
 
 def _elements(
     run: ClearingRun,
-    instructions: list[DispatchInstruction],
-    ordered: dict[UUID, Ordered],
+    chains: Sequence[Chain],
     places: dict[str, dict[str, float]],
     served: Mapping[str, list[Served]],
 ) -> tuple[Element, ...]:
-    """Return the elements as they now stand: published, less what is void, plus stand-ins."""
+    """Return the elements as they now stand: published, and what is ordered otherwise since."""
     flows: dict[str, Any] = {}
     ratings_kw: dict[str, float] = {}
     for row in ElementFlow.objects.filter(run=run).select_related("congestion_point"):
         code = row.congestion_point.code
         flows.setdefault(code, np.zeros(HALF_HOURS_COUNT))[row.t] = float(row.after_kw)
         ratings_kw[code] = float(row.congestion_point.rating_kw)
-    for instruction in instructions:
-        void = instruction.state in VOID_STATES
-        if (instruction.version == 1) != void:
-            continue  # the published flow holds first versions that live, and no others
-        site = instruction.resource.site
-        scale = DIRECTION_SIGN[instruction.direction] * _sent_ratio(site) * (-1 if void else 1)
+    for chain in chains:
+        site = chain.resource.site
+        scale = DIRECTION_SIGN[chain.direction] * _sent_ratio(site)
         for code, kw_per_kw in places.get(site.code, {}).items():
-            for t, kw in ordered.get(instruction.id, {}).items():
+            for t, kw in chain.beyond_kw.items():
                 if code in flows:
                     flows[code][t] += scale * kw_per_kw * float(kw)
     return tuple(
@@ -207,8 +291,9 @@ def _price_max(
 def _offers(
     lost: DispatchInstruction,
     instructions: list[DispatchInstruction],
-    ordered: dict[UUID, Ordered],
+    chains: Sequence[Chain],
     places: dict[str, dict[str, float]],
+    now: datetime,
 ) -> tuple[tuple[Offer, ...], dict[str, Bid]]:
     """Return what is left of the step curves, without resources that declined or cannot act."""
     declined = {row.resource_id for row in instructions if row.state in DECLINED_STATES}
@@ -226,7 +311,13 @@ def _offers(
         ends_at=lost.ends_at,
     )
     contents = contents_open(bid.id for bid in bids)
-    by_bid, by_resource = _taken(lost.award.auction_id, instructions, ordered)
+    by_bid, by_resource = _taken(lost.award.auction_id, chains)
+    said = shed_available_kw(
+        resource_ids={bid.resource_id for bid in bids if bid.resource_id is not None},
+        direction=lost.direction,
+        starts_at=lost.starts_at,
+        ends_at=lost.ends_at,
+    )
     offers = []
     for bid in bids:
         content = contents.get(bid.id)
@@ -245,16 +336,29 @@ def _offers(
                 sent_per_received_ratio=_sent_ratio(site),
                 sensitivity_kw_per_kw=places.get(site.code, {}),
                 steps=_steps_left(content, by_bid.get(bid.id, {})),
-                left_kw=_left_kw(resource, lost.direction, by_resource.get(resource.id, {})),
+                left_kw=_in_time(
+                    _left_kw(
+                        resource,
+                        lost.direction,
+                        by_resource.get(resource.id, {}),
+                        said.get(resource.id, {}),
+                    ),
+                    resource,
+                    lost.award.auction,
+                    now,
+                ),
             )
         )
     return tuple(offers), {str(bid.id): bid for bid in bids}
 
 
 def _taken(
-    auction_id: UUID, instructions: list[DispatchInstruction], ordered: dict[UUID, Ordered]
+    auction_id: UUID, chains: Sequence[Chain]
 ) -> tuple[dict[UUID, Ordered], dict[UUID, dict[str, Ordered]]]:
-    """Return what awards and living replacements take, by bid, and by resource and direction."""
+    """Return what awards and what is ordered beyond them take, by bid and by resource.
+
+    What was sold and is not ordered any more is not offered again.
+    """
     by_bid: dict[UUID, Ordered] = {}
     by_resource: dict[UUID, dict[str, Ordered]] = {}
 
@@ -271,10 +375,10 @@ def _taken(
     for row in taken:
         award = row.award
         take(award.bid_id, award.resource_id, award.direction, row.t, row.quantity_kw)
-    for instruction in instructions:
-        if instruction.version > 1 and instruction.state not in VOID_STATES:
-            for t, kw in ordered.get(instruction.id, {}).items():
-                take(instruction.bid_id, instruction.resource_id, instruction.direction, t, kw)
+    for chain in chains:
+        for t, kw in chain.beyond_kw.items():
+            if kw > ZERO:
+                take(chain.bid_id, chain.resource.id, chain.direction, t, kw)
     return by_bid, by_resource
 
 
@@ -293,12 +397,30 @@ def _steps_left(content: Mapping[str, Any], taken: Ordered) -> list[list[Step]]:
     return steps
 
 
-def _left_kw(resource: Resource, direction: str, taken: Mapping[str, Ordered]) -> list[Decimal]:
-    """Return what the resource can still do; nothing where it acts the other way already."""
+def _left_kw(
+    resource: Resource, direction: str, taken: Mapping[str, Ordered], said_kw: Ordered
+) -> list[Decimal]:
+    """Return what the resource can still do; nothing where it acts the other way already.
+
+    What its site says it has available counts where it says less.
+    """
     limit = resource.limit_up_kw if direction == Direction.UP else resource.limit_down_kw
     same = taken.get(direction, {})
     other = taken.get(Direction.DOWN if direction == Direction.UP else Direction.UP, {})
     return [
-        ZERO if other.get(t, ZERO) > 0 else max(ZERO, limit - same.get(t, ZERO))
+        ZERO
+        if other.get(t, ZERO) > 0
+        else max(ZERO, min(limit - same.get(t, ZERO), said_kw.get(t, limit)))
         for t in range(HALF_HOURS_COUNT)
+    ]
+
+
+def _in_time(
+    left_kw: list[Decimal], resource: Resource, auction: Auction, now: datetime
+) -> list[Decimal]:
+    """Leave out half hours that the resource is too slow for."""
+    ready_at = now + timedelta(seconds=resource.response_s or 0)
+    return [
+        kw if auction.delivery_start + t * INTERVAL >= ready_at else ZERO
+        for t, kw in enumerate(left_kw)
     ]

@@ -77,8 +77,9 @@ TRANSITIONS: dict[str, tuple[str, ...]] = {
     _S.UNREACHED: (_S.REPLACED,),
     _S.REPLACED: (),
     _S.CANCELLED: (),
-    _S.PARTIAL: (),
-    _S.EXTENDED: (),
+    # until the next version takes over, what it ordered can still be stopped
+    _S.PARTIAL: (_S.CANCELLED,),
+    _S.EXTENDED: (_S.CANCELLED,),
 }
 OPEN_STATES = (_S.PLANNED, _S.SENT, _S.ACKNOWLEDGED, _S.ACTIVE)
 CHANGED_STATES = (_S.PARTIAL, _S.EXTENDED)
@@ -186,7 +187,7 @@ class DispatchInstruction(models.Model):
                 name="instruction_change",
             ),
             models.CheckConstraint(
-                condition=models.Q(payer__isnull=True) | models.Q(takes_over_at__isnull=False),
+                condition=models.Q(payer__isnull=True) | models.Q(replaces__isnull=False),
                 name="instruction_payer",
             ),
         ]

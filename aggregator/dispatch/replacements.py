@@ -14,6 +14,7 @@ from aggregator.dispatch.models import DispatchInstruction, InstructionInterval,
 from aggregator.dispatch.rules import dispatch_rules
 from aggregator.dispatch.services import (
     REASON_LENGTH_MAX,
+    alarm_ask,
     instruction_of,
     instructions_move,
     instructions_save,
@@ -56,6 +57,7 @@ def instruction_replace(*, claim: Claim) -> int:
             sweeps_arrange(auction_id=auction.id, key=str(lost.id))
         else:
             _reason_add(lost)
+            alarm_ask(row=lost, kind="instruction.unreplaced", priority=1, text=NO_REPLACEMENT)
     job_finish(claim=claim)
     return made
 
@@ -67,6 +69,7 @@ def _versions_save(
     now = market_now()
     versions = DispatchInstruction.objects.filter(award=lost.award)
     last: int = versions.aggregate(last=Max("version"))["last"]
+    beyond = set(lost.intervals.filter(is_added=True).values_list("t", flat=True))
     made: list[DispatchInstruction] = []
     intervals: list[InstructionInterval] = []
     for number, stand_in in enumerate(found, start=last + 1):
@@ -86,11 +89,13 @@ def _versions_save(
             rules=rules,
             version=number,
             replaces=lost,
+            response_s=lost.response_s,
+            payer_id=lost.payer_id if any(t in beyond for t in spans) else None,
         )
-        # a stand-in is asked at once: what is left of the time is its time to answer
+        # a stand-in is asked at once, and has a share of the response time to answer
         instruction.send_at = now
-        instruction.respond_by_at = rules.respond_by_at(
-            starts_at=instruction.starts_at, sent_at=now
+        instruction.respond_by_at = rules.stand_in_respond_by_at(
+            starts_at=instruction.starts_at, asked_at=now, response_s=lost.response_s
         )
         made.append(instruction)
         intervals += [
@@ -100,6 +105,7 @@ def _versions_save(
                 start_at=starts_at[t],
                 quantity_kw=stand_in.quantity_kw[t],
                 replacement_price_jpy_per_kwh=stand_in.price_jpy_per_kwh(t),
+                is_added=t in beyond,
             )
             for t in spans
         ]

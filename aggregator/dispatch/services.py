@@ -4,19 +4,18 @@ Time is market time, read in the very statement that moves a row: whether an ans
 time follows from the row and the database's clock, never from whether a sweeper ran.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection
 from datetime import datetime, timedelta
-from typing import Any
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import Q
 from django.db.models.expressions import RawSQL
 
 from accounts.audit.services import entry_append
 from accounts.clock.selectors import market_now
-from accounts.core.errors import NotFound, Refused
-from accounts.jobs.services import Claim, job_create, job_finish, job_postpone
+from accounts.core.errors import NotFound
+from accounts.jobs.services import Claim, job_create, job_finish
 from accounts.parties.models import Organisation
 from aggregator.dispatch.errors import InstructionClosed
 from aggregator.dispatch.models import (
@@ -24,34 +23,69 @@ from aggregator.dispatch.models import (
     InstructionInterval,
     InstructionState,
 )
+from aggregator.dispatch.moves import (
+    ALARM_KIND,
+    CLOCK_KIND,
+    EXPIRE_KIND,
+    NO_ANSWER,
+    OTHER_END,
+    PLAN_KIND,
+    REASON_LENGTH_MAX,
+    RELEASE_KIND,
+    REMIND_KIND,
+    REPLACE_KIND,
+    SEND_KIND,
+    STOPPED_WITH,
+    SWEEP_PAUSE,
+    TOO_LATE,
+    alarm_ask,
+    instruction_of,
+    instructions_move,
+    instructions_save,
+    sweep_renew,
+    sweeps_arrange,
+)
 from aggregator.dispatch.rules import DispatchRules, dispatch_rules
 from aggregator.dispatch.served import needs_served_note
+from aggregator.dispatch.stopping import instruction_cancel
 from aggregator.dispatch.tentative import tentative_awards
-from market.clearing.models import Award, AwardInterval, Leg
+from market.clearing.models import Award, AwardInterval
 from market.core.timegrid import INTERVAL
 from market.trading.models import Auction, AuctionState
 
-PLAN_KIND = "aggregator.dispatch.instructions_plan"
-EXPIRE_KIND = "aggregator.dispatch.instructions_expire"
-CLOCK_KIND = "aggregator.dispatch.instructions_clock"
-REPLACE_KIND = "aggregator.dispatch.instruction_replace"
-RELEASE_KIND = "aggregator.dispatch.awards_release"
-# Sending and making the message are one transaction, so the protocol's app does both. Every
-# site speaks OpenADR today; with a second protocol the resource will say which one.
-SEND_KIND = "aggregator.protocols.openadr3.instructions_send"
+__all__ = (
+    "ALARM_KIND",
+    "CLOCK_KIND",
+    "EXPIRE_KIND",
+    "NO_ANSWER",
+    "OTHER_END",
+    "PLAN_KIND",
+    "REASON_LENGTH_MAX",
+    "RELEASE_KIND",
+    "REMIND_KIND",
+    "REPLACE_KIND",
+    "SEND_KIND",
+    "STOPPED_WITH",
+    "SWEEP_PAUSE",
+    "TOO_LATE",
+    "alarm_ask",
+    "awards_plan",
+    "instruction_acknowledge",
+    "instruction_cancel",
+    "instruction_for",
+    "instruction_of",
+    "instruction_opt_out",
+    "instructions_clock",
+    "instructions_expire",
+    "instructions_move",
+    "instructions_plan",
+    "instructions_save",
+    "instructions_send_due",
+    "sends_next_at",
+    "sweep_renew",
+    "sweeps_arrange",
+)
 
-REASON_LENGTH_MAX = 200
-SWEEP_PAUSE = timedelta(seconds=1)
-# What is stopped with an award of a leg: work that does not leave A cannot arrive at B, and work
-# that is not put off has nothing to catch up on. The reverse of the latter does not hold.
-STOPPED_WITH: Mapping[str, tuple[str, ...]] = {
-    Leg.SHIFT_OUT: (Leg.SHIFT_OUT, Leg.SHIFT_IN),
-    Leg.SHIFT_IN: (Leg.SHIFT_OUT, Leg.SHIFT_IN),
-    Leg.DEFERRED: (Leg.REBOUND,),
-}
-OTHER_END = "the other end of the shift does not act"
-NO_ANSWER = "no answer by the response deadline"
-TOO_LATE = "its start passed before it could be sent"
 _NOW = RawSQL("market_now()", ())
 _S = InstructionState
 
@@ -141,100 +175,6 @@ def awards_plan(
     return new
 
 
-def instruction_of(
-    *,
-    award: Award,
-    bid_id: UUID,
-    organisation_id: UUID,
-    resource_id: UUID,
-    starts_at: datetime,
-    ends_at: datetime,
-    planned_at: datetime,
-    rules: DispatchRules,
-    **version: Any,
-) -> DispatchInstruction:
-    """Return an unsaved instruction with its send time and response deadline."""
-    send_at = rules.send_at(starts_at=starts_at, planned_at=planned_at)
-    return DispatchInstruction(
-        award=award,
-        bid_id=bid_id,
-        organisation_id=organisation_id,
-        resource_id=resource_id,
-        direction=award.direction,
-        starts_at=starts_at,
-        ends_at=ends_at,
-        send_at=send_at,
-        respond_by_at=rules.respond_by_at(starts_at=starts_at, sent_at=send_at),
-        **version,
-    )
-
-
-def sweeps_arrange(*, auction_id: UUID, key: str) -> None:
-    """Create the jobs that send, expire and advance the auction's instructions.
-
-    Each renews itself until nothing of its auction is left to do. A replacement brings jobs
-    under a key of its own, because those of the auction may be done or asleep.
-    """
-    payload = {"auction": str(auction_id)}
-    for kind in (SEND_KIND, EXPIRE_KIND, CLOCK_KIND):
-        job_create(kind=kind, key=key, payload=payload, attempts_max=20)
-
-
-def sweep_renew(*, claim: Claim, due_at: datetime | None) -> None:
-    """Sleep until `due_at`, or finish when there is nothing left to wait for.
-
-    A row that another transaction is moving may leave a moment already past; a short sleep
-    keeps the sweep from spinning on it.
-    """
-    if due_at is None:
-        job_finish(claim=claim)
-    else:
-        job_postpone(claim=claim, due_at=max(due_at, market_now() + SWEEP_PAUSE))
-
-
-def instructions_move(
-    *,
-    which: Q,
-    before: str,
-    after: str,
-    action: str,
-    reason: str | None = None,
-    **columns: Any,
-) -> list[DispatchInstruction]:
-    """Move all instructions that match, inside the caller's transaction.
-
-    Rows are locked in the order of their ids; one that another worker moved meanwhile is
-    left out. Every move leaves an audit entry.
-
-    Returns
-    -------
-    list
-        The instructions moved, as they are now.
-    """
-    found = DispatchInstruction.objects.select_for_update(of=("self",)).filter(which, state=before)
-    ids = [row.id for row in found.order_by("id")]
-    if not ids:
-        return []
-    if reason is not None:
-        columns["reason"] = reason[:REASON_LENGTH_MAX]
-    DispatchInstruction.objects.filter(id__in=ids).update(
-        state=after, token=F("token") + 1, **columns
-    )
-    moved = list(
-        DispatchInstruction.objects.filter(id__in=ids)
-        .select_related("resource", "organisation", "award")
-        .order_by("id")
-    )
-    for row in moved:
-        entry_append(
-            action=action,
-            subject=row,
-            organisation_id=row.organisation_id,
-            detail={"from": before, "to": after} | ({"reason": reason} if reason else {}),
-        )
-    return moved
-
-
 def instructions_send_due(*, auction_id: UUID) -> list[DispatchInstruction]:
     """Mark SENT what is due, inside the transaction that makes the messages.
 
@@ -243,16 +183,20 @@ def instructions_send_due(*, auction_id: UUID) -> list[DispatchInstruction]:
     cancelled: nobody can act in the past.
     """
     due = Q(award__auction_id=auction_id, send_at__lte=_NOW)
-    instructions_move(
-        which=due & Q(starts_at__lte=_NOW),
+    # a call of capacity is for now: it is worth telling until its end
+    is_over = Q(call__isnull=True, starts_at__lte=_NOW) | Q(ends_at__lte=_NOW)
+    late = instructions_move(
+        which=due & is_over,
         before=_S.PLANNED,
         after=_S.CANCELLED,
         action="aggregator.instruction.cancelled",
         reason=TOO_LATE,
         finished_at=_NOW,
     )
+    for row in late:
+        alarm_ask(row=row, kind="instruction.too_late", priority=2, text=TOO_LATE)
     sent = instructions_move(
-        which=due & Q(starts_at__gt=_NOW),
+        which=due & ~is_over,
         before=_S.PLANNED,
         after=_S.SENT,
         action="aggregator.instruction.sent",
@@ -262,11 +206,20 @@ def instructions_send_due(*, auction_id: UUID) -> list[DispatchInstruction]:
         auction = Auction.objects.select_related("ruleset").get(id=auction_id)
         rules = dispatch_rules(auction.ruleset.rules)
         for row in sent:
-            row.respond_by_at = rules.respond_by_at(
-                starts_at=row.starts_at, sent_at=row.sent_at or row.send_at
-            )
+            row.respond_by_at = _respond_by_at(row, rules)
         DispatchInstruction.objects.bulk_update(sent, ["respond_by_at"])
     return sent
+
+
+def _respond_by_at(row: DispatchInstruction, rules: DispatchRules) -> datetime:
+    sent_at = row.sent_at or row.send_at
+    if row.call is not None:
+        return rules.call_respond_by_at(called_at=sent_at, response_s=row.response_s)
+    if row.replaces_id is not None:
+        return rules.stand_in_respond_by_at(
+            starts_at=row.starts_at, asked_at=sent_at, response_s=row.response_s
+        )
+    return rules.respond_by_at(starts_at=row.starts_at, sent_at=sent_at)
 
 
 def sends_next_at(*, auction_id: UUID) -> datetime | None:
@@ -276,8 +229,13 @@ def sends_next_at(*, auction_id: UUID) -> datetime | None:
 
 @transaction.atomic
 def instructions_expire(*, claim: Claim) -> int:
-    """Give up instructions whose response deadline passed; returns how many."""
+    """Remind sites that are still silent, and give up those whose deadline passed.
+
+    Each is an alarm for the desk: a reminder is for its attention, what could not be reached for
+    its action. Returns how many were given up.
+    """
     auction_id = UUID(claim.payload["auction"])
+    reminded_next_at = _silent_remind(auction_id)
     silent = instructions_move(
         which=Q(award__auction_id=auction_id, respond_by_at__lt=_NOW),
         before=_S.SENT,
@@ -287,13 +245,59 @@ def instructions_expire(*, claim: Claim) -> int:
         finished_at=_NOW,
     )
     for row in silent:
+        alarm_ask(row=row, kind="instruction.unreached", priority=1, text=NO_ANSWER)
         _void_follow_up(row)
     waiting_until = _first(auction_id, "respond_by_at", _S.SENT)
-    to_send = _first(auction_id, "respond_by_at", _S.PLANNED)
-    next_at = min((moment for moment in (waiting_until, to_send) if moment), default=None)
+    to_send = _first(auction_id, "send_at", _S.PLANNED)
     # the deadline itself still belongs to the site
-    sweep_renew(claim=claim, due_at=next_at and next_at + timedelta(milliseconds=1))
+    moments = (
+        waiting_until and waiting_until + timedelta(milliseconds=1),
+        to_send and to_send + SWEEP_PAUSE,
+        reminded_next_at,
+    )
+    sweep_renew(claim=claim, due_at=min((at for at in moments if at), default=None))
     return len(silent)
+
+
+def _silent_remind(auction_id: UUID) -> datetime | None:
+    """Remind who has little of its time left; returns when the next is due for it."""
+    rows = list(
+        DispatchInstruction.objects.select_for_update(of=("self",))
+        .select_related("award__auction__ruleset", "resource", "organisation")
+        .filter(award__auction_id=auction_id, state=_S.SENT, reminded_at__isnull=True)
+        .order_by("id")
+    )
+    if not rows:
+        return None
+    rules = dispatch_rules(rows[0].award.auction.ruleset.rules)
+    now = market_now()
+    next_at: datetime | None = None
+    for row in rows:
+        remind_at = rules.remind_at(
+            sent_at=row.sent_at or row.send_at, respond_by_at=row.respond_by_at
+        )
+        if row.respond_by_at < now:
+            continue  # it is given up in the same breath
+        if remind_at > now:
+            next_at = remind_at if next_at is None else min(next_at, remind_at)
+            continue
+        DispatchInstruction.objects.filter(id=row.id, reminded_at__isnull=True).update(
+            reminded_at=now
+        )
+        job_create(kind=REMIND_KIND, key=str(row.id), payload={"auction": str(auction_id)})
+        entry_append(
+            action="aggregator.instruction.reminded",
+            subject=row,
+            organisation_id=row.organisation_id,
+            detail={"respond_by_at": row.respond_by_at.isoformat()},
+        )
+        alarm_ask(
+            row=row,
+            kind="instruction.silent",
+            priority=3,
+            text=f"no answer yet; the deadline is {row.respond_by_at:%H:%M:%S %Z}",
+        )
+    return next_at
 
 
 @transaction.atomic
@@ -413,52 +417,13 @@ def instruction_opt_out(
     )
 
 
-@transaction.atomic
-def instruction_cancel(
-    *, instruction_id: UUID, reason: str, user_id: int | None = None
-) -> DispatchInstruction:
-    """Take an instruction back, for the desk; its event disappears from the site's list.
-
-    Raises
-    ------
-    Refused
-        Without a reason.
-    NotFound
-        If there is no such instruction.
-    InstructionClosed
-        If it is over already.
-    """
-    if not reason.strip():
-        raise Refused(field="reason", value=reason, rule="cancelling needs a reason")
-    for before in (_S.PLANNED, _S.SENT, _S.ACKNOWLEDGED, _S.ACTIVE):
-        moved = instructions_move(
-            which=Q(id=instruction_id),
-            before=before,
-            after=_S.CANCELLED,
-            action="aggregator.instruction.cancelled",
-            reason=reason,
-            finished_at=_NOW,
-        )
-        if moved:
-            if user_id is not None:
-                entry_append(
-                    action="aggregator.instruction.cancel_ordered",
-                    subject=moved[0],
-                    organisation_id=moved[0].organisation_id,
-                    user_id=user_id,
-                )
-            return moved[0]
-    row = DispatchInstruction.objects.filter(id=instruction_id).first()
-    if row is None:
-        raise NotFound(field="instruction", value=str(instruction_id), rule="an instruction")
-    raise InstructionClosed(field="instruction", value=row.state, rule="not over yet")
-
-
 def _void_follow_up(row: DispatchInstruction) -> None:
     """Ask the merit order for a replacement, and stop what makes no sense without it.
 
     An increase at the other end of a shift alone would only hurt.
     """
+    if row.call is not None:
+        return  # reserved capacity is called by its grid operator, who is told
     job_create(kind=REPLACE_KIND, key=str(row.id))
     legs = STOPPED_WITH.get(row.award.leg)
     if legs is None or row.version > 1:
@@ -480,11 +445,3 @@ def _void_follow_up(row: DispatchInstruction) -> None:
         for other in stopped:
             if after == _S.OPTED_OUT:
                 job_create(kind=REPLACE_KIND, key=str(other.id))
-
-
-def instructions_save(
-    *, instructions: Sequence[DispatchInstruction], intervals: Sequence[InstructionInterval]
-) -> None:
-    """Store new instructions with their half hours, inside the caller's transaction."""
-    DispatchInstruction.objects.bulk_create(instructions)
-    InstructionInterval.objects.bulk_create(intervals)

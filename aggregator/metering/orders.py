@@ -18,16 +18,26 @@ SHIFT_LEGS = (Leg.SHIFT_OUT.value, Leg.SHIFT_IN.value)
 # One half hour of one resource.
 Place = tuple[UUID, int]
 
+# Versions of an order to one resource share award, bid and resource. The desk's changes are later
+# versions of it, in force from `takes_over_at` on. A half hour that the version in force orders as
+# it was sold has no price of its own and stays the award's; one that it orders otherwise is counted
+# under its instruction, and of the award nothing is asked there. What one says the other must not:
+# `later` of an award is the change in force, `later` of a change is one that took over from it.
 AWARDS_SQL = """
 SELECT o.auction_id, a.id, o.resource_id, r.kind, a.direction, o.t, o.start_at, o.quantity_kw,
        a.leg, a.bid_id, r.site_id,
-       CASE WHEN d.state = 'OPTED_OUT' THEN %(opted_out)s
-            WHEN d.state = 'REPLACED' THEN %(replaced)s
-            WHEN d.state = 'CANCELLED' AND d.reason LIKE %(other_end)s THEN %(opted_out)s
-            WHEN d.state = 'CANCELLED' AND o.start_at >= d.finished_at THEN %(excused)s
+       CASE WHEN later.is_otherwise THEN %(excused)s
+            WHEN coalesce(later.state, d.state) = 'OPTED_OUT' THEN %(opted_out)s
+            WHEN coalesce(later.state, d.state) = 'REPLACED' THEN %(replaced)s
+            WHEN later.id IS NULL AND d.state = 'CANCELLED' AND d.reason LIKE %(other_end)s
+            THEN %(opted_out)s
+            WHEN coalesce(later.state, d.state) = 'CANCELLED'
+                 AND o.start_at >= coalesce(later.finished_at, d.finished_at) THEN %(excused)s
             ELSE '' END,
-       d.state = 'CANCELLED' AND d.reason NOT LIKE %(other_end)s
-           AND o.start_at + interval '30 minutes' > d.finished_at,
+       coalesce(later.is_otherwise, false)
+           OR coalesce(later.state, d.state) = 'CANCELLED'
+              AND (later.id IS NOT NULL OR d.reason NOT LIKE %(other_end)s)
+              AND o.start_at + interval '30 minutes' > coalesce(later.finished_at, d.finished_at),
        NULL::uuid, 1::numeric, 0::numeric
 FROM (
     SELECT w.auction_id, w.id, w.resource_id, i.t, i.start_at, i.quantity_kw
@@ -43,22 +53,38 @@ FROM (
 JOIN clearing_award a ON a.id = o.id
 JOIN registry_resource r ON r.id = o.resource_id
 LEFT JOIN dispatch_dispatchinstruction d ON d.award_id = a.id AND d.version = 1
+LEFT JOIN LATERAL (
+    SELECT n.id, n.state, n.finished_at,
+           p.id IS NULL OR p.replacement_price_jpy_per_kwh IS NOT NULL AS is_otherwise
+    FROM dispatch_dispatchinstruction n
+    LEFT JOIN dispatch_instructioninterval p ON p.instruction_id = n.id AND p.t = o.t
+    WHERE d.state IN ('PARTIAL', 'EXTENDED', 'CANCELLED')
+      AND n.award_id = a.id AND n.bid_id = a.bid_id AND n.resource_id = a.resource_id
+      AND n.takes_over_at <= o.start_at
+    ORDER BY n.version DESC LIMIT 1
+) AS later ON true
 """
 STAND_INS_SQL = """
 SELECT w.auction_id, w.id, d.resource_id, r.kind, d.direction, i.t, i.start_at, i.quantity_kw,
        '', d.bid_id, r.site_id,
-       CASE WHEN d.acknowledged_at IS NULL OR d.state IN ('OPTED_OUT', 'REPLACED', 'UNREACHED')
+       CASE WHEN d.state IN ('OPTED_OUT', 'REPLACED')
+              OR (d.takes_over_at IS NULL OR i.is_added)
+                 AND (d.acknowledged_at IS NULL OR d.state = 'UNREACHED')
             THEN %(opted_out)s
             WHEN d.state = 'CANCELLED' AND i.start_at >= d.finished_at THEN %(excused)s
             ELSE '' END,
        d.state = 'CANCELLED' AND i.start_at + interval '30 minutes' > d.finished_at,
-       d.id, (1 - lost_site.loss_ratio) / (1 - site.loss_ratio), lost_interval.quantity_kw
+       d.id, (1 - lost_site.loss_ratio) / (1 - site.loss_ratio),
+       coalesce(lost_interval.quantity_kw, i.quantity_kw)
 FROM trading_auction u
 JOIN clearing_award w ON w.auction_id = u.id
 JOIN clearing_clearingrun c ON c.id = w.run_id AND c.state = 'PUBLISHED'
-JOIN dispatch_dispatchinstruction d ON d.award_id = w.id AND d.version > 1
-JOIN dispatch_instructioninterval i ON i.instruction_id = d.id
-JOIN clearing_awardinterval lost_interval
+JOIN dispatch_dispatchinstruction d
+  ON d.award_id = w.id AND d.version > 1 AND d.call IS NULL
+JOIN dispatch_instructioninterval i
+  ON i.instruction_id = d.id
+ AND (d.takes_over_at IS NULL OR i.replacement_price_jpy_per_kwh IS NOT NULL)
+LEFT JOIN clearing_awardinterval lost_interval
   ON lost_interval.award_id = w.id AND lost_interval.t = i.t
 JOIN registry_resource r ON r.id = d.resource_id
 JOIN registry_site site ON site.id = r.site_id
@@ -66,7 +92,12 @@ JOIN registry_resource lost ON lost.id = w.resource_id
 JOIN registry_site lost_site ON lost_site.id = lost.site_id
 {wanted}
 WHERE u.delivery_on = %(day)s AND u.state IN ('PUBLISHED', 'PUBLISHED_BY_FALLBACK', 'SETTLED')
-  AND i.quantity_kw > 0
+  AND i.quantity_kw > 0 AND (lost_interval.id IS NOT NULL OR i.is_added)
+  AND NOT EXISTS (
+      SELECT 1 FROM dispatch_dispatchinstruction later
+      WHERE later.award_id = d.award_id AND later.bid_id = d.bid_id
+        AND later.resource_id = d.resource_id AND later.version > d.version
+        AND later.takes_over_at <= i.start_at)
 """
 WANTED_AWARDS = """
     JOIN unnest(%(resources)s::uuid[], %(slots)s::smallint[]) AS wanted (resource_id, t)

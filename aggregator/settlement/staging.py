@@ -230,7 +230,8 @@ def _imbalance_stage(run: SettlementRun, result: PublishedResult) -> None:
 STAND_INS_SQL = """
 SELECT s.award_id, s.instruction_id, s.t, s.start_at, s.delivered_kwh,
        i.replacement_price_jpy_per_kwh, n.organisation_id, n.direction, r.site_id, s.covered_kwh,
-       n.resource_id, lost_site.code, lost_site.area_id, a.direction
+       n.resource_id, lost_site.code, lost_site.area_id, a.direction,
+       CASE WHEN i.is_added THEN n.payer_id END
 FROM stand_ins_effective(%s) s
 JOIN dispatch_dispatchinstruction n ON n.id = s.instruction_id
 JOIN dispatch_instructioninterval i ON i.instruction_id = s.instruction_id AND i.t = s.t
@@ -238,9 +239,9 @@ JOIN registry_resource r ON r.id = n.resource_id
 JOIN clearing_award a ON a.id = s.award_id
 JOIN registry_resource lost ON lost.id = a.resource_id
 JOIN registry_site lost_site ON lost_site.id = lost.site_id
-JOIN deliveries_effective(%s) d
+LEFT JOIN deliveries_effective(%s) d
   ON d.award_id = s.award_id AND d.t = s.t AND d.shortfall_kwh > 0
-WHERE s.delivered_kwh > 0
+WHERE s.delivered_kwh > 0 AND (d.award_id IS NOT NULL OR i.is_added)
 ORDER BY s.award_id, s.t, s.instruction_id
 """
 
@@ -317,6 +318,8 @@ def _stand_in_lines(
         award, t, start_at, kwh, covered_kwh = row[0], row[2], row[3], row[4], row[9]
         position = _stand_in_position(row, result, market)
         lines += stand_in_lines(position, rules=rules, house=result.parties.house)
+        if position.payer is not None:
+            continue  # beyond the award there is no shortfall that it would be set against
         sums[award, t, start_at].append((stand_in_jpy_per_kwh(position, rules) * kwh, covered_kwh))
     _rows_insert(
         "settlement_standin",
@@ -336,7 +339,7 @@ def _stand_in_position(
     row: Sequence[Any], result: PublishedResult, market: Mapping[tuple[UUID, int], Decimal]
 ) -> StandInPosition:
     award, instruction, t, _, kwh, ask, organisation, direction, site, _, resource = row[:11]
-    lost_site, lost_area, lost_direction = row[11:]
+    lost_site, lost_area, lost_direction, payer = row[11:]
     way = 1 if direction == Direction.UP else -1
     compensation = result.parties.terms.compensation_at(resource, t)
     return StandInPosition(
@@ -353,6 +356,7 @@ def _stand_in_position(
         credits=()
         if compensation is None
         else result.credits(site=lost_site, area=lost_area, direction=lost_direction, t=t),
+        payer=None if payer is None else result.parties.account_of(payer),
     )
 
 

@@ -112,8 +112,8 @@ def test_a_silent_site_is_replaced_too_and_the_stand_in_is_asked_at_once() -> No
     lost = instruction(day, "shiroi-cap")
     assert lost.state == S.REPLACED
     stand_in = lost.replaced_by.get()
-    # start 17:00; the regular deadline is past, half an hour from 16:15 is left
-    assert (stand_in.state, stand_in.respond_by_at) == (S.SENT, jst(16.75))
+    # start 17:00; the regular deadline is past: a quarter of the half hour of response time
+    assert (stand_in.state, stand_in.respond_by_at) == (S.SENT, jst(16.375))
 
 
 def test_a_replacement_is_made_once_however_often_the_job_runs() -> None:

@@ -191,7 +191,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='dispatchinstruction',
-            constraint=models.CheckConstraint(condition=models.Q(('payer__isnull', True), ('takes_over_at__isnull', False), _connector='OR'), name='instruction_payer'),
+            constraint=models.CheckConstraint(condition=models.Q(('payer__isnull', True), ('replaces__isnull', False), _connector='OR'), name='instruction_payer'),
         ),
         migrations.AddField(
             model_name='flexibleconnection',

@@ -8,6 +8,15 @@ CREATE TRIGGER only_state BEFORE UPDATE OR DELETE ON dispatch_dispatchinstructio
     FOR EACH ROW EXECUTE FUNCTION guard_only_columns(
         'state', 'reason', 'token', 'respond_by_at', 'sent_at', 'acknowledged_at',
         'started_at', 'finished_at', 'reminded_at');
+DROP TRIGGER transitions ON dispatch_dispatchinstruction;
+CREATE TRIGGER transitions BEFORE UPDATE ON dispatch_dispatchinstruction
+    FOR EACH ROW EXECUTE FUNCTION guard_transitions(
+        'PLANNED>SENT', 'PLANNED>CANCELLED', 'SENT>ACKNOWLEDGED', 'SENT>OPTED_OUT',
+        'SENT>UNREACHED', 'SENT>CANCELLED', 'ACKNOWLEDGED>OPTED_OUT',
+        'ACKNOWLEDGED>ACTIVE', 'ACKNOWLEDGED>CANCELLED', 'ACKNOWLEDGED>PARTIAL',
+        'ACKNOWLEDGED>EXTENDED', 'ACTIVE>FINISHED', 'ACTIVE>CANCELLED',
+        'ACTIVE>PARTIAL', 'ACTIVE>EXTENDED', 'OPTED_OUT>REPLACED',
+        'UNREACHED>REPLACED', 'PARTIAL>CANCELLED', 'EXTENDED>CANCELLED');
 
 CREATE TRIGGER only_state BEFORE UPDATE OR DELETE ON dispatch_flexibleconnection
     FOR EACH ROW EXECUTE FUNCTION guard_only_columns('state', 'heard_at', 'revision');
@@ -47,6 +56,15 @@ DROP TRIGGER only_end ON dispatch_connectionoutage;
 DROP TRIGGER append_only ON dispatch_connectionlimit;
 DROP TRIGGER transitions ON dispatch_flexibleconnection;
 DROP TRIGGER only_state ON dispatch_flexibleconnection;
+DROP TRIGGER transitions ON dispatch_dispatchinstruction;
+CREATE TRIGGER transitions BEFORE UPDATE ON dispatch_dispatchinstruction
+    FOR EACH ROW EXECUTE FUNCTION guard_transitions(
+        'PLANNED>SENT', 'PLANNED>CANCELLED', 'SENT>ACKNOWLEDGED', 'SENT>OPTED_OUT',
+        'SENT>UNREACHED', 'SENT>CANCELLED', 'ACKNOWLEDGED>OPTED_OUT',
+        'ACKNOWLEDGED>ACTIVE', 'ACKNOWLEDGED>CANCELLED', 'ACKNOWLEDGED>PARTIAL',
+        'ACKNOWLEDGED>EXTENDED', 'ACTIVE>FINISHED', 'ACTIVE>CANCELLED',
+        'ACTIVE>PARTIAL', 'ACTIVE>EXTENDED', 'OPTED_OUT>REPLACED',
+        'UNREACHED>REPLACED');
 DROP TRIGGER only_state ON dispatch_dispatchinstruction;
 CREATE TRIGGER only_state BEFORE UPDATE OR DELETE ON dispatch_dispatchinstruction
     FOR EACH ROW EXECUTE FUNCTION guard_only_columns(

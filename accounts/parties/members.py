@@ -10,7 +10,6 @@ from django.db.models import F
 
 from accounts.audit.services import entry_append
 from accounts.core.errors import Conflict, NotFound, Refused
-from accounts.core.registration import registration_checked
 from accounts.fields.checking import instance_checked, row_fields_checked, text_checked
 from accounts.parties.models import Membership, Organisation, User
 from accounts.parties.roles import ROLES_OF_KIND, Role
@@ -124,7 +123,7 @@ def organisation_change(*, code: str, changes: dict[str, Any]) -> Organisation:
         elif name == "registration_number":
             if not isinstance(value, str):
                 raise Refused(field=name, value=value, rule="T and 13 digits, or empty")
-            row.registration_number = registration_checked(value) if value else ""
+            row.registration_number = value
         else:
             raise Refused(field=name, value=value, rule="name, name_en or registration_number")
     row.version += 1

@@ -4,7 +4,6 @@ from django.db import transaction
 
 from accounts.audit.services import entry_append
 from accounts.core.errors import Refused
-from accounts.core.registration import registration_checked
 from accounts.fields.checking import (
     instance_checked,
     row_checked,
@@ -38,9 +37,7 @@ def organisation_register(
         kind=kind,
         name=text_checked(name, field="name", length_max=120),
         name_en=text_checked(name_en, field="name_en", length_max=120),
-        registration_number=registration_checked(registration_number)
-        if registration_number
-        else "",
+        registration_number=registration_number,
     )
     row_checked(organisation).save(force_insert=True)
     entry_append(

@@ -79,6 +79,10 @@ GOOD: Final[dict[tuple[str, str], dict[str, Any]]] = {
     ("POST", "client-list"): {"client_id": "another-robot", "role": "operator_trader"},
     ("PATCH", "client"): {"name": "x"},
     ("POST", "client-rotate"): {"grace_s": 60},
+    ("POST", "bank-account-list"): {
+        "organisation": "shiroi-dc", "bank_code": "0134", "bank_name": "チバ", "branch_code": "015",
+        "branch_name": "インザイ", "kind": "1", "number": "1111222", "holder": "カ）シロイ",
+    },
     ("POST", "consent-list"): {
         "site": "<site>", "granted_to": "shiroi-dc", "valid_from_on": "2027-04-01",
         "valid_to_on": "2028-04-01",
@@ -109,6 +113,9 @@ GOOD: Final[dict[tuple[str, str], dict[str, Any]]] = {
     },
     ("PATCH", "organisation"): {"name_en": "New name"},
     ("POST", "owner-key"): {"public_key": "CQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="},
+    ("POST", "payment-batch-list"): {"pay_on": "2026-11-30"},
+    ("POST", "payment-batch-reject"): {"reason": "x"},
+    ("POST", "payment-batch-release"): {"format": "ZENGIN"},
     ("POST", "prequalification-list"): {
         "resource": "inzai-dc-1-load", "product": "ready", "area": "03", "quantity_kw": "100",
         "security_confirmed_to_on": "2027-04-01",

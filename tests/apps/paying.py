@@ -7,12 +7,13 @@ from datetime import date
 from accounts.approvals.models import Approval
 from accounts.approvals.services import approval_approve
 from accounts.audit.acting import acting_as
+from accounts.ledger.selectors import balances_at
 from accounts.parties.models import Organisation
 from accounts.parties.roles import Role
 from accounts.parties.sight import Sight, sight_of
 from aggregator.core.zengin import BankDetails
 from aggregator.settlement.documents.issuing import documents_issue
-from aggregator.settlement.models import Document, PaymentBatch, SettlementPeriod
+from aggregator.settlement.models import Document, PaymentBatch, PaymentRow, SettlementPeriod
 from aggregator.settlement.payments.bank_accounts import (
     bank_account_activate,
     bank_account_propose,
@@ -88,4 +89,40 @@ class Clerks:
         """Return one that was approved and released."""
         batch, approval = self.made()
         self.approve(approval)
-        return payment_batch_release(batch_id=batch.id, file_format="ZENGIN", actor=self.maker.actor)
+        return payment_batch_release(
+            batch_id=batch.id, file_format="ZENGIN", actor=self.maker.actor
+        )
+
+
+def held_jpy(code: str, account: str = "member") -> int:
+    """Return the balance of an organisation's account."""
+    return next(
+        (b.balance_jpy for b in balances_at()
+         if b.organisation_code == code and b.code == account), 0,
+    )  # fmt: skip
+
+
+def row_of(batch: PaymentBatch, code: str) -> PaymentRow:
+    """Return the transfer to an organisation."""
+    return batch.rows.get(organisation__code=code)
+
+
+def result_csv(batch: PaymentBatch, **status: str) -> bytes:
+    """Write a result: every row PAID unless told otherwise by its code."""
+    lines = ["batch,reference,amount_jpy,status,reason"]
+    for row in batch.rows.order_by("reference"):
+        said = status.get(row.organisation.code.replace("-", "_"), "PAID")
+        if said != "-":
+            reason = "" if said == "PAID" else "口座なし"
+            lines.append(f"{batch.id},{row.reference},{row.amount_jpy},{said},{reason}")
+    return "\r\n".join(lines).encode()
+
+
+def marked(sent: bytes, codes: dict[int, bytes]) -> bytes:
+    """Write the bank's codes into a file that was sent: 0 unless told otherwise by reference."""
+    records = [sent[at : at + 122] for at in range(0, len(sent), 122)]
+    return b"".join(
+        record if record[:1] != b"2" else
+        record[:113] + codes.get(int(record[91:101]), b"0") + record[114:]
+        for record in records
+    )  # fmt: skip

@@ -16,6 +16,7 @@ from accounts.jobs.models import Job
 from accounts.jobs.services import job_claim
 from accounts.ledger.models import Transfer
 from accounts.ledger.selectors import period_totals, trial_balance_at
+from accounts.ledger.services import ledger_account_open
 from accounts.parties.models import Organisation
 from aggregator.settlement.disputes import dispute_open, dispute_withdraw
 from aggregator.settlement.documents import issuing, printing
@@ -37,6 +38,7 @@ from aggregator.settlement.models import (
     Document,
     DocumentFile,
     DocumentSeries,
+    SettlementItem,
     SettlementLine,
     SettlementPeriod,
 )
@@ -129,6 +131,23 @@ def test_numbers_have_no_gap_even_where_an_issue_fails(
         )
         assert numbers == list(range(1, series.last_sequence + 1))
     assert _of("inzai-dc", "ACCOUNT").number.startswith("A2026-00000")
+
+
+def test_a_party_of_which_nothing_but_zero_yen_is_to_be_said_takes_no_number(
+    period: SettlementPeriod,
+) -> None:
+    stranger = Organisation.objects.get(code="stranger")
+    account = ledger_account_open(
+        organisation=stranger, code="member", name="参加者勘定", kind="MEMBER"
+    )
+    SettlementItem.objects.create(
+        period=period, close_number=1, account_id=account.id, item="PLATFORM_FEE",
+        total_exact_jpy=Decimal("-0.4"), amount_jpy=0, posted_before_jpy=0,
+    )  # fmt: skip
+    documents_issue(period_id=period.pk)
+    assert not Document.objects.filter(organisation=stranger).exists()
+    series = DocumentSeries.objects.get(kind="ACCOUNT")
+    assert series.last_sequence == Document.objects.filter(kind="ACCOUNT").count()
 
 
 def test_an_issued_document_cannot_be_changed_or_deleted_not_even_in_sql(

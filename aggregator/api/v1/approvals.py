@@ -20,6 +20,7 @@ from rest_framework.response import Response
 
 from accounts.approvals.kinds import (
     AUCTION_CLOSE_EARLY,
+    BANK_ACCOUNT_CHANGE,
     KINDS,
     NEED_PUBLISH,
     RESULT_CANCEL,
@@ -34,6 +35,10 @@ from aggregator.api.v1.pagination import page
 from aggregator.api.v1.registry_rows import coded, pages_of
 from aggregator.api.v1.schema import PAGED
 from aggregator.dispatch.cancelling import result_cancel_approve, result_cancel_request
+from aggregator.settlement.payments.bank_accounts import (
+    bank_account_approve,
+    bank_account_decline,
+)
 from market.trading.early_closing import auction_close_early
 from market.trading.proposals import need_approve, need_reject
 from market.trading.selectors import auction_named
@@ -44,6 +49,12 @@ DONE_AT_ONCE: Final[Mapping[str, Callable[..., object]]] = {
     NEED_PUBLISH: need_approve,
     RESULT_CANCEL: result_cancel_approve,
     AUCTION_CLOSE_EARLY: auction_close_early,
+    BANK_ACCOUNT_CHANGE: bank_account_approve,
+}
+# What a second person's no undoes.
+UNDONE_AT_ONCE: Final[Mapping[str, Callable[..., object]]] = {
+    NEED_PUBLISH: need_reject,
+    BANK_ACCOUNT_CHANGE: bank_account_decline,
 }
 
 
@@ -185,7 +196,8 @@ class ApprovalApprove(Door):
         operation_id="approval_approve",
         summary="Approve a request that somebody else made",
         description="People only, with the role that the kind asks for, in the organisation whose "
-        "matter it is. A need is published, a result cancelled, an auction closed at once.",
+        "matter it is. A need is published, a result cancelled, an auction closed, a bank "
+        "account used at once.",
         tags=["approvals"],
         request=ApprovalGiven,
         responses={200: ApprovalWritten},
@@ -225,7 +237,7 @@ class ApprovalReject(Door):
         """Refuse, with the reason."""
         row = row_of(approvals_seen(seen_by=self.sight), "approval", id=approval_id)
         body = body_of(request, required=("reason",))
-        reject: Any = {NEED_PUBLISH: need_reject}.get(row.kind, approval_reject)
+        reject: Any = UNDONE_AT_ONCE.get(row.kind, approval_reject)
         reject(
             approval_id=row.id,
             by=self.sight,

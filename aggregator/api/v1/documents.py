@@ -39,6 +39,7 @@ from aggregator.api.v1.pagination import page
 from aggregator.api.v1.schema import PAGED, problems
 from aggregator.settlement.dispute_models import TEXT_LENGTH_MAX, DisputeReason
 from aggregator.settlement.disputes import LINES_MAX
+from aggregator.settlement.documents.archive import documents_zip
 from aggregator.settlement.documents.confirming import document_confirm, document_object
 from aggregator.settlement.documents.printing import CONTENT_TYPES, document_file
 from aggregator.settlement.documents.seen import (
@@ -68,6 +69,18 @@ SEARCHED: Final = (
     "total_to_jpy",
     "latest",
 )
+
+
+SEARCH_PARAMETERS: Final = [
+    OpenApiParameter("organisation", OpenApiTypes.STR, description="Code of the partner."),
+    OpenApiParameter("kind", OpenApiTypes.STR, enum=Kind.values),
+    OpenApiParameter("issued_from", OpenApiTypes.DATE),
+    OpenApiParameter("issued_to", OpenApiTypes.DATE, description="Inclusive."),
+    OpenApiParameter("period", OpenApiTypes.DATE, description="First delivery date."),
+    OpenApiParameter("total_from_jpy", OpenApiTypes.INT64),
+    OpenApiParameter("total_to_jpy", OpenApiTypes.INT64, description="Inclusive."),
+    OpenApiParameter("latest", OpenApiTypes.BOOL, description="Leave out what was corrected."),
+]
 
 
 class DocumentOut(serializers.Serializer[Any]):
@@ -212,16 +225,7 @@ class DocumentList(Door):
         summary="Search documents by partner, date of issue and amount, the latest first",
         parameters=[
             *PAGED,
-            OpenApiParameter("organisation", OpenApiTypes.STR, description="Code of the partner."),
-            OpenApiParameter("kind", OpenApiTypes.STR, enum=Kind.values),
-            OpenApiParameter("issued_from", OpenApiTypes.DATE),
-            OpenApiParameter("issued_to", OpenApiTypes.DATE, description="Inclusive."),
-            OpenApiParameter("period", OpenApiTypes.DATE, description="First delivery date."),
-            OpenApiParameter("total_from_jpy", OpenApiTypes.INT64),
-            OpenApiParameter("total_to_jpy", OpenApiTypes.INT64, description="Inclusive."),
-            OpenApiParameter(
-                "latest", OpenApiTypes.BOOL, description="Leave out what was corrected."
-            ),
+            *SEARCH_PARAMETERS,
         ],
         responses={200: DocumentPage},
     )
@@ -231,6 +235,45 @@ class DocumentList(Door):
             documents_seen(seen_by=self.sight), _search(query_of(request, *SEARCHED))
         )
         return Response(page(request, rows, document_written, key=("-issued_on", "-id")))
+
+
+class DocumentArchive(Door):
+    """Many documents in one file."""
+
+    access: ClassVar[Access] = {"GET": READ}
+    renderer_classes = FILE_RENDERERS
+
+    @extend_schema(
+        operation_id="documents_zip_retrieve",
+        summary="Download all documents found as one archive with an index, e.g. of a period",
+        parameters=[
+            *SEARCH_PARAMETERS,
+            OpenApiParameter(
+                "language", OpenApiTypes.STR, enum=Language.values, description="ja if not given."
+            ),
+            OpenApiParameter(
+                "file_format",
+                OpenApiTypes.STR,
+                enum=FileFormat.values,
+                description="All of them if not given.",
+            ),
+        ],
+        responses={(200, "application/zip"): OpenApiTypes.BINARY},
+    )
+    def get(self, request: Request) -> HttpResponse:
+        """Return the archive, the same bytes every time."""
+        asked = query_of(request, *SEARCHED, "language", "file_format", is_list=False)
+        language = choice_of(asked.get("language", Language.JA), Language.values, field="language")
+        formats = FileFormat.values
+        if "file_format" in asked:
+            formats = [choice_of(asked["file_format"], formats, field="file_format")]
+        rows = documents_found(documents_seen(seen_by=self.sight), _search(asked))
+        name = "-".join(filter(None, ("documents", asked.get("organisation"), asked.get("period"))))
+        return attachment(
+            name=f"{name}-{language}.zip",
+            content_type="application/zip",
+            content=documents_zip(rows=rows, language=language, formats=formats),
+        )
 
 
 class DocumentOne(DocumentDoor):
@@ -359,6 +402,7 @@ def _yen(asked: dict[str, str], name: str) -> int | None:
 ONE = "documents/<uuid:document_id>"
 urlpatterns = [
     path("documents", DocumentList.as_view(), name="document-list"),
+    path("documents/zip", DocumentArchive.as_view(), name="document-zip"),
     path(ONE, DocumentOne.as_view(), name="document"),
     path(f"{ONE}/confirm", DocumentConfirm.as_view(), name="document-confirm"),
     path(f"{ONE}/objection", DocumentObjection.as_view(), name="document-object"),

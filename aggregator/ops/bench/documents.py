@@ -28,6 +28,7 @@ from aggregator.core.documents import (
     tax_document,
 )
 from aggregator.core.taxing import DocumentRules
+from aggregator.ops.demo import cast
 from aggregator.settlement.documents.printing import files_print
 from aggregator.settlement.models import Document, DocumentFile, SettlementPeriod
 
@@ -43,7 +44,7 @@ HOUSE = Party(
     code="house",
     name="アグリゲーター株式会社",
     name_en="Aggregator Inc.",
-    registration_number="T7000012050002",
+    registration_number=cast.registration_number_of("wattbit"),
 )
 
 

@@ -12,13 +12,14 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from django.db import connection, transaction
+from django.db import connection
 from nacl.exceptions import BadSignatureError
 from nacl.signing import VerifyKey
 
 from accounts.audit.models import AuditCheckpoint
 from accounts.audit.sealing import ENTRY_COLUMNS
 from accounts.core.chain import GENESIS, Checkpoint, entry_bytes, link_sha256
+from accounts.fields.snapshots import snapshot
 
 CHUNK_COUNT: Final = 20_000
 _CHUNK: Final = f"""
@@ -94,9 +95,8 @@ def chain_verify(*, trusted: Collection[str], outside: Iterable[Checkpoint] = ()
     """
     walk = _Walk(trusted, list(outside))
     fault = None
-    with transaction.atomic():
+    with snapshot():
         with connection.cursor() as cursor:
-            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
             cursor.execute("SET LOCAL statement_timeout = 0")
         try:
             walk.run()

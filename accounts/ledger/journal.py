@@ -13,9 +13,8 @@ from collections.abc import Iterator
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
-from django.db import connection, transaction
-
 from accounts.clock.selectors import market_now
+from accounts.fields.snapshots import snapshot
 from accounts.ledger.models import LedgerAccountKind, Transfer, TransferState
 from accounts.ledger.selectors import Balance, balances_at
 
@@ -55,10 +54,7 @@ def journal_lines(moment: datetime | None = None) -> Iterator[str]:
     str
         One line at a time, without its end.
     """
-    with transaction.atomic():
-        if len(connection.savepoint_ids) == 0:
-            with connection.cursor() as cursor:
-                cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+    with snapshot():
         yield from _lines(moment or market_now())
 
 

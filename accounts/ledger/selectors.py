@@ -217,3 +217,23 @@ def net_by_period(*, kind: str) -> dict[int, dict[str, int]]:
         for account_id, period, net_jpy in cursor:
             found.setdefault(account_id, {})[period] = net_jpy
     return found
+
+
+def net_by_code(*, period: str, cause_kind: str) -> dict[tuple[int, str], int]:
+    """Sum what causes of a kind posted for a period, credits less debits, by account and code."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            WITH moved AS (
+                SELECT credit_id AS account_id, code, amount_jpy FROM ledger_transfer
+                WHERE state = 'POSTED' AND period = %(period)s AND cause_kind = %(cause)s
+                UNION ALL
+                SELECT debit_id, code, -amount_jpy FROM ledger_transfer
+                WHERE state = 'POSTED' AND period = %(period)s AND cause_kind = %(cause)s
+            )
+            SELECT account_id, code, sum(amount_jpy)::bigint FROM moved
+            GROUP BY account_id, code ORDER BY account_id, code
+            """,
+            {"period": period, "cause": cause_kind},
+        )
+        return {(account_id, code): net_jpy for account_id, code, net_jpy in cursor}

@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 from accounts.core.csvtext import Cell, csv_bytes
 from accounts.core.errors import ensure
+from accounts.core.money_words import MONEY_WORDS
 from accounts.ledger.selectors import balances_at, transfers_of
 from accounts.parties.models import Organisation
 
@@ -23,44 +24,8 @@ HEADER = (
 )
 TOTAL = "合計"
 
-# One name per code that settlement posts; a code without a name is shown as it is.
-CODE_NAMES = {
-    "NEED_CHARGE": "調整力利用料",
-    "SELLER_ENERGY": "電力量料金",
-    "SHORTFALL_REFUND": "未達返還",
-    "SHORTFALL_PENALTY": "未達ペナルティ",
-    "SHORTFALL_CREDIT": "未達分の返金",
-    "CONGESTION_RENT": "混雑収入",
-    "LINK_RENT": "連系収入",
-    "PATH_FEE": "光パス利用料",
-    "PLATFORM_FEE": "市場利用手数料",
-    "REVENUE_SPLIT": "収益分配",
-    "DEVIATION": "インバランス",
-    "CAPACITY_CHARGE": "調整力（ΔkW）利用料",
-    "CAPACITY": "調整力（ΔkW）料金",
-    "COMPUTE_CHARGE": "計算利用料",
-    "COMPUTE": "計算提供料",
-    "ENVELOPE": "受電枠料金",
-    "ENVELOPE_PENALTY": "受電枠超過金",
-    "TRUNK_RENT": "光幹線収入",
-    "PAYMENT_RULE": "支払規則による調整",
-    "MARKET_FEE": "市場手数料（買い手）",
-    "ACTIVATION_UP": "上げ調整電力量料金（V1）",
-    "ACTIVATION_DOWN": "下げ調整電力量料金（V2）",
-    "CAPACITY_PENALTY_I": "アセスメントIペナルティ",
-    "CAPACITY_PENALTY_II": "アセスメントIIペナルティ",
-    "CAPACITY_CREDIT": "調整力不適合の返金",
-    "EXCHANGE_FEE": "取引所手数料",
-    "NEGAWATT_COMPENSATION": "ネガワット調整金",
-    "IMBALANCE_CAUSED": "未達によるインバランス負担",
-    "REPLACEMENT": "差替電力量料金",
-    "ADJUSTMENT": "異議訂正の負担",
-    "RESIDUAL": "公表値の端数",
-    "ROUNDING": "円未満の端数",
-    "CONSUMPTION_TAX": "消費税",
-    "PAYMENT": "お支払",
-    "RECEIPT": "ご入金",
-}
+# A code without a name is shown as it is.
+CODE_NAMES = {code: word.ja for code, word in MONEY_WORDS.items()}
 
 
 @dataclass(frozen=True, kw_only=True)

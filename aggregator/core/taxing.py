@@ -9,7 +9,7 @@ tax (不課税). Nothing here has been verified by a tax adviser.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 from enum import StrEnum
@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from accounts.core.errors import Refused
 from accounts.core.money import Rounding, exact
+from accounts.core.money_words import MONEY_WORDS
 from accounts.core.tax import TaxRate
 
 OBJECTION_MAX_DAYS: Final = 366
@@ -58,87 +59,86 @@ class TaxTreatment:
     paid_on: Side
     is_taxable: bool
     unit: str
-    name_en: str
+    name_en: str = ""
 
 
-def _sold(name_en: str, unit: str = "") -> TaxTreatment:
+def _sold(unit: str = "") -> TaxTreatment:
     """Sold by who receives: two sales, one on each document."""
     return TaxTreatment(
         received_on=Side.STATEMENT,
         paid_on=Side.INVOICE,
         is_taxable=True,
         unit=unit,
-        name_en=name_en,
     )
 
 
-def _outside(name_en: str, unit: str = "") -> TaxTreatment:
+def _outside(unit: str = "") -> TaxTreatment:
     return TaxTreatment(
         received_on=Side.STATEMENT,
         paid_on=Side.INVOICE,
         is_taxable=False,
         unit=unit,
-        name_en=name_en,
     )
 
 
-def _given_back(name_en: str, unit: str = "") -> TaxTreatment:
+def _given_back(unit: str = "") -> TaxTreatment:
     """Paid back by a seller: off its statement; paid back to a buyer: off its invoice."""
     return TaxTreatment(
         received_on=Side.INVOICE,
         paid_on=Side.STATEMENT,
         is_taxable=True,
         unit=unit,
-        name_en=name_en,
     )
 
 
-def _house_sells(name_en: str, unit: str = "") -> TaxTreatment:
+def _house_sells(unit: str = "") -> TaxTreatment:
     """Sold by the house alone; received, it is a fee given back."""
     return TaxTreatment(
         received_on=Side.INVOICE,
         paid_on=Side.INVOICE,
         is_taxable=True,
         unit=unit,
-        name_en=name_en,
     )
 
 
 # By the item's value: items that later parts of settlement bring have their row here first.
-TREATMENTS: Final[Mapping[str, TaxTreatment]] = {
-    "NEED_CHARGE": _sold("Need charge", "kWh"),
-    "SELLER_ENERGY": _sold("Energy", "kWh"),
-    "SHORTFALL_REFUND": _given_back("Shortfall refund", "kWh"),
-    "SHORTFALL_PENALTY": _outside("Shortfall penalty"),
+_ROWS: Final[Mapping[str, TaxTreatment]] = {
+    "NEED_CHARGE": _sold("kWh"),
+    "SELLER_ENERGY": _sold("kWh"),
+    "SHORTFALL_REFUND": _given_back("kWh"),
+    "SHORTFALL_PENALTY": _outside(),
     # refund and penalty in one amount, passed on to buyers
-    "SHORTFALL_CREDIT": _outside("Shortfall credit"),
-    "CONGESTION_RENT": _outside("Congestion rent"),
-    "LINK_RENT": _outside("Link rent"),
-    "PATH_FEE": _sold("Optical path fee", "GB"),
-    "PLATFORM_FEE": _house_sells("Platform fee"),
-    "REVENUE_SPLIT": _sold("Revenue split"),
-    "DEVIATION": _sold("Imbalance", "kWh"),
-    "CAPACITY_CHARGE": _sold("Capacity charge"),
-    "CAPACITY": _sold("Capacity"),
-    "CAPACITY_PENALTY_I": _outside("Capacity penalty, assessment I"),
-    "CAPACITY_PENALTY_II": _outside("Capacity penalty, assessment II"),
-    "ACTIVATION_UP": _sold("Activation energy up (V1)", "kWh"),
-    "ACTIVATION_DOWN": _sold("Activation energy down (V2)", "kWh"),
-    "CAPACITY_CREDIT": _outside("Credit for capacity not fit"),
-    "EXCHANGE_FEE": _house_sells("Exchange fee"),
-    "IMBALANCE_CAUSED": _outside("Imbalance caused by a shortfall"),
-    "REPLACEMENT": _sold("Replacement energy", "kWh"),
-    "ADJUSTMENT": _outside("Adjustment after a dispute"),
-    "COMPUTE_CHARGE": _sold("Compute charge"),
-    "COMPUTE": _sold("Compute"),
-    "ENVELOPE": _sold("Connection envelope"),
-    "ENVELOPE_PENALTY": _outside("Import above the envelope"),
-    "TRUNK_RENT": _sold("Optical trunk rent", "GB"),
-    "PAYMENT_RULE": _sold("Payment rule"),
-    "MARKET_FEE": _house_sells("Market fee"),
-    "NEGAWATT_COMPENSATION": _sold("Negawatt compensation", "kWh"),
-    "RESIDUAL": _outside("Rounding of published values"),
-    "ROUNDING": _outside("Rounding to whole yen"),
+    "SHORTFALL_CREDIT": _outside(),
+    "CONGESTION_RENT": _outside(),
+    "LINK_RENT": _outside(),
+    "PATH_FEE": _sold("GB"),
+    "PLATFORM_FEE": _house_sells(),
+    "REVENUE_SPLIT": _sold(),
+    "DEVIATION": _sold("kWh"),
+    "CAPACITY_CHARGE": _sold(),
+    "CAPACITY": _sold(),
+    "CAPACITY_PENALTY_I": _outside(),
+    "CAPACITY_PENALTY_II": _outside(),
+    "ACTIVATION_UP": _sold("kWh"),
+    "ACTIVATION_DOWN": _sold("kWh"),
+    "CAPACITY_CREDIT": _outside(),
+    "EXCHANGE_FEE": _house_sells(),
+    "IMBALANCE_CAUSED": _outside(),
+    "REPLACEMENT": _sold("kWh"),
+    "ADJUSTMENT": _outside(),
+    "COMPUTE_CHARGE": _sold(),
+    "COMPUTE": _sold(),
+    "ENVELOPE": _sold(),
+    "ENVELOPE_PENALTY": _outside(),
+    "TRUNK_RENT": _sold("GB"),
+    "PAYMENT_RULE": _sold(),
+    "MARKET_FEE": _house_sells(),
+    "NEGAWATT_COMPENSATION": _sold("kWh"),
+    "RESIDUAL": _outside(),
+    "ROUNDING": _outside(),
+}
+TREATMENTS: Final[Mapping[str, TaxTreatment]] = {
+    item: replace(row, name_en=MONEY_WORDS[item].en) for item, row in _ROWS.items()
 }
 
 

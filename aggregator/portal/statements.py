@@ -11,19 +11,14 @@ from django.shortcuts import render
 from django.utils.translation import gettext
 from django.views.decorators.http import require_safe
 
+from accounts.core.money_words import MONEY_WORDS
 from accounts.ledger.statements import Statement, StatementLine, statement_csv, statement_of
 from accounts.parties.models import Organisation
 from accounts.parties.sight import Sight
-from aggregator.core.taxing import TREATMENTS
 from aggregator.portal.frame import frame, sight_in
 from aggregator.settlement.documents_models import Document
 
-CODE_NAMES_EN = {
-    **{code: row.name_en for code, row in TREATMENTS.items()},
-    "CONSUMPTION_TAX": "Consumption tax",
-    "PAYMENT": "Payment",
-    "RECEIPT": "Money received",
-}
+CODE_NAMES_EN = {code: word.en for code, word in MONEY_WORDS.items()}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,5 @@
 """Close a period: the one place where exact lines become posted money."""
 
-from collections.abc import Sequence
 from datetime import date, timedelta
 from uuid import UUID
 
@@ -9,7 +8,7 @@ from django.db import connection, transaction
 from accounts.audit.services import entry_append
 from accounts.clock.selectors import market_now
 from accounts.core.errors import NotFound, Refused, ensure
-from accounts.core.postings import Close, ExactItem, close_items
+from accounts.core.postings import Close, close_items
 from accounts.jobs.services import Claim, job_finish, job_postpone
 from accounts.ledger.selectors import trial_balance_at
 from accounts.ledger.services import TransferDraft, transfers_post
@@ -20,23 +19,23 @@ from aggregator.metering.unawarded import nothing_verified
 from aggregator.metering.verifications import NothingPublished, verification_execute
 from aggregator.settlement.chains import runs_in_force
 from aggregator.settlement.close_requests import period_close_request
+from aggregator.settlement.differences import CAUSE_KIND
 from aggregator.settlement.documents.issuing import documents_issue_request
 from aggregator.settlement.models import (
     PeriodState,
     RunKind,
-    RunTotal,
     SettlementItem,
     SettlementPeriod,
     SettlementRun,
 )
 from aggregator.settlement.parties import house_of_market
 from aggregator.settlement.runs import settlement_run_execute
+from aggregator.settlement.totals import totals_of
 from market.clearing.selectors import run_published_of
 from market.core.timegrid import interval_starts_at
 from market.trading.models import Auction, AuctionState
 
 RUN_JOB_KIND = "aggregator.settlement.run_execute"
-CAUSE_KIND = "settlement.item"
 POSTPONED = timedelta(hours=1)
 SETTLED_STATES = (
     AuctionState.PUBLISHED,
@@ -229,49 +228,6 @@ def _verify(auction: Auction) -> None:
         verification_execute(auction_id=auction.id, stage=VerificationStage.FINAL)
     except NothingPublished:
         nothing_verified(auction=auction)
-
-
-# Lines are added by pair of accounts first: few pairs are left to be counted on both sides.
-KEEP_SQL = """
-WITH pair AS (
-    SELECT run_id, payer_id, payee_id, item, sum(amount_exact_jpy) AS amount
-    FROM settlement_settlementline WHERE run_id = ANY(%(runs)s)
-    GROUP BY run_id, payer_id, payee_id, item
-)
-INSERT INTO settlement_runtotal (run_id, account_id, item, total_exact_jpy)
-SELECT run_id, account_id, item, sum(amount) FROM (
-    SELECT run_id, payee_id AS account_id, item, amount FROM pair
-    UNION ALL
-    SELECT run_id, payer_id, item, -amount FROM pair
-) AS moved
-GROUP BY run_id, account_id, item
-"""
-TOTALS_SQL = """
-SELECT account_id, item, sum(total_exact_jpy) FROM settlement_runtotal
-WHERE run_id = ANY(%(runs)s)
-GROUP BY account_id, item
-ORDER BY account_id, item
-"""
-
-
-def totals_of(*, run_ids: Sequence[int]) -> list[ExactItem]:
-    """Return what some runs come to per account and item.
-
-    A run's lines never change, so its totals are kept when first asked for: a close after a
-    correction reads the correction's lines alone.
-    """
-    known = set(
-        RunTotal.objects.filter(run_id__in=run_ids).values_list("run_id", flat=True).distinct()
-    )
-    new = [run_id for run_id in run_ids if run_id not in known]
-    with connection.cursor() as cursor:
-        if new:
-            cursor.execute(KEEP_SQL, {"runs": new})
-        cursor.execute(TOTALS_SQL, {"runs": list(run_ids)})
-        return [
-            ExactItem(account=str(account_id), item=item, total_exact_jpy=total)
-            for account_id, item, total in cursor
-        ]
 
 
 def _posted(period: SettlementPeriod) -> dict[tuple[str, str], int]:

@@ -27,6 +27,7 @@ from aggregator.settlement.dispute_models import (
     EntryKind,
 )
 from aggregator.settlement.models import SettlementLine
+from aggregator.settlement.payments_models import BatchState, PaymentBatch
 
 LINES_MAX = 500
 EVIDENCE_MAX = 20
@@ -82,6 +83,7 @@ def dispute_open(
         raise Refused(field="lines", value=len(line_ids), rule=rule)
     lines = _lines(organisation, line_ids)
     _refuse_disputed(organisation, lines)
+    _batches_lock()
     (counterparty,) = {_sides(line, organisation)[1] for line in lines}
     now = market_now()
     dispute = Dispute.objects.create(
@@ -135,6 +137,17 @@ def _lines(organisation: Organisation, line_ids: Sequence[int]) -> list[Settleme
             rule = "lines that all have the same other side"
             raise Refused(field=where, value=line_id, rule=rule)
     return [found[line_id] for line_id in line_ids]
+
+
+def _batches_lock() -> None:
+    """Let no payment be released past a dispute that is being opened.
+
+    A release holds its batch while it compares it with what is due. With every batch that may
+    still be released held here, either the release sees this dispute, and its batch is stale, or
+    it is over first, and the dispute holds what has not moved.
+    """
+    drafts = PaymentBatch.objects.select_for_update(of=("self",)).filter(state=BatchState.DRAFT)
+    list(drafts.order_by("id").values_list("id", flat=True))
 
 
 def _sides(line: SettlementLine, organisation: Organisation) -> tuple[int, UUID]:

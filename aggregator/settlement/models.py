@@ -4,6 +4,7 @@ from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
 
 from accounts.core.money import JPY_MAX
+from accounts.core.money_words import MONEY_WORDS
 from accounts.fields import KWH_MAX, PRICE_MAX_JPY_PER_KWH, bounded
 from aggregator.core.settlement import Item
 from aggregator.metering.models import DeliveryVerification
@@ -37,39 +38,7 @@ __all__ = (
     "SettlementItem", "SettlementLine", "SettlementPeriod", "SettlementRun",
 )  # fmt: skip
 
-ITEM_NAMES = {
-    Item.NEED_CHARGE: "調整力利用料",
-    Item.SELLER_ENERGY: "電力量料金",
-    Item.SHORTFALL_REFUND: "未達返還",
-    Item.SHORTFALL_PENALTY: "未達ペナルティ",
-    Item.SHORTFALL_CREDIT: "未達分の返金",
-    Item.CONGESTION_RENT: "混雑収入",
-    Item.LINK_RENT: "連系収入",
-    Item.PATH_FEE: "光パス利用料",
-    Item.PLATFORM_FEE: "市場利用手数料",
-    Item.REVENUE_SPLIT: "収益分配",
-    Item.DEVIATION: "インバランス",
-    Item.CAPACITY_CHARGE: "調整力（ΔkW）利用料",
-    Item.CAPACITY: "調整力（ΔkW）料金",
-    Item.COMPUTE_CHARGE: "計算利用料",
-    Item.COMPUTE: "計算提供料",
-    Item.ENVELOPE: "受電枠料金",
-    Item.ENVELOPE_PENALTY: "受電枠超過金",
-    Item.TRUNK_RENT: "光幹線収入",
-    Item.PAYMENT_RULE: "支払規則による調整",
-    Item.MARKET_FEE: "市場手数料（買い手）",
-    Item.ACTIVATION_UP: "上げ調整電力量料金（V1）",
-    Item.ACTIVATION_DOWN: "下げ調整電力量料金（V2）",
-    Item.CAPACITY_PENALTY_I: "アセスメントIペナルティ",
-    Item.CAPACITY_PENALTY_II: "アセスメントIIペナルティ",
-    Item.CAPACITY_CREDIT: "調整力不適合の返金",
-    Item.EXCHANGE_FEE: "取引所手数料",
-    Item.NEGAWATT_COMPENSATION: "ネガワット調整金",
-    Item.IMBALANCE_CAUSED: "未達によるインバランス負担",
-    Item.REPLACEMENT: "差替電力量料金",
-    Item.ADJUSTMENT: "異議訂正の負担",
-    Item.RESIDUAL: "公表値の端数",
-}
+ITEM_NAMES = {item: MONEY_WORDS[item.value].ja for item in Item}
 ITEM_CHOICES = [(item.value, name) for item, name in ITEM_NAMES.items()]
 
 

@@ -9,30 +9,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from django.db import connection, transaction
+from django.db import transaction
 
-from accounts.core.postings import ExactItem, close_items
+from accounts.core.postings import close_items
 from aggregator.metering.limits import bulk_limits_set
 from aggregator.metering.models import DeliveryVerification
 from aggregator.metering.recounting import recount
 from aggregator.settlement.chains import runs_in_force
+from aggregator.settlement.differences import Difference
 from aggregator.settlement.models import RunKind, SettlementItem, SettlementPeriod, SettlementRun
 from aggregator.settlement.parties import house_of_market
-from aggregator.settlement.reconciling import Difference
 from aggregator.settlement.replays import settlement_replay
+from aggregator.settlement.totals import totals_from_lines
 from market.trading.models import Auction
 
 Progress = Callable[[int, int], object]
-TOTALS_SQL = """
-SELECT account_id, item, sum(amount) FROM (
-    SELECT payee_id AS account_id, item, amount_exact_jpy AS amount
-    FROM settlement_settlementline WHERE run_id = ANY(%(runs)s)
-    UNION ALL
-    SELECT payer_id, item, -amount_exact_jpy
-    FROM settlement_settlementline WHERE run_id = ANY(%(runs)s)
-) AS moved
-GROUP BY account_id, item ORDER BY account_id, item
-"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,13 +113,9 @@ def _recounted(auction: Auction, chain: list[SettlementRun]) -> tuple[int, list[
 
 def _closed(period: SettlementPeriod, run_ids: list[int]) -> tuple[int, list[Difference]]:
     """Round the totals once more, and hold them against the items of the latest close."""
-    with transaction.atomic(), connection.cursor() as cursor:
+    with transaction.atomic():
         bulk_limits_set()
-        cursor.execute(TOTALS_SQL, {"runs": run_ids})
-        exact = [
-            ExactItem(account=str(account_id), item=item, total_exact_jpy=total)
-            for account_id, item, total in cursor
-        ]
+        exact = totals_from_lines(run_ids=run_ids)
     house = house_of_market()
     close = close_items(exact, clearing=house.clearing, rounding=house.rounding)
     again = {(item.account, item.item): item.amount_jpy for item in close.items}

@@ -1,8 +1,8 @@
-"""Do documents, the ledger and payment files say the same? Every difference is told by name.
+"""Do lines, the ledger, documents and payment files say the same? Differences are told by name.
 
-What is compared stands in different tables, written by different code at different times: posted
-transfers, the content of issued documents, and the bytes of files for the bank, read back as a
-bank would read them.
+What is compared stands in different tables, written by different code at different times:
+settlement lines, items of a close, posted transfers, the content of issued documents, and the
+bytes of files for the bank in every form, read back as a bank would read them.
 """
 
 from __future__ import annotations
@@ -14,13 +14,16 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from django.db import connection, transaction
 from django.db.models import Sum
 
 from accounts.approvals.services import content_digest
 from accounts.core.errors import Refused
+from accounts.fields.snapshots import snapshot
 from accounts.ledger.selectors import ledger_accounts_by_id, net_by_period, trial_balance_at
+from aggregator.core.pain001 import pain001_read
 from aggregator.core.zengin import zengin_read
+from aggregator.metering.limits import bulk_limits_set
+from aggregator.settlement.differences import Difference, closes_differing, differ
 from aggregator.settlement.documents_models import Document, DocumentFile, Kind
 from aggregator.settlement.models import SettlementItem, SettlementPeriod
 from aggregator.settlement.parties import MEMBER_CODE
@@ -35,29 +38,6 @@ from aggregator.settlement.payments_models import (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Difference:
-    """Two places that should say the same and do not.
-
-    Attributes
-    ----------
-    subject
-        What it is about: a period and party, a document, a batch.
-    rule
-        What should hold.
-    first, second
-        What either place says, as text.
-    """
-
-    subject: str
-    rule: str
-    first: str
-    second: str
-
-    def __str__(self) -> str:
-        return f"{self.subject}: {self.rule}: {self.first} ≠ {self.second}"
-
-
-@dataclass(frozen=True, kw_only=True)
 class Reconciliation:
     """What was compared, and every difference."""
 
@@ -68,12 +48,14 @@ class Reconciliation:
     differences: tuple[Difference, ...]
 
 
-@transaction.atomic
 def reconcile() -> Reconciliation:
     """Compare the books of all closed periods, in one snapshot of the database."""
-    if not connection.savepoint_ids:
-        with connection.cursor() as cursor:
-            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+    with snapshot():
+        bulk_limits_set()
+        return _reconciled()
+
+
+def _reconciled() -> Reconciliation:
     ledger = _ledger_of_members()
     return Reconciliation(
         documents_count=Document.objects.count(),
@@ -82,6 +64,7 @@ def reconcile() -> Reconciliation:
         parties_count=len(ledger),
         differences=(
             *_book(),
+            *closes_differing(),
             *_accounts(ledger),
             *_documents(),
             *_document_files(),
@@ -91,15 +74,10 @@ def reconcile() -> Reconciliation:
     )
 
 
-def _differ(subject: object, rule: str, first: object, second: object) -> Iterator[Difference]:
-    if first != second:
-        yield Difference(subject=str(subject), rule=rule, first=str(first), second=str(second))
-
-
 def _book() -> Iterator[Difference]:
     trial = trial_balance_at()
-    yield from _differ("ledger", "debits are credits [JPY]", trial.debit_jpy, trial.credit_jpy)
-    yield from _differ("ledger", "the clearing account is empty [JPY]", trial.clearing_jpy, 0)
+    yield from differ("ledger", "debits are credits [JPY]", trial.debit_jpy, trial.credit_jpy)
+    yield from differ("ledger", "the clearing account is empty [JPY]", trial.clearing_jpy, 0)
 
 
 def _ledger_of_members() -> dict[UUID, dict[str, int]]:
@@ -129,7 +107,7 @@ def _accounts(ledger: dict[UUID, dict[str, int]]) -> Iterator[Difference]:
             total = "no account" if document is None else document.total_jpy
             posted = ledger.get(organisation_id, {}).get(period.label, 0)
             subject = f"{period.label} {code}"
-            yield from _differ(subject, "account is ledger [JPY]", total, posted)
+            yield from differ(subject, "account is ledger [JPY]", total, posted)
 
 
 def _holders(period: SettlementPeriod) -> dict[UUID, str]:
@@ -146,8 +124,8 @@ def _documents() -> Iterator[Difference]:
     accounts: dict[tuple[Any, ...], Document] = {}
     for row in Document.objects.order_by("issued_at", "id").iterator(chunk_size=500):
         digest = content_digest(row.content)
-        yield from _differ(row, "content is what was issued", digest, row.content_sha256)
-        yield from _differ(row, "total [JPY]", row.content["total_jpy"], row.total_jpy)
+        yield from differ(row, "content is what was issued", digest, row.content_sha256)
+        yield from differ(row, "total [JPY]", row.content["total_jpy"], row.total_jpy)
         key = (row.organisation_id, row.period_id)
         if row.kind == Kind.ACCOUNT:
             accounts[key] = row  # a later one corrects the earlier
@@ -157,14 +135,14 @@ def _documents() -> Iterator[Difference]:
         totals[row.organisation_id, row.period_id] += sign * row.total_jpy
     for key, account in accounts.items():
         rule = "account is statement less invoice [JPY]"
-        yield from _differ(account, rule, account.total_jpy, totals[key])
+        yield from differ(account, rule, account.total_jpy, totals[key])
 
 
 def _document_files() -> Iterator[Difference]:
     for row in DocumentFile.objects.select_related("document").iterator(chunk_size=100):
         digest = hashlib.sha256(bytes(row.content)).hexdigest()
         subject = f"{row.document} {row.language} {row.format}"
-        yield from _differ(subject, "file is what was made", digest, row.sha256)
+        yield from differ(subject, "file is what was made", digest, row.sha256)
 
 
 def _batches() -> Iterator[Difference]:
@@ -172,35 +150,49 @@ def _batches() -> Iterator[Difference]:
     for batch in PaymentBatch.objects.prefetch_related("files", "rows__parts"):
         rows = {row.reference: row for row in batch.rows.all()}
         total_jpy = sum(row.amount_jpy for row in rows.values())
-        yield from _differ(batch, "batch is its rows [JPY]", batch.total_jpy, total_jpy)
-        yield from _differ(batch, "batch is its rows [count]", batch.rows_count, len(rows))
+        yield from differ(batch, "batch is its rows [JPY]", batch.total_jpy, total_jpy)
+        yield from differ(batch, "batch is its rows [count]", batch.rows_count, len(rows))
         for row in rows.values():
             parts_jpy = sum(part.amount_jpy for part in row.parts.all())
-            yield from _differ(row, "transfer is its parts [JPY]", row.amount_jpy, parts_jpy)
+            yield from differ(row, "transfer is its parts [JPY]", row.amount_jpy, parts_jpy)
         yield from _files(batch, rows)
 
 
 def _files(batch: PaymentBatch, rows: dict[int, PaymentRow]) -> Iterator[Difference]:
-    sent: dict[int, int] = defaultdict(int)
+    """Hold each form of a batch's files against its transfers: all forms say the same."""
+    sent: dict[str, dict[int, int]] = defaultdict(lambda: defaultdict(int))
+    unreadable: set[str] = set()
     for file in batch.files.all():
         content = bytes(file.content)
         digest = hashlib.sha256(content).hexdigest()
-        yield from _differ(batch, f"{file.format} is what was made", digest, file.sha256)
-        if file.format != PaymentFormat.ZENGIN:
-            continue
+        yield from differ(batch, f"{file.format} is what was made", digest, file.sha256)
         try:
-            for payment in zengin_read(content).payments:
-                sent[payment.reference] += payment.amount_jpy
+            for reference, amount_jpy in _payments(file.format, content):
+                sent[file.format][reference] += amount_jpy
         except Refused as refused:
+            unreadable.add(file.format)
             yield Difference(
-                subject=str(batch), rule="a bank can read it", first=str(refused), second="a file"
+                subject=str(batch),
+                rule=f"a bank can read {file.format}",
+                first=str(refused),
+                second="a file",
             )
-            return
-    for reference in sorted(rows.keys() | sent.keys()):
-        row = rows.get(reference)
-        subject = f"{batch} no. {reference}"
-        amount_jpy = 0 if row is None else row.amount_jpy
-        yield from _differ(subject, "file is transfer [JPY]", sent.get(reference, 0), amount_jpy)
+    for form in PaymentFormat.values:
+        if form in unreadable:
+            continue
+        for reference in sorted(rows.keys() | sent[form].keys()):
+            row = rows.get(reference)
+            subject = f"{batch} no. {reference}"
+            amount_jpy = 0 if row is None else row.amount_jpy
+            found_jpy = sent[form].get(reference, 0)
+            yield from differ(subject, f"{form} is transfer [JPY]", found_jpy, amount_jpy)
+
+
+def _payments(form: str, content: bytes) -> list[tuple[int, int]]:
+    """Return reference and amount of each transfer in a file."""
+    if form == PaymentFormat.ZENGIN:
+        return [(row.reference, row.amount_jpy) for row in zengin_read(content).payments]
+    return [(reference, jpy) for reference, _, jpy in pain001_read(content).payments]
 
 
 def _balances(ledger: dict[UUID, dict[str, int]]) -> Iterator[Difference]:
@@ -211,7 +203,7 @@ def _balances(ledger: dict[UUID, dict[str, int]]) -> Iterator[Difference]:
         moved_jpy = ledger.get(organisation_id, {}).get("", 0)
         told_jpy = came.get(organisation_id, 0) - paid.get(organisation_id, 0)
         rule = "money through banks is results and receipts [JPY]"
-        yield from _differ(organisation_id, rule, moved_jpy, told_jpy)
+        yield from differ(organisation_id, rule, moved_jpy, told_jpy)
 
 
 def _sums(rows: Any) -> dict[UUID, int]:

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
+from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 from django.db import connection
 
+from aggregator.metering.models import Meter
+from aggregator.metering.services import ReadingRow, readings_ingest
+from aggregator.metering.verifications import verification_execute
+from aggregator.settlement.closes import period_close
 from aggregator.settlement.models import Document, PaymentBatch
 from aggregator.settlement.payments.results import payment_result_import
 from aggregator.settlement.reconciling import reconcile
+from aggregator.settlement.runs import settlement_run_execute
+from market.trading.models import Auction
 from tests.apps.paying import Clerks
 
 pytestmark = pytest.mark.django_db
@@ -87,7 +96,59 @@ def test_a_changed_payment_file_is_found(clerks: Clerks, tampered: Callable[...,
         other,
     )
     # its digest, and the trailer that is no longer the sum of its records
-    assert _rules() == ["ZENGIN is what was made", "a bank can read it"]
+    assert _rules() == ["ZENGIN is what was made", "a bank can read ZENGIN"]
+
+
+def test_a_changed_message_is_found_though_the_fixed_length_file_is_whole(
+    clerks: Clerks, tampered: Callable[..., None]
+) -> None:
+    batch, _ = clerks.made()
+    content = bytes(batch.files.get(format="PAIN001").content)
+    rows = list(batch.rows.order_by("reference"))
+    first, second = (f">{row.amount_jpy}<".encode() for row in rows[:2])
+    # two amounts change places: counts and sums of the message hold as before
+    other = content.replace(first, b"@", 1).replace(second, first, 1).replace(b"@", second, 1)
+    tampered(
+        "settlement_paymentfile",
+        "UPDATE settlement_paymentfile SET content = %s, sha256 = %s WHERE format = 'PAIN001'",
+        other,
+        hashlib.sha256(other).hexdigest(),
+    )
+    assert _rules() == ["PAIN001 is transfer [JPY]"] * 2
+
+
+def test_a_changed_line_is_found(clerks: Clerks, tampered: Callable[..., None]) -> None:
+    tampered(
+        "settlement_settlementline",
+        "UPDATE settlement_settlementline SET amount_exact_jpy = amount_exact_jpy + 1 "
+        "WHERE id = (SELECT min(id) FROM settlement_settlementline WHERE item = 'PLATFORM_FEE')",
+    )
+    # of payer and payee, each against its run's total and its item
+    assert _rules() == ["total is lines [JPY]"] * 2 + ["item is lines, rounded [JPY]"] * 2
+
+
+def test_a_changed_item_is_found(clerks: Clerks, tampered: Callable[..., None]) -> None:
+    tampered(
+        "settlement_settlementitem",
+        "UPDATE settlement_settlementitem SET amount_jpy = amount_jpy + 1 "
+        "WHERE id = (SELECT min(id) FROM settlement_settlementitem WHERE item = 'PLATFORM_FEE')",
+    )
+    assert {"item is lines, rounded [JPY]", "item is transfers [JPY]"} <= set(_rules())
+
+
+def test_a_correction_still_to_be_posted_is_no_difference(clerks: Clerks) -> None:
+    auction = Auction.objects.get()
+    meter = Meter.objects.get(resource__code="inzai-dc-1-load")
+    row = ReadingRow(
+        meter.point_number, auction.delivery_start + timedelta(hours=18), Decimal(5_500), 0, 3
+    )
+    readings_ingest(rows=[row], source="late")
+    verification_execute(auction_id=auction.id, stage="FINAL")
+    run = settlement_run_execute(auction_id=auction.id)
+    assert (run.kind, run.lines.exists()) == ("CORRECTION", True)
+    assert reconcile().differences == ()
+    period_close(period_id=clerks.period.pk)
+    assert "item is lines, rounded [JPY]" not in _rules()
 
 
 def test_a_payment_that_was_never_posted_is_found(

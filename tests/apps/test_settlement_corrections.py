@@ -20,7 +20,6 @@ from aggregator.settlement.chains import runs_in_force
 from aggregator.settlement.closes import (
     _posted,
     period_of_auction_ensure,
-    totals_of,
 )
 from aggregator.settlement.disputes import dispute_decide, dispute_open, dispute_review_start
 from aggregator.settlement.models import (
@@ -37,6 +36,7 @@ from aggregator.settlement.runs import (
     settlement_run_execute,
 )
 from aggregator.settlement.selectors import settlement_run_latest, trace_transfer
+from aggregator.settlement.totals import totals_of
 from tests import cast, settled_day
 
 pytestmark = pytest.mark.django_db

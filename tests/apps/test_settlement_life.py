@@ -23,7 +23,7 @@ from aggregator.metering.models import DeliveryVerification
 from aggregator.settlement import closes
 from aggregator.settlement.adjustments import LineDelta, adjustment_run
 from aggregator.settlement.chains import runs_in_force
-from aggregator.settlement.closes import period_close, period_of_auction_ensure, totals_of
+from aggregator.settlement.closes import period_close, period_of_auction_ensure
 from aggregator.settlement.disputes import (
     dispute_decide,
     dispute_open,
@@ -33,6 +33,7 @@ from aggregator.settlement.disputes import (
 from aggregator.settlement.models import Dispute, SettlementLine
 from aggregator.settlement.replays import settlement_replay
 from aggregator.settlement.runs import settlement_run_execute
+from aggregator.settlement.totals import totals_of
 from tests import settled_day
 from tests.apps.test_settlement_corrections import verified
 

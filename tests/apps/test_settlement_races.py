@@ -10,13 +10,19 @@ from django.db import connections
 
 from accounts.ledger.models import Transfer
 from accounts.ledger.selectors import trial_balance_at
+from accounts.parties.models import Organisation
 from aggregator.metering.models import DeliveryVerification, IntervalReading
 from aggregator.metering.services import readings_ingest
 from aggregator.metering.verifications import verification_execute
+from aggregator.settlement import disputes
 from aggregator.settlement.closes import period_close, period_of_auction_ensure
-from aggregator.settlement.models import SettlementItem, SettlementLine
+from aggregator.settlement.disputes import dispute_open
+from aggregator.settlement.models import Dispute, PaymentBatch, SettlementItem, SettlementLine
+from aggregator.settlement.payments import batches
+from aggregator.settlement.payments.batches import BatchStale, payment_batch_release
 from aggregator.settlement.runs import settlement_run_execute
 from tests import cast, settled_day
+from tests.apps.paying import Clerks
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -80,3 +86,89 @@ def test_two_verifications_and_runs_leave_one_of_each() -> None:
     _at_once(*[lambda: settlement_run_execute(auction_id=day.auction.id)] * 2)
     run = settlement_run_execute(auction_id=day.auction.id)
     assert set(SettlementLine.objects.values_list("run_id", flat=True)) == {run.pk}
+
+
+def _energy_line() -> SettlementLine:
+    return SettlementLine.objects.filter(
+        item="SELLER_ENERGY", payee__organisation__code="inzai-dc"
+    ).order_by("id")[0]
+
+
+def _disputed() -> Dispute:
+    return dispute_open(
+        organisation=Organisation.objects.get(code="inzai-dc"),
+        line_ids=[_energy_line().pk],
+        reason_code="OTHER",
+        reason="x",
+        actor="user:1",
+    )
+
+
+def _late(
+    work: Callable[[], object], started: threading.Event
+) -> tuple[threading.Thread, list[Any]]:
+    """Run a work in a thread once another has started; its outcome or failure is in the list."""
+    outcome: list[Any] = []
+
+    def run() -> None:
+        try:
+            assert started.wait(30)
+            outcome.append(work())
+        except Exception as error:  # noqa: BLE001 - the race's outcome is what is tested
+            outcome.append(error)
+        finally:
+            connections.close_all()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    return thread, outcome
+
+
+def test_a_release_that_began_before_a_dispute_is_over_before_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clerks = Clerks()
+    batch, approval = clerks.made()
+    clerks.approve(approval)
+    compared = threading.Event()
+    thread, outcome = _late(_disputed, compared)
+    real = batches._refuse_stale
+
+    def slowly(batch: PaymentBatch) -> None:
+        real(batch)
+        compared.set()
+        thread.join(1.5)
+        # what is due was compared: the dispute waits until the release is written
+        assert not outcome
+
+    monkeypatch.setattr(batches, "_refuse_stale", slowly)
+    released = payment_batch_release(batch_id=batch.id, file_format="ZENGIN", actor="user:9")
+    thread.join()
+    assert released.state == "RELEASED"
+    assert isinstance(outcome[0], Dispute)
+
+
+def test_a_release_during_the_opening_of_a_dispute_sees_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clerks = Clerks()
+    batch, approval = clerks.made()
+    clerks.approve(approval)
+    opened = threading.Event()
+    thread, outcome = _late(
+        lambda: payment_batch_release(batch_id=batch.id, file_format="ZENGIN", actor="user:9"),
+        opened,
+    )
+    real = disputes._told
+
+    def slowly(*arguments: Any, **named: Any) -> None:
+        real(*arguments, **named)
+        opened.set()
+        thread.join(1.5)
+        assert not outcome
+
+    monkeypatch.setattr(disputes, "_told", slowly)
+    _disputed()
+    thread.join()
+    assert isinstance(outcome[0], BatchStale)
+    assert PaymentBatch.objects.get().state == "DRAFT"

@@ -25,7 +25,7 @@ from accounts.core.postings import close_items
 from aggregator.core.settlement import House, residual_lines
 from aggregator.core.terms import SettlementRules
 from aggregator.ops.bench.scratch import cpu_s, scratch_schema, server_cpu_s
-from aggregator.settlement.closes import items_post, totals_of
+from aggregator.settlement.closes import items_post
 from aggregator.settlement.lines import (
     Terms,
     award_lines_insert,
@@ -35,6 +35,7 @@ from aggregator.settlement.lines import (
 )
 from aggregator.settlement.models import SettlementPeriod, SettlementRun
 from aggregator.settlement.positions import changes_stage, tables_ensure, whole_stage
+from aggregator.settlement.totals import totals_of
 from market.core.timegrid import INTERVALS_PER_DAY, interval_starts_at
 
 ROUNDS_COUNT = 1

@@ -12,7 +12,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('dispatch', '0005_whole_standard'),
+        ('dispatch', '0004_guards_more'),
         ('openadr3', '0002_guards'),
         ('outbox', '0004_endpoint_guard'),
         ('parties', '0002_identity_first'),

@@ -12,6 +12,7 @@ from accounts.clock.selectors import market_now
 from accounts.jobs.services import Claim, job_create, job_finish, job_postpone
 from aggregator.dispatch.models import DispatchInstruction, InstructionInterval
 from aggregator.dispatch.rules import DispatchRules
+from aggregator.dispatch.units import unit_orders_save
 from market.clearing.models import Award, Leg
 
 PLAN_KIND = "aggregator.dispatch.instructions_plan"
@@ -155,4 +156,5 @@ def instructions_save(
 ) -> None:
     """Store new instructions with their half hours, inside the caller's transaction."""
     DispatchInstruction.objects.bulk_create(instructions)
-    InstructionInterval.objects.bulk_create(intervals)
+    InstructionInterval.objects.bulk_create(intervals, batch_size=5_000)
+    unit_orders_save(instructions=instructions, intervals=intervals)

@@ -168,8 +168,7 @@ def awards_plan(
             )
             for row in spans
         ]
-    DispatchInstruction.objects.bulk_create(new)
-    InstructionInterval.objects.bulk_create(ordered, batch_size=5_000)
+    instructions_save(instructions=new, intervals=ordered)
     noted = {row.award_id for row in new} | (intervals.keys() & set(but))
     needs_served_note(auction=auction, intervals={id_: intervals[id_] for id_ in noted})
     return new

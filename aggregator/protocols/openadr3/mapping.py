@@ -45,6 +45,11 @@ HALF_HOUR: Final = timedelta(minutes=30)
 DISPATCH_PROGRAM: Final = "wattbit-dispatch"
 METERING_PROGRAM: Final = "wattbit-metering"
 SETPOINT: Final = "DISPATCH_SETPOINT_RELATIVE"
+# Private: one unit behind the resource and its part of the setpoint, as [unit, KW].
+UNIT_SETPOINT: Final = "UNIT_SETPOINT_RELATIVE"
+# Private properties of an event; a client that does not know them ignores them.
+RESPOND_BY: Final = "respondBy"
+ORDER_VERSION: Final = "orderVersion"
 ACK: Final = "ACK"
 OPERATING_STATE: Final = "OPERATING_STATE"
 OPTED_OUT_STATES: Final = ("RUNNING_OPTED_OUT", "IDLE_OPTED_OUT")
@@ -63,6 +68,7 @@ class Ordered:
 
     start_at: datetime
     quantity_kw: Decimal
+    units: Sequence[tuple[str, Decimal]] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +106,14 @@ def program_body(name: str) -> dict[str, Any]:
 
 
 def dispatch_event(
-    *, program_id: str, name: str, target: str, direction: str, ordered: Sequence[Ordered]
+    *,
+    program_id: str,
+    name: str,
+    target: str,
+    direction: str,
+    ordered: Sequence[Ordered],
+    respond_by_at: datetime | None = None,
+    version: int | None = None,
 ) -> dict[str, Any]:
     """Return the body of an instruction's event.
 
@@ -114,17 +127,23 @@ def dispatch_event(
         ``UP`` or ``DOWN``.
     ordered
         Half hours of the instruction, earliest first, at least one.
+    respond_by_at, version
+        By when an answer is expected, and to which version; told as private attributes.
     """
-    by_start = {half.start_at: half.quantity_kw for half in ordered}
+    by_start = {half.start_at: half for half in ordered}
     start_at, last_at = min(by_start), max(by_start)
     intervals: list[dict[str, Any]] = []
     moment = start_at
     while moment <= last_at:
-        kw = KW_SIGN[direction] * by_start.get(moment, Decimal(0))
-        payload = {"type": SETPOINT, "values": [_number(kw)]}
-        intervals.append({"id": len(intervals), "payloads": [payload]})
+        half = by_start.get(moment) or Ordered(start_at=moment, quantity_kw=Decimal(0))
+        sign = KW_SIGN[direction]
+        payloads = [{"type": SETPOINT, "values": [_number(sign * half.quantity_kw)]}]
+        payloads += [
+            {"type": UNIT_SETPOINT, "values": [unit, _number(sign * kw)]} for unit, kw in half.units
+        ]
+        intervals.append({"id": len(intervals), "payloads": payloads})
         moment += HALF_HOUR
-    return {
+    body = {
         "programID": program_id,
         "eventName": name,
         "priority": 0,
@@ -139,6 +158,11 @@ def dispatch_event(
         },
         "intervals": intervals,
     }
+    if respond_by_at is not None:
+        body[RESPOND_BY] = print_date_time(respond_by_at)
+    if version is not None:
+        body[ORDER_VERSION] = version
+    return body
 
 
 def metering_event(

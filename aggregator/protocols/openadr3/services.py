@@ -1,117 +1,45 @@
 """Publish events for instructions, enrol clients, take in their reports."""
 
 from collections.abc import Mapping
-from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
-from django.db.models import prefetch_related_objects
 
 from accounts.audit.services import entry_append
 from accounts.core.errors import NotFound, NotPermitted
-from accounts.jobs.services import Claim
 from accounts.parties.models import ApiClient
-from aggregator.dispatch.models import DispatchInstruction
 from aggregator.dispatch.services import (
     instruction_acknowledge,
     instruction_opt_out,
-    instructions_send_due,
-    sends_next_at,
-    sweep_renew,
 )
 from aggregator.metering.models import Quality
 from aggregator.metering.services import ReadingRow, readings_ingest
 from aggregator.protocols.openadr3 import mapping, wire
 from aggregator.protocols.openadr3.errors import InvalidReport, NameTaken
-from aggregator.protocols.openadr3.models import Event, Program, Report, Ven, VenResource
+from aggregator.protocols.openadr3.models import Event, Report, Ven, VenResource
+from aggregator.protocols.openadr3.publishing import (
+    event_publish,
+    instruction_remind,
+    instructions_send,
+    metering_event_publish,
+    program_ensure,
+)
 from aggregator.protocols.openadr3.selectors import Caller, events_visible, targets_granted
 from market.registry.models import Resource
-from market.trading.models import Auction
 
-DAY = timedelta(days=1)
+__all__ = (
+    "event_publish",
+    "instruction_remind",
+    "instructions_send",
+    "metering_event_publish",
+    "program_ensure",
+    "report_receive",
+    "ven_register",
+    "ven_resource_register",
+)
+
 SOURCE_LENGTH_MAX = 40
-
-
-def program_ensure(*, name: str) -> Program:
-    """Return the platform's program of that name, made on first use."""
-    program, _ = Program.objects.get_or_create(
-        name=name,
-        removed_at=None,
-        defaults={"body": mapping.program_body(name), "is_house": True},
-    )
-    return program
-
-
-@transaction.atomic
-def instructions_send(*, claim: Claim) -> int:
-    """Send what is due of an auction: state SENT and event in one transaction.
-
-    At least once: were the transaction lost, the instructions would still be due; were the
-    job run twice, the event is already there under the instruction's id.
-
-    Returns
-    -------
-    int
-        How many instructions went out.
-    """
-    auction = Auction.objects.get(id=UUID(claim.payload["auction"]))
-    metering_event_publish(auction=auction)
-    sent = instructions_send_due(auction_id=auction.id)
-    prefetch_related_objects(sent, "intervals")
-    program = program_ensure(name=mapping.DISPATCH_PROGRAM) if sent else None
-    for instruction in sent:
-        if program is not None:
-            event_publish(instruction=instruction, program=program)
-    sweep_renew(claim=claim, due_at=sends_next_at(auction_id=auction.id))
-    return len(sent)
-
-
-def event_publish(*, instruction: DispatchInstruction, program: Program) -> Event:
-    """Make the event of an instruction, inside the transaction that marks it SENT."""
-    target = instruction.resource.code
-    ordered = [
-        mapping.Ordered(start_at=row.start_at, quantity_kw=row.quantity_kw)
-        for row in instruction.intervals.all()
-    ]
-    body = mapping.dispatch_event(
-        program_id=str(program.id),
-        name=f"{target}-{instruction.starts_at:%Y%m%dT%H%MZ}-v{instruction.version}",
-        target=target,
-        direction=instruction.direction,
-        ordered=ordered,
-    )
-    event, _ = Event.objects.get_or_create(
-        key=f"instruction:{instruction.id}",
-        defaults={
-            "program": program,
-            "instruction": instruction,
-            "targets": [target],
-            "body": body,
-            "starts_at": instruction.starts_at,
-            "ends_at": instruction.ends_at,
-        },
-    )
-    return event
-
-
-def metering_event_publish(*, auction: Auction) -> Event:
-    """Make the event that asks for the readings of the auction's delivery day, once."""
-    starts_at, ends_at = auction.delivery_start, auction.delivery_start + DAY
-    name = f"metering-{auction.delivery_on:%Y-%m-%d}"
-    program = program_ensure(name=mapping.METERING_PROGRAM)
-    event, _ = Event.objects.get_or_create(
-        key=name,
-        defaults={
-            "program": program,
-            "body": mapping.metering_event(
-                program_id=str(program.id), name=name, starts_at=starts_at, ends_at=ends_at
-            ),
-            "starts_at": starts_at,
-            "ends_at": ends_at,
-        },
-    )
-    return event
 
 
 @transaction.atomic

@@ -2,7 +2,7 @@
 
 from accounts.jobs.services import Claim
 from accounts.jobs.tasks import job_task
-from aggregator.dispatch.services import SEND_KIND
+from aggregator.dispatch.services import REMIND_KIND, SEND_KIND
 from aggregator.protocols.openadr3 import services
 
 
@@ -10,3 +10,9 @@ from aggregator.protocols.openadr3 import services
 def instructions_send(claim: Claim) -> None:
     """Send due instructions as events."""
     services.instructions_send(claim=claim)
+
+
+@job_task(REMIND_KIND)
+def instruction_remind(claim: Claim) -> None:
+    """Remind a site that has not answered."""
+    services.instruction_remind(claim=claim)

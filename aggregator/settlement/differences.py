@@ -91,7 +91,7 @@ def _runs(period: SettlementPeriod) -> list[int]:
 def _items(period: SettlementPeriod) -> dict[Key, int]:
     """Return what the latest close brought each account and item to."""
     rows = SettlementItem.objects.filter(period=period)
-    latest = rows.order_by("-close_number").values_list("close_number", flat=True).first()
+    latest = rows.order_by("-close_number").values_list("close_number", flat=True)[0]
     return {(row.account_id, row.item): row.amount_jpy for row in rows.filter(close_number=latest)}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from django.db import transaction
@@ -149,7 +150,9 @@ def _reserved(day: cast.MarketDay) -> Award:
     return award
 
 
-def _assessed(verification: DeliveryVerification, award: Award, short_kw: int) -> None:
+def _assessed(
+    verification: DeliveryVerification, award: Award, short_kw: int, **called: Any
+) -> None:
     for held in award.capacity_intervals.all():
         CapacityAssessment.objects.create(
             verification=verification,
@@ -161,6 +164,7 @@ def _assessed(verification: DeliveryVerification, award: Award, short_kw: int) -
             shortfall_kw=short_kw,
             is_declared=False,
             is_excused=False,
+            **called,
         )
 
 

@@ -92,6 +92,24 @@ VARIABLES = (
         "that only takes additions.",
     ),
     Variable(
+        name="UFTP_DOMAIN",
+        default=None,
+        meaning="Domain under which UFTP messages come and go, in small letters. Absent in "
+        "production: UFTP is not spoken.",
+    ),
+    Variable(
+        name="UFTP_PRIVATE_KEY",
+        default=None,
+        secret=True,
+        meaning="Ed25519 key that signs UFTP messages: 64 bytes (or the seed, 32) in base64. "
+        "Required in production with UFTP_DOMAIN; elsewhere it is made of SECRET_KEY.",
+    ),
+    Variable(
+        name="UFTP_MESSAGES_PER_10S",
+        default="1000",
+        meaning="UFTP messages taken from one sender in ten seconds; more are answered 429.",
+    ),
+    Variable(
         name="DATABASE_URL",
         default=None,
         secret=True,
@@ -157,6 +175,18 @@ VARIABLES = (
         name="DATABASE_IDLE_IN_TRANSACTION_TIMEOUT_S",
         default="2",
         meaning="Longest pause inside a transaction, so that a stalled bid cannot hold the gate.",
+    ),
+    Variable(
+        name="OUTBOX_PRIVATE_ADDRESSES",
+        default="false",
+        meaning="true if webhooks and partners' servers may stand on a private network; they are "
+        "called by HTTPS all the same.",
+    ),
+    Variable(
+        name="OPENADR_ECHO_CHALLENGE",
+        default="true",
+        meaning="false if OpenADR subscribers need not echo a challenge before they are told "
+        "anything: some clients in the field cannot.",
     ),
     Variable(
         name="API_READS_PER_S",

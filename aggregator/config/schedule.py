@@ -48,6 +48,14 @@ BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
 
 # What follows a published result. The market puts these jobs on the list without knowing
 # what they do; the names are those of Celery tasks.
-JOBS_AFTER_PUBLICATION = ["aggregator.dispatch.instructions_plan"]
+JOBS_AFTER_PUBLICATION = [
+    "aggregator.dispatch.instructions_plan",
+    "aggregator.protocols.uftp.offers_make",
+]
+# What follows a result that is taken back.
+JOBS_AFTER_CANCELLATION = ["aggregator.protocols.uftp.offers_revoke"]
 # (task, hours after the delivery day ends in Japan): first values arrive right after the koma
-JOBS_AFTER_DELIVERY = [("aggregator.metering.delivery_verify", 1)]
+JOBS_AFTER_DELIVERY = [
+    ("aggregator.metering.delivery_verify", 1),
+    ("aggregator.protocols.uftp.metering_send", 2),
+]

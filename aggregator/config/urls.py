@@ -12,6 +12,7 @@ urlpatterns = [
     path("i18n/", include("django.conf.urls.i18n")),
     path("oauth/", include("aggregator.api.oauth")),
     path("openadr3/3.1.0/", include("aggregator.protocols.openadr3.server.urls")),
+    path("shapeshifter/api/v3/", include("aggregator.protocols.uftp.urls")),
     path("", include("aggregator.portal.entrance_urls")),
     path("", include("aggregator.portal.urls")),
 ]

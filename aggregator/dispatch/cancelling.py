@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Any, Final
 from uuid import UUID
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models import Q
 from django.db.models.expressions import RawSQL
@@ -22,6 +23,7 @@ from accounts.approvals.services import approval_approve, approval_request, appr
 from accounts.audit.services import entry_append
 from accounts.clock.selectors import market_now
 from accounts.core.errors import Conflict, NotFound, NotPermitted, Refused, ensure
+from accounts.jobs.services import job_create
 from accounts.parties.selectors import aggregator
 from accounts.parties.sight import Sight
 from aggregator.dispatch.models import OPEN_STATES, InstructionState
@@ -102,6 +104,8 @@ def result_cancel_approve(
     )
     ensure(changed == 1, "a locked auction moves")
     cancelled_count = _instructions_cancel(auction, row.reason)
+    for kind in settings.JOBS_AFTER_CANCELLATION:
+        job_create(kind=kind, key=str(auction.id), payload={"auction": str(auction.id)})
     entry_append(
         action="market.auction.cancelled",
         subject=auction,

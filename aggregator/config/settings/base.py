@@ -53,6 +53,7 @@ INSTALLED_APPS = [
     "aggregator.control",
     "aggregator.settlement",
     "aggregator.protocols.openadr3",
+    "aggregator.protocols.uftp",
     "aggregator.portal",
     "aggregator.api",
 ]
@@ -179,13 +180,24 @@ AUDIT_SIGNING_KEY = env.text("AUDIT_SIGNING_KEY")
 AUDIT_PUBLIC_KEYS = env.words("AUDIT_PUBLIC_KEYS")
 AUDIT_CHECKPOINT_FILE = env.text("AUDIT_CHECKPOINT_FILE")
 
+UFTP_DOMAIN = env.text("UFTP_DOMAIN")
+UFTP_PRIVATE_KEY = env.text("UFTP_PRIVATE_KEY")
+UFTP_KEY_IS_DERIVED = False
+UFTP_MESSAGES_PER_10S = env.integer("UFTP_MESSAGES_PER_10S", low=1, high=1_000_000)
+
 # how old a read of registered facts may be on the way of a bid; what decides is never read so
 RECENT_S = 1.0
 
 JOB_LEASE_S = env.integer("JOB_LEASE_S", low=1, high=3600)
 
 JOBS_AFTER_PUBLICATION = schedule.JOBS_AFTER_PUBLICATION
+JOBS_AFTER_CANCELLATION = schedule.JOBS_AFTER_CANCELLATION
 JOBS_AFTER_DELIVERY = schedule.JOBS_AFTER_DELIVERY
+
+# addresses of a private network may be called, by HTTPS, where the platform stands in one
+OUTBOX_PRIVATE_ADDRESSES = env.boolean("OUTBOX_PRIVATE_ADDRESSES")
+# a subscriber's address must echo a random word before it is told anything
+OPENADR_ECHO_CHALLENGE = env.boolean("OPENADR_ECHO_CHALLENGE")
 
 # how long messages of protocols are kept raw; what they made is kept as facts are
 MESSAGES_KEPT = timedelta(days=400)
@@ -203,6 +215,7 @@ CELERY_TASK_DEFAULT_QUEUE = "wattbit"
 CELERY_TASK_ROUTES = {
     "aggregator.outbox.message_deliver": {"queue": "wattbit-outbox"},
     "aggregator.outbox.subscription_challenge": {"queue": "wattbit-outbox"},
+    "aggregator.outbox.endpoint_drain": {"queue": "wattbit-outbox"},
 }
 CELERY_TASK_PUBLISH_RETRY = False  # a lost ring is made up by the next sweep, a blocked web is not
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1

@@ -15,6 +15,8 @@ SECRET_KEY = env.text("SECRET_KEY") or secret_key_kept(instance=INSTANCE)
 RECEIPT_KEY = env.text("RECEIPT_KEY") or receipt_key_kept(instance=INSTANCE)
 AUDIT_SIGNING_KEY = env.text("AUDIT_SIGNING_KEY") or signing_key_kept(instance=INSTANCE)
 AUDIT_CHECKPOINT_FILE = env.text("AUDIT_CHECKPOINT_FILE") or str(checkpoint_file(INSTANCE))
+UFTP_DOMAIN = env.text("UFTP_DOMAIN") or "agr.wattbit.example"
+UFTP_KEY_IS_DERIVED = True
 ALLOWED_HOSTS = env.words("ALLOWED_HOSTS") or ["127.0.0.1", "localhost", "[::1]", "testserver"]
 CSRF_TRUSTED_ORIGINS = env.words("CSRF_TRUSTED_ORIGINS")
 DATABASES = {"default": database(env.text("DATABASE_URL") or _embedded.database_url)}

@@ -12,6 +12,8 @@ _redis_url = env.required("REDIS_URL")
 
 SECRET_KEY = env.secret_key()
 RECEIPT_KEY = env.required("RECEIPT_KEY")
+if env.text("UFTP_DOMAIN"):
+    UFTP_PRIVATE_KEY = env.required("UFTP_PRIVATE_KEY")
 ALLOWED_HOSTS = env.words("ALLOWED_HOSTS")
 if not ALLOWED_HOSTS or "*" in ALLOWED_HOSTS:
     raise env.WrongEnvironment("ALLOWED_HOSTS must name the hosts of this site, and not '*'")

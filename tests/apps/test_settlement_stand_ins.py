@@ -9,15 +9,19 @@ import pytest
 from django.db import transaction
 
 from accounts.core.errors import BrokenInvariant
+from aggregator.core.settlement import Share
+from aggregator.core.terms import PenaltyRules, SettlementRules
 from aggregator.dispatch.models import DispatchInstruction
 from aggregator.metering.models import (
     CapacityAssessment,
     DeliveryVerification,
     StandInDelivery,
 )
-from aggregator.settlement import staging
+from aggregator.settlement import lines, staging
 from aggregator.settlement.adjustments import LineDelta, adjustment_run
+from aggregator.settlement.chains import repeated_failures
 from aggregator.settlement.models import SettlementLine, SettlementRun
+from aggregator.settlement.parties import house_of_market
 from aggregator.settlement.replays import settlement_replay
 from aggregator.settlement.runs import settlement_run_execute
 from market.clearing.models import Award, CapacityInterval
@@ -185,3 +189,58 @@ def test_a_capacity_penalty_that_a_dispute_decided_stays_whatever_is_read_later(
     found = set(run.lines.filter(item="CAPACITY_PENALTY_I").values_list("t", flat=True))
     assert found == {t + 1, t + 2}
     assert settlement_replay(run_id=run.pk).is_identical
+
+
+def test_a_shortfall_whose_credit_is_lost_stops_a_whole_run(
+    day: cast.MarketDay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = lines.delivery_bodies
+
+    def uncredited(*arguments: Any, **named: Any) -> list[str]:
+        return [body for body in real(*arguments, **named) if "SHORTFALL_CREDIT" not in body]
+
+    monkeypatch.setattr(lines, "delivery_bodies", uncredited)
+    verified(day, {("inzai-defer", 36): Decimal(1_000)})
+    with (
+        pytest.raises(BrokenInvariant, match=r"191250\.0+ yen of shortfall to nobody"),
+        transaction.atomic(),
+    ):
+        settlement_run_execute(auction_id=day.auction.id)
+
+
+def test_a_penalty_of_capacity_that_reaches_no_buyer_it_has_stops_a_run(
+    day: cast.MarketDay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    award = _reserved(day)
+    _assessed(verified(day, {}), award, 1_000)
+    buyer = Share(account=str(_house_fee()), weight=Decimal(1), need=str(day.needs["local"].id))
+    key = (str(award.product_id), award.resource.site.area_id, 11)
+    monkeypatch.setattr(staging, "capacity_buyers", lambda _: {key: (buyer,)})
+    real = lines.capacity_bodies
+    monkeypatch.setattr(
+        lines,
+        "capacity_bodies",
+        lambda: [body for body in real() if "CAPACITY_CREDIT" not in body],
+    )
+    # 1,000 kW x 1.20 x 1.5
+    with (
+        pytest.raises(BrokenInvariant, match=r"1800\.0+ yen of capacity to nobody"),
+        transaction.atomic(),
+    ):
+        settlement_run_execute(auction_id=day.auction.id)
+
+
+def _house_fee() -> str:
+    return house_of_market().fee
+
+
+def test_failures_of_a_month_are_counted_as_they_are_verified_now(day: cast.MarketDay) -> None:
+    award = _reserved(day)
+    first = verified(day, {})
+    _assessed(first, award, 1_000)
+    run = settlement_run_execute(auction_id=day.auction.id)
+    rules = SettlementRules(penalties=PenaltyRules(repeat_failures=1))
+    assert repeated_failures(run=run, rules=rules) == {"inzai-dc": 3}
+    # the capacity was there after all
+    _assessed(verified(day, {}, corrects=first), award, 0)
+    assert repeated_failures(run=run, rules=rules) == {}

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from django.db import connection, transaction
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 
 from aggregator.core.capacities import CapacityPosition, capacity_lines
 from aggregator.core.causes import Compensation, compensation_lines, imbalance_lines
@@ -25,6 +25,7 @@ from aggregator.core.settlement import (
     credit_lines,
     share_lines,
 )
+from aggregator.core.terms import SettlementRules
 from aggregator.metering.models import CapacityAssessment, Delivery, DeliveryVerification
 from aggregator.settlement.lines import Terms, award_lines_insert, correction_lines_insert
 from aggregator.settlement.models import SettlementLine, SettlementRun
@@ -61,10 +62,33 @@ def day() -> cast.MarketDay:
     return settled_day.published(where)
 
 
+COVERED = Piece(
+    t=3,
+    quantity_kw=Decimal(100),
+    price=Decimal(10),
+    before=Side(Decimal(1), is_excused=False),
+    after=Side(Decimal("0.8"), is_excused=False),
+    stand_in_jpy=Decimal(5),
+    covered_kwh=Decimal(30),
+)
+
+
 @settings(
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(drawn=awards, drawn_held=reserved, market=markets)
+# 50 kWh did not come, read anew 40, and 30 were made up for: 20 kWh of imbalance, then 10
+@example(
+    drawn=[("UP", "inzai", [COVERED])],
+    drawn_held=[],
+    market=Market(
+        terms=SettlementRules(imbalance_borne_by="SELLER"),
+        weights=(Decimal(1),),
+        weight=Decimal(0),
+        negawatt=None,
+        imbalance=Decimal(200),
+    ),
+)
 def test_every_item_of_whole_runs_and_corrections_is_the_core_s(
     day: cast.MarketDay,
     drawn: list[tuple[str, str, list[Piece]]],

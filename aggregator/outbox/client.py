@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import ipaddress
 import re
 import socket
+import ssl
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -51,7 +53,7 @@ class DeliveryFailed(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Policy:
-    """What may be called; tests alone loosen it, to reach a server of their own."""
+    """What may be called; loosened by tests, and by deployments on networks of their own."""
 
     plain_http: bool = False
     private_addresses: bool = False
@@ -79,9 +81,13 @@ class Answer:
 
 
 def policy_now() -> Policy:
-    """Return what may be called here: test settings alone allow a server of this machine."""
+    """Return what may be called here.
+
+    A deployment on a network of its own may allow private addresses, by HTTPS all the same; test
+    settings alone allow a server of this machine.
+    """
     loose = bool(getattr(settings, "OUTBOX_CALLS_THIS_MACHINE", False))
-    return Policy(plain_http=loose, private_addresses=loose)
+    return Policy(plain_http=loose, private_addresses=loose or settings.OUTBOX_PRIVATE_ADDRESSES)
 
 
 def destination_of(url: str, *, policy: Policy = STRICT) -> Destination:
@@ -174,8 +180,20 @@ def _resolved(destination: Destination, policy: Policy) -> IpAddress:
     return addresses[0]
 
 
-async def _post(
-    destination: Destination, address: IpAddress, content: bytes, headers: Mapping[str, str]
+@functools.lru_cache(maxsize=1)
+def _trusted() -> ssl.SSLContext:
+    """Read the certificates that are trusted, once: it takes longer than most exchanges."""
+    import httpx
+
+    return httpx.create_ssl_context(trust_env=False)
+
+
+async def _asked(
+    destination: Destination,
+    address: IpAddress,
+    content: bytes,
+    headers: Mapping[str, str],
+    method: str,
 ) -> Answer:
     import httpx
 
@@ -183,10 +201,10 @@ async def _post(
     named = destination.host if ":" not in destination.host else f"[{destination.host}]"
     limits = httpx.Timeout(TOTAL_S, connect=CONNECT_S)
     async with httpx.AsyncClient(
-        timeout=limits, follow_redirects=False, trust_env=False, http2=False
+        timeout=limits, follow_redirects=False, trust_env=False, http2=False, verify=_trusted()
     ) as client:
         request = client.build_request(
-            "POST",
+            method,
             f"{destination.scheme}://{host}:{destination.port}{destination.path}",
             content=content,
             headers={**headers, "Host": f"{named}:{destination.port}"},
@@ -207,9 +225,14 @@ async def _post(
 
 
 def exchange(
-    url: str, *, content: bytes, headers: Mapping[str, str], policy: Policy = STRICT
+    url: str,
+    *,
+    content: bytes,
+    headers: Mapping[str, str],
+    policy: Policy = STRICT,
+    method: str = "POST",
 ) -> Answer:
-    """Send one POST and return what was answered.
+    """Send one request, a POST unless told otherwise, and return what was answered.
 
     Raises
     ------
@@ -225,7 +248,7 @@ def exchange(
 
     async def bounded() -> Answer:
         async with asyncio.timeout(TOTAL_S):
-            return await _post(destination, address, content, headers)
+            return await _asked(destination, address, content, headers, method)
 
     try:
         return asyncio.run(bounded())

@@ -1,11 +1,15 @@
 """Celery's door to the outbox."""
 
+import time
+
 from celery import shared_task
 
 from accounts.jobs.services import Claim
 from accounts.jobs.tasks import job_task, jobs_ring
-from aggregator.outbox import fanout, services, subscriptions
+from aggregator.outbox import endpoints, fanout, services, subscriptions
 
+TURN_TRIES = 10
+TURN_PAUSE_S = 0.03
 LEASE_S = 30  # an exchange may take seven seconds; nobody should send the same meanwhile
 
 
@@ -19,6 +23,16 @@ def message_deliver(claim: Claim) -> None:
 def subscription_challenge(claim: Claim) -> None:
     """Ask an address to show that it listens."""
     subscriptions.subscription_challenge(claim=claim)
+
+
+@job_task(endpoints.DRAIN_KIND, lease_s=endpoints.LEASE_S)
+def endpoint_drain(claim: Claim) -> None:
+    """Send what waits for an endpoint; wait a moment for a turn, which another may just end."""
+    for _ in range(TURN_TRIES):
+        if endpoints.endpoint_drain(claim=claim, may_wait=True):
+            return
+        time.sleep(TURN_PAUSE_S)
+    endpoints.endpoint_drain(claim=claim)
 
 
 @shared_task(name="aggregator.outbox.causes_tell", ignore_result=True, expires=10)

@@ -162,16 +162,18 @@ def test_two_replacements_at_once_do_not_sell_one_offer_twice() -> None:
 
 
 def test_a_name_enrolled_from_two_connections_is_taken_once() -> None:
-    from aggregator.protocols.openadr3 import wire
+    from aggregator.protocols.openadr3 import wire_requests
     from aggregator.protocols.openadr3.errors import NameTaken
     from aggregator.protocols.openadr3.models import Ven
     from aggregator.protocols.openadr3.selectors import Caller
-    from aggregator.protocols.openadr3.services import ven_register
+    from aggregator.protocols.openadr3.writing import Sent, ven_create
     from tests.dispatching import api_client
 
     client = api_client(cast.people().inzai_dc)
     caller = Caller(client=client, scopes=frozenset())
-    request = wire.VenRequest(object_type="VEN_VEN_REQUEST", name="one")
-    results = _at_once(*[lambda: ven_register(caller=caller, request=request, body={})] * 4)
+    request = wire_requests.VenRequest(object_type="VEN_VEN_REQUEST", name="one")
+    results = _at_once(
+        *[lambda: ven_create(caller=caller, request=request, sent=Sent(body={}))] * 4
+    )
     assert sum(isinstance(result, NameTaken) for result in results) == 3
     assert Ven.objects.count() == 1

@@ -304,7 +304,9 @@ def test_unknown_paths_and_methods_answer_with_problems() -> None:
     ven = Ven(cast.people().inzai_dc)
     is_problem(ven.get("notifiers/mqtt/topics/programs"), 404)
     is_problem(ven.post("programs", {}), 403)
-    is_problem(ven.http.delete(f"{BASE}/events", headers=ven.headers), 403)
+    answer = ven.http.delete(f"{BASE}/events", headers=ven.headers)
+    is_problem(answer, 405)
+    assert answer["Allow"] == "GET, POST"
 
 
 def test_an_enrolled_ven_is_stamped_and_its_own_metadata_ignored() -> None:
@@ -390,7 +392,7 @@ def test_an_error_of_ours_shows_nothing_of_itself(monkeypatch: pytest.MonkeyPatc
     def broken(*_: object, **__: object) -> None:
         raise RuntimeError("secret detail")
 
-    monkeypatch.setattr(selectors, "events_visible", broken)
+    monkeypatch.setattr(selectors, "rows_shown", broken)
     body = is_problem(Ven(cast.people().inzai_dc).get("events"), 500)
     assert "secret" not in json.dumps(body)
 

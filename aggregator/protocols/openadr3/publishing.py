@@ -15,13 +15,27 @@ from django.db import transaction
 from django.db.models import prefetch_related_objects
 from django.db.models.expressions import RawSQL
 
+from accounts.clock.selectors import market_now
+from accounts.fields import HALF_HOURS_COUNT
 from accounts.jobs.services import Claim, job_finish
-from aggregator.dispatch.models import DispatchInstruction, InstructionState
+from aggregator.dispatch.connections import spans_of
+from aggregator.dispatch.models import (
+    ConnectionState,
+    DispatchInstruction,
+    FlexibleConnection,
+    InstructionState,
+)
 from aggregator.dispatch.services import instructions_send_due, sends_next_at, sweep_renew
+from aggregator.dispatch.trials import trial_send
 from aggregator.dispatch.units import unit_orders_of
-from aggregator.protocols.openadr3 import mapping
-from aggregator.protocols.openadr3.models import Event, Program
-from market.trading.models import Auction
+from aggregator.protocols.openadr3 import bodies, mapping
+from aggregator.protocols.openadr3.intake import CONNECTION_KEY, TRIAL_KEY
+from aggregator.protocols.openadr3.models import Event, ObjectKind, Operation, Program
+from aggregator.protocols.openadr3.notices import Told, telling
+from market.clearing.models import ClearingPrice, PriceKind, RunState
+from market.core.timegrid import INTERVAL
+from market.registry.models import Resource
+from market.trading.models import Auction, Envelope
 
 DAY: Final = timedelta(days=1)
 _NOW = RawSQL("market_now()", ())
@@ -44,7 +58,7 @@ def event_put(
     body: dict[str, Any],
     targets: Sequence[str],
     starts_at: datetime,
-    ends_at: datetime,
+    ends_at: datetime | None,
     instruction: DispatchInstruction | None = None,
 ) -> Event:
     """Make the event of a cause, or let it say what is so now; the same words change nothing."""
@@ -56,14 +70,25 @@ def event_put(
         "starts_at": starts_at,
         "ends_at": ends_at,
     }
-    event, is_new = Event.objects.select_for_update().get_or_create(key=key, defaults=columns)
-    if not is_new and (event.body, event.instruction_id) != (
+    event = Event.objects.select_for_update(of=("self",)).filter(key=key).first()
+    if event is None:
+        made = Event(key=key, **columns)
+        with telling(Told(), ObjectKind.EVENT, Operation.CREATE, made.id, program_id=program.id):
+            event, _ = Event.objects.get_or_create(key=key, defaults={"id": made.id, **columns})
+        return event
+    if (event.body, event.instruction_id) != (
         body,
         None if instruction is None else instruction.id,
     ):
-        Event.objects.filter(id=event.id).update(**columns, modified_at=_NOW)
+        _event_change(event, columns)
         event.refresh_from_db()
     return event
+
+
+def _event_change(event: Event, columns: dict[str, Any]) -> None:
+    """Change an event and tell its subscribers."""
+    with telling(Told(), ObjectKind.EVENT, Operation.UPDATE, event.id, program_id=event.program_id):
+        Event.objects.filter(id=event.id).update(**columns, modified_at=_NOW)
 
 
 @transaction.atomic
@@ -80,6 +105,8 @@ def instructions_send(*, claim: Claim) -> int:
     """
     auction = Auction.objects.get(id=UUID(claim.payload["auction"]))
     metering_event_publish(auction=auction)
+    limits_publish(auction=auction)
+    prices_publish(auction=auction)
     sent = instructions_send_due(auction_id=auction.id)
     prefetch_related_objects(sent, "intervals")
     program = program_ensure(name=mapping.DISPATCH_PROGRAM) if sent else None
@@ -150,11 +177,13 @@ def instruction_remind(*, claim: Claim) -> bool:
     bool
         Whether it was still waiting for an answer.
     """
-    touched = Event.objects.filter(
+    event = Event.objects.filter(
         instruction_id=UUID(claim.key), instruction__state=InstructionState.SENT
-    ).update(modified_at=_NOW)
+    ).first()
+    if event is not None:
+        _event_change(event, {})
     job_finish(claim=claim)
-    return bool(touched)
+    return event is not None
 
 
 def metering_event_publish(*, auction: Auction) -> Event:
@@ -172,3 +201,157 @@ def metering_event_publish(*, auction: Auction) -> Event:
         starts_at=starts_at,
         ends_at=ends_at,
     )
+
+
+def limits_publish(*, auction: Auction) -> int:
+    """Tell flexible connections what they may draw on the delivery day; returns how many are told.
+
+    The latest revision of each site's envelope counts; told again it changes nothing.
+    """
+    latest = (
+        Envelope.objects.filter(auction=auction)
+        .order_by("site_id", "-revision")
+        .distinct("site_id")
+        .select_related("site")
+    )
+    told = 0
+    for row in latest:
+        targets = _targets_of(row.site_id)
+        if not targets:
+            continue
+        program = program_ensure(name=mapping.ENVELOPE_PROGRAM)
+        starts_at, ends_at = auction.delivery_start, auction.delivery_start + DAY
+        event_put(
+            key=f"envelope:{auction.id}:{row.site_id}"[:80],
+            program=program,
+            body=bodies.limit_event(
+                program_id=str(program.id),
+                name=f"envelope-{row.site.code}-{auction.delivery_on:%Y-%m-%d}",
+                targets=targets,
+                spans=[
+                    (starts_at + t * INTERVAL, starts_at + (t + 1) * INTERVAL, kw)
+                    for t, kw in enumerate(row.max_import_kw)
+                ],
+            ),
+            targets=targets,
+            starts_at=starts_at,
+            ends_at=ends_at,
+        )
+        told += 1
+    return told
+
+
+def prices_publish(*, auction: Auction) -> int:
+    """Tell the published prices of a day: of areas everybody, of a place its own resources."""
+    starts_at, ends_at = auction.delivery_start, auction.delivery_start + DAY
+    rows = ClearingPrice.objects.filter(
+        run__auction=auction,
+        run__state=RunState.PUBLISHED,
+        kind__in=(PriceKind.AREA, PriceKind.PLACE),
+    ).order_by("kind", "area_id", "site_id", "t")
+    series: dict[tuple[str, Any, str], list[tuple[datetime, Any]]] = {}
+    for row in rows.select_related("site"):
+        if row.kind == PriceKind.AREA:
+            of = ("area", row.area_id, str(row.area_id))
+        else:
+            of = ("place", row.site_id, row.site.code if row.site else "")
+        series.setdefault(of, []).append((row.start_at, row.price_jpy_per_kwh))
+    told = 0
+    for (kind, id_, name), prices in series.items():
+        targets = [] if kind == "area" else _targets_of(id_)
+        if len(prices) != HALF_HOURS_COUNT or (kind == "place" and not targets):
+            continue
+        program = program_ensure(name=mapping.PRICE_PROGRAM)
+        event_put(
+            key=f"price:{auction.id}:{id_}"[:80],
+            program=program,
+            body=bodies.price_event(
+                program_id=str(program.id),
+                name=f"price-{name}-{auction.delivery_on:%Y-%m-%d}",
+                targets=targets,
+                prices=prices,
+            ),
+            targets=targets,
+            starts_at=starts_at,
+            ends_at=ends_at,
+        )
+        told += 1
+    return told
+
+
+def _targets_of(site_id: UUID) -> list[str]:
+    """Return what is granted to the clients of a site: the codes of its resources."""
+    rows = Resource.objects.filter(site_id=site_id, retired_at__isnull=True)
+    return list(rows.order_by("code").values_list("code", flat=True))
+
+
+@transaction.atomic
+def connection_publish(*, claim: Claim) -> bool:
+    """Tell a site what its conditional connection may draw now; returns whether it can be told.
+
+    One that has ended has nothing left to say: its event is over.
+    """
+    row = FlexibleConnection.objects.select_related("site").get(
+        id=UUID(claim.payload["connection"])
+    )
+    targets = _targets_of(row.site_id)
+    key = f"{CONNECTION_KEY}{row.id}"
+    now = market_now()
+    if row.state == ConnectionState.ENDED:
+        event = Event.objects.filter(key=key).first()
+        if event is not None:
+            _event_change(event, {"ends_at": max(now, event.starts_at or now)})
+    elif targets:
+        program = program_ensure(name=mapping.ENVELOPE_PROGRAM)
+        event_put(
+            key=key,
+            program=program,
+            body=bodies.limit_event(
+                program_id=str(program.id),
+                name=f"connection-{row.site.code}",
+                targets=targets,
+                spans=[
+                    (span.starts_at, span.ends_at, span.limit_kw)
+                    for span in spans_of(row, from_at=now)
+                ],
+                failsafe=bodies.Failsafe(
+                    firm_kw=row.firm_kw, failsafe_s=row.failsafe_s, heartbeat_s=row.heartbeat_s
+                ),
+            ),
+            targets=targets,
+            starts_at=row.created_at,
+            ends_at=None,
+        )
+    job_finish(claim=claim)
+    return bool(targets)
+
+
+@transaction.atomic
+def trial_publish(*, claim: Claim) -> bool:
+    """Send a test dispatch: state SENT and event in one transaction; returns whether it went."""
+    trial = trial_send(UUID(claim.key))
+    if trial is not None:
+        program = program_ensure(name=mapping.DISPATCH_PROGRAM)
+        ordered = []
+        at = trial.starts_at
+        while at < trial.ends_at:
+            ordered.append(mapping.Ordered(start_at=at, quantity_kw=trial.quantity_kw))
+            at += INTERVAL
+        code = trial.resource.code
+        event_put(
+            key=f"{TRIAL_KEY}{trial.id}",
+            program=program,
+            body=mapping.dispatch_event(
+                program_id=str(program.id),
+                name=f"test-{code}-{trial.starts_at:%Y%m%dT%H%MZ}",
+                target=code,
+                direction=trial.direction,
+                ordered=ordered,
+                respond_by_at=trial.starts_at,
+            ),
+            targets=[code],
+            starts_at=trial.starts_at,
+            ends_at=trial.ends_at,
+        )
+    job_finish(claim=claim)
+    return trial is not None

@@ -1,23 +1,22 @@
-"""Publish events for instructions, enrol clients, take in their reports."""
+"""Take in what sites report: answers to orders, meter readings."""
 
-from collections.abc import Mapping
-from typing import Any
 from uuid import UUID
 
-from django.db import IntegrityError, transaction
+from django.db import transaction
 
-from accounts.audit.services import entry_append
 from accounts.core.errors import NotFound, NotPermitted
 from accounts.parties.models import ApiClient
-from aggregator.dispatch.services import (
-    instruction_acknowledge,
-    instruction_opt_out,
+from aggregator.protocols.openadr3 import wire
+from aggregator.protocols.openadr3.errors import InvalidReport
+from aggregator.protocols.openadr3.intake import report_act, said_in
+from aggregator.protocols.openadr3.models import (
+    Event,
+    ObjectKind,
+    Operation,
+    Report,
+    VenResource,
 )
-from aggregator.metering.models import Quality
-from aggregator.metering.services import ReadingRow, readings_ingest
-from aggregator.protocols.openadr3 import mapping, wire
-from aggregator.protocols.openadr3.errors import InvalidReport, NameTaken
-from aggregator.protocols.openadr3.models import Event, Report, Ven, VenResource
+from aggregator.protocols.openadr3.notices import telling
 from aggregator.protocols.openadr3.publishing import (
     event_publish,
     instruction_remind,
@@ -25,7 +24,8 @@ from aggregator.protocols.openadr3.publishing import (
     metering_event_publish,
     program_ensure,
 )
-from aggregator.protocols.openadr3.selectors import Caller, events_visible, targets_granted
+from aggregator.protocols.openadr3.selectors import Caller, object_is_seen
+from aggregator.protocols.openadr3.writing import Sent, Written, owned, row_change, row_remove
 from market.registry.models import Resource
 
 __all__ = (
@@ -34,109 +34,27 @@ __all__ = (
     "instructions_send",
     "metering_event_publish",
     "program_ensure",
+    "report_change",
     "report_receive",
-    "ven_register",
-    "ven_resource_register",
+    "report_remove",
 )
 
 SOURCE_LENGTH_MAX = 40
 
 
 @transaction.atomic
-def ven_register(*, caller: Caller, request: wire.VenRequest, body: Mapping[str, Any]) -> Ven:
-    """Enrol a site's client under a name of its own.
-
-    Raises
-    ------
-    NotPermitted
-        If a site's client writes as business logic, which alone grants targets.
-    NameTaken
-        If another ven, of whichever client, has the name.
-    """
-    _refuse_business_logic(request.object_type, "VEN_VEN_REQUEST")
-    try:
-        with transaction.atomic():
-            ven = Ven.objects.create(client=caller.client, name=request.name, body=dict(body))
-    except IntegrityError as error:
-        raise NameTaken(field="venName", value=request.name, rule="a name not in use") from error
-    entry_append(
-        action="openadr3.ven.registered",
-        subject=ven,
-        organisation_id=caller.client.organisation_id,
-        detail={"name": ven.name, "client": caller.client.client_id},
-    )
-    ven.refresh_from_db()
-    return ven
-
-
-@transaction.atomic
-def ven_resource_register(
-    *, caller: Caller, request: wire.ResourceRequest, body: Mapping[str, Any]
-) -> VenResource:
-    """Enrol a resource under one of the client's vens.
-
-    A name that is the code of a registered resource of the client's own organisation joins
-    the two, and grants the target of that code; any other name is only a name.
-
-    Raises
-    ------
-    NotPermitted
-        If a site's client writes as business logic.
-    NotFound
-        If the ven is not the client's.
-    NameTaken
-        If the ven has a resource of that name.
-    """
-    _refuse_business_logic(request.object_type, "VEN_RESOURCE_REQUEST")
-    ven = _ven_of(caller.client, request.ven_id)
-    unit = Resource.objects.filter(
-        code=request.name, site__organisation_id=caller.client.organisation_id
-    ).first()
-    try:
-        with transaction.atomic():
-            resource = VenResource.objects.create(
-                ven=ven,
-                name=request.name,
-                resource=unit,
-                targets=[unit.code] if unit else [],
-                body=dict(body),
-            )
-    except IntegrityError as error:
-        raise NameTaken(
-            field="resourceName", value=request.name, rule="a name not in use in this ven"
-        ) from error
-    entry_append(
-        action="openadr3.resource.registered",
-        subject=resource,
-        organisation_id=caller.client.organisation_id,
-        detail={"name": resource.name, "ven": ven.name, "is_known": unit is not None},
-    )
-    resource.refresh_from_db()
-    return resource
-
-
-def _refuse_business_logic(object_type: str, allowed: str) -> None:
-    if object_type != allowed:
-        raise NotPermitted(field="objectType", value=object_type, rule=f"{allowed} from a site")
-
-
-def _ven_of(client: ApiClient, ven_id: str) -> Ven:
-    try:
-        return Ven.objects.get(id=UUID(ven_id), client=client)
-    except (ValueError, Ven.DoesNotExist) as error:
-        raise NotFound(field="venID", value=ven_id, rule="a ven of yours") from error
-
-
-@transaction.atomic
-def report_receive(
-    *, caller: Caller, request: wire.ReportRequest, body: Mapping[str, Any]
-) -> Report:
+def report_receive(*, caller: Caller, request: wire.ReportRequest, sent: Sent) -> Written:
     """Store a report and do what it says: accept, decline, meter; all of it or nothing.
+
+    What is said about an event of a grid operator's business logic is for that to read: it moves
+    nothing here.
 
     Raises
     ------
     NotFound
         If the client sees no such event.
+    NotPermitted
+        If business logic reports; it has nothing to report of.
     InvalidReport, wire.Malformed
         If it names a resource that is not the client's, answers an event that asks for no
         answer, or carries a reading that cannot be one.
@@ -144,30 +62,94 @@ def report_receive(
         If the instruction can no longer be answered so.
     """
     event = _event_of(caller, request.event_id)
-    answers = mapping.answers_of(request)
-    readings = mapping.readings_of(request)
-    units = _units(caller.client, request)
-    report = Report.objects.create(
-        event=event, client=caller.client, client_name=request.client_name, body=dict(body)
+    report = Report(
+        event_id=event.id,
+        client_id=caller.client.id,
+        client_name=request.client_name,
+        **sent.columns,
     )
-    for answer in answers:
-        _answer_pass_on(caller, event, answer, units[answer.resource_name])
-    if readings:
-        _readings_pass_on(caller.client, readings, units)
-    report.refresh_from_db()
-    return report
+    written = Written(id=report.id)
+    with telling(
+        written.told,
+        ObjectKind.REPORT,
+        Operation.CREATE,
+        report.id,
+        client_id=caller.client.id,
+        program_id=event.program_id,
+    ):
+        report.save(force_insert=True)
+    _passed_on(caller, event, request)
+    return written
+
+
+@transaction.atomic
+def report_change(
+    *, caller: Caller, report_id: UUID | None, request: wire.ReportRequest, sent: Sent
+) -> Written:
+    """Let a report say something else: what it says now is done as if it were a new one.
+
+    What it said before was done and stays so: a reading becomes the next revision, an answer that
+    was given cannot be taken back.
+    """
+    _sites_only(caller)
+    report = owned(caller, ObjectKind.REPORT, Report, report_id)
+    event = _event_of(caller, request.event_id)
+    changes = {"event_id": event.id, "client_name": request.client_name, **sent.columns}
+    written = row_change(
+        caller,
+        ObjectKind.REPORT,
+        report,
+        changes,
+        client_id=caller.client.id,
+        program_id=event.program_id,
+    )
+    _passed_on(caller, event, request)
+    return written
+
+
+@transaction.atomic
+def report_remove(*, caller: Caller, report_id: UUID | None) -> Written:
+    """Put a report out of sight; what it said was done and stays so."""
+    _sites_only(caller)
+    report = owned(caller, ObjectKind.REPORT, Report, report_id)
+    return row_remove(
+        caller,
+        ObjectKind.REPORT,
+        report,
+        Written(id=report.id),
+        client_id=caller.client.id,
+        program_id=report.event.program_id,
+    )
+
+
+def _sites_only(caller: Caller) -> None:
+    if caller.is_business:
+        raise NotPermitted(
+            field="clientID", value=caller.client.client_id, rule="sites report, nobody else"
+        )
 
 
 def _event_of(caller: Caller, event_id: str) -> Event:
+    _sites_only(caller)
     try:
         known = UUID(event_id)
     except ValueError:
         known = None
-    found = events_visible(caller, granted=targets_granted(caller)).select_related("instruction")
-    event = found.filter(id=known).first() if known else None
+    event = None
+    if known is not None and object_is_seen(ObjectKind.EVENT, caller, known):
+        event = Event.objects.select_related("instruction").defer("body").filter(id=known).first()
     if event is None:
         raise NotFound(field="eventID", value=event_id, rule="an event you can see")
     return event
+
+
+def _passed_on(caller: Caller, event: Event, request: wire.ReportRequest) -> None:
+    """Do what a report on an event of the platform itself says."""
+    if event.key is None:
+        return
+    said = said_in(request)
+    units = _units(caller.client, request)
+    report_act(client=caller.client, event=event, said=said, units=units)
 
 
 def _units(client: ApiClient, request: wire.ReportRequest) -> dict[str, Resource]:
@@ -175,7 +157,9 @@ def _units(client: ApiClient, request: wire.ReportRequest) -> dict[str, Resource
     names = {part.name for part in request.resources}
     known = {
         row.name: row.resource
-        for row in VenResource.objects.filter(ven__client=client, name__in=names)
+        for row in VenResource.objects.filter(
+            ven__client=client, name__in=names, removed_at=None, ven__removed_at=None
+        )
         .exclude(resource=None)
         .select_related("resource__meter")
         if row.resource is not None
@@ -188,42 +172,3 @@ def _units(client: ApiClient, request: wire.ReportRequest) -> dict[str, Resource
                 rule="a registered resource of yours",
             )
     return known
-
-
-def _answer_pass_on(caller: Caller, event: Event, answer: mapping.Answer, unit: Resource) -> None:
-    instruction = event.instruction
-    if instruction is None or instruction.resource_id != unit.id:
-        raise InvalidReport(
-            field="eventID", value=str(event.id), rule=f"an order to {answer.resource_name}"
-        )
-    organisation = caller.client.organisation
-    if answer.accepted:
-        instruction_acknowledge(instruction_id=instruction.id, organisation=organisation)
-    else:
-        instruction_opt_out(
-            instruction_id=instruction.id,
-            organisation=organisation,
-            reason=answer.reason or "declined by the site",
-        )
-
-
-def _readings_pass_on(
-    client: ApiClient, readings: tuple[mapping.Reading, ...], units: Mapping[str, Resource]
-) -> None:
-    rows = []
-    for i, reading in enumerate(readings):
-        meter = getattr(units[reading.resource_name], "meter", None)
-        if meter is None:
-            raise InvalidReport(
-                field=f"readings[{i}]", value=reading.resource_name, rule="a metered resource"
-            )
-        quality = Quality[reading.quality]
-        rows.append(
-            ReadingRow(
-                point_number=meter.point_number,
-                start_at=reading.start_at,
-                energy_kwh=None if quality == Quality.MISSING else reading.energy_kwh,
-                quality=quality,
-            )
-        )
-    readings_ingest(rows=rows, source=f"openadr3:{client.client_id}"[:SOURCE_LENGTH_MAX])

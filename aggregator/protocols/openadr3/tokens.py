@@ -5,21 +5,27 @@ secret it was given for, if that one is being rotated out: no token outlives its
 """
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 from django.core import signing
 
 from accounts.parties.models import ApiClient
-from aggregator.protocols.openadr3.selectors import Caller
+from aggregator.protocols.openadr3.selectors import Caller, caller_read
 
 # Real seconds: a token guards a door of this machine, whatever the market's clock says.
 LIFETIME_S = 3_600
 FOREVER_S = 2**40
 SALT = "aggregator.protocols.openadr3.token"
 
-VEN_SCOPES = frozenset({"read_targets", "read_ven_objects", "write_reports", "write_vens"})
-KNOWN_SCOPES = VEN_SCOPES | {"read_all"}
+VEN_SCOPES = frozenset(
+    {"read_targets", "read_ven_objects", "write_reports", "write_vens", "write_subscriptions"}
+)
+BUSINESS_SCOPES = frozenset(
+    {"read_all", "read_bl", "write_programs", "write_events", "write_vens", "write_subscriptions"}
+)
+# OpenADR 3.0 has one scope to read by; for a site it is worth its two of 3.1, and no more
+READS_OF_SITES = frozenset({"read_targets", "read_ven_objects"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,10 +37,19 @@ class Token:
     lifetime_s: int
 
 
+def scopes_of(client: ApiClient, *, kind: str = "") -> frozenset[str]:
+    """Return the scopes a client may have; those of the other side of the trade count nothing."""
+    caller = Caller(client=client, scopes=frozenset(), kind=kind)
+    known = frozenset(client.scopes)
+    if caller.is_business:
+        return known & BUSINESS_SCOPES
+    # A site that was given read_all has the word for its own objects, as in 3.0.
+    return known & (VEN_SCOPES | {"read_all"})
+
+
 def token_issue(*, client: ApiClient, asked: frozenset[str]) -> Token:
     """Return a token for the scopes asked, or for all the client has if none is."""
-    allowed = frozenset(client.scopes) & KNOWN_SCOPES
-    scopes = tuple(sorted(asked or allowed))
+    scopes = tuple(sorted(asked or scopes_of(client)))
     content = {"c": str(client.id), "s": list(scopes), "e": client.token_epoch}
     lifetime_s = LIFETIME_S
     if client.admitted_until is not None:
@@ -47,7 +62,11 @@ def token_issue(*, client: ApiClient, asked: frozenset[str]) -> Token:
 
 def scopes_allowed(*, client: ApiClient, asked: frozenset[str]) -> bool:
     """Whether the client may have all these scopes."""
-    return asked <= frozenset(client.scopes) & KNOWN_SCOPES
+    return asked <= _meant_by(scopes_of(client))
+
+
+def _meant_by(scopes: frozenset[str]) -> frozenset[str]:
+    return scopes | {"read_all"} if scopes >= READS_OF_SITES else scopes
 
 
 def caller_of(text: str) -> Caller | None:
@@ -64,7 +83,11 @@ def caller_of(text: str) -> Caller | None:
         is_over = time.time() >= int(content.get("u", FOREVER_S))
     except (signing.BadSignature, ValueError, KeyError, TypeError):
         return None
-    client = ApiClient.objects.select_related("organisation").filter(id=client_id).first()
-    if client is None or not client.is_active or client.token_epoch != epoch or is_over:
+    found = None if is_over else caller_read(client_id)
+    if found is None:
         return None
-    return Caller(client=client, scopes=scopes & frozenset(client.scopes))
+    caller, epoch_now, is_active = found
+    if not is_active or epoch != epoch_now:
+        return None
+    allowed = _meant_by(scopes_of(caller.client, kind=caller.kind))
+    return replace(caller, scopes=scopes & allowed)

@@ -2,45 +2,45 @@
 
 import base64
 import binascii
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import unquote_plus
 
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.urls import reverse
-from rest_framework import status
-from rest_framework.parsers import FormParser
-from rest_framework.request import Request
-from rest_framework.response import Response
 
 from accounts.core.text import is_plain
 from accounts.parties.keys import api_client_authenticate
-from aggregator.protocols.openadr3.server.base import ObjectView
+from aggregator.protocols.openadr3.server.base import Door, dumped, json_answer
+from aggregator.protocols.openadr3.server.problem import Denied
 from aggregator.protocols.openadr3.tokens import scopes_allowed, token_issue
 
 CREDENTIAL_LENGTH_MAX = 4_096
 CLIENT_ID_LENGTH_MAX = 128
+FORM = "application/x-www-form-urlencoded"
+FORM_BYTES_MAX = 20_000
 
 
-class AuthServerView(ObjectView):
+class AuthServerView(Door):
     """Where tokens are given; open to all."""
 
-    authentication_classes = ()
-    permission_classes = ()
+    is_open = True
 
-    def get(self, request: Request) -> Response:
+    def get(self, request: HttpRequest) -> HttpResponse:
         """Return the address of the token endpoint."""
-        return Response({"tokenURL": request.build_absolute_uri(reverse("openadr3:token"))})
+        return json_answer(
+            dumped({"tokenURL": request.build_absolute_uri(reverse("openadr3:token"))})
+        )
 
 
-class TokenView(ObjectView):
+class TokenView(Door):
     """OAuth 2.0 client credentials, by form or by HTTP Basic (RFC 6749 §2.3.1, §4.4)."""
 
-    authentication_classes = ()
-    permission_classes = ()
-    parser_classes = (FormParser,)
+    is_open = True
 
-    def post(self, request: Request) -> Response:
+    def post(self, request: HttpRequest) -> HttpResponse:
         """Give an hour's token."""
-        form: Any = request.data
+        form = _form(request)
         if form.get("grant_type") != "client_credentials":
             missing = not form.get("grant_type")
             return _refusal("invalid_request" if missing else "unsupported_grant_type")
@@ -59,20 +59,35 @@ class TokenView(ObjectView):
         if not scopes_allowed(client=client, asked=asked):
             return _refusal("invalid_scope")
         token = token_issue(client=client, asked=asked)
-        return Response(
-            {
-                "access_token": token.text,
-                "token_type": "Bearer",
-                "expires_in": token.lifetime_s,
-                "scope": " ".join(token.scopes),
-            }
+        return json_answer(
+            dumped(
+                {
+                    "access_token": token.text,
+                    "token_type": "Bearer",
+                    "expires_in": token.lifetime_s,
+                    "scope": " ".join(token.scopes),
+                }
+            )
         )
 
 
-def _refusal(error: str) -> Response:
+def _form(request: HttpRequest) -> Mapping[str, Any]:
+    """Return the fields of a form, in the encoding its sender names if Python knows it."""
+    if (request.content_type or "").lower() != FORM:
+        raise Denied(415, f"send {FORM}")
+    octets = request.read(FORM_BYTES_MAX + 1)
+    if len(octets) > FORM_BYTES_MAX:
+        raise Denied(413, f"at most {FORM_BYTES_MAX} bytes")
+    named = (request.content_params or {}).get("charset", "utf-8")
+    try:
+        return QueryDict(octets, encoding=named)
+    except (LookupError, ValueError) as error:
+        raise Denied(400, "a form in UTF-8") from error
+
+
+def _refusal(error: str) -> HttpResponse:
     unknown = error == "invalid_client"
-    code = status.HTTP_401_UNAUTHORIZED if unknown else status.HTTP_400_BAD_REQUEST
-    response = Response({"error": error}, status=code)
+    response = json_answer(dumped({"error": error}), status=401 if unknown else 400)
     if unknown:
         response["WWW-Authenticate"] = 'Basic realm="openadr3"'
     return response

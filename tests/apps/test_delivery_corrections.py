@@ -36,12 +36,10 @@ from aggregator.metering.selectors import (
 from aggregator.metering.verifications import (
     NotVerified,
     delivery_verify,
-    verification_correct,
-    verification_execute,
 )
-from market.clearing.models import Award
 from tests import cast, settled_day
 from tests.delivery_days import RichDay, later, read, rich_day
+from tests.delivery_looks import corrected_look, delivery_now, final_look
 
 pytestmark = pytest.mark.django_db
 D = Decimal
@@ -53,26 +51,14 @@ def of() -> RichDay:
     return rich_day(labels=["jp"])
 
 
-def _final(of: RichDay) -> DeliveryVerification:
-    return verification_execute(auction_id=of.day.auction.id, stage="FINAL")
-
-
-def _corrected(of: RichDay, cause: str = "READING") -> DeliveryVerification:
-    return verification_correct(auction_id=of.day.auction.id, cause_kind=cause, cause_id="7")
-
-
-def _effective(verification: DeliveryVerification, award: Award, t: int) -> Delivery:
-    return deliveries_effective(verification_id=verification.pk).get(award=award, t=t)
-
-
 def test_a_correction_holds_only_the_rows_that_differ(of: RichDay) -> None:
-    first = _final(of)
+    first = final_look(of)
     whole = Delivery.objects.filter(verification=first).count()
     assert whole == 4 * 6 + 2 * 6
     later()
     # the battery gave 2,400 of 3,000 kWh at t = 35
     read(of, "inzai-battery", {35: -2_400})
-    second = _corrected(of)
+    second = corrected_look(of)
     assert (second.corrects, second.revision, second.cause_kind) == (first, 2, "READING")
     (row,) = Delivery.objects.filter(verification=second)
     assert (row.award, row.t) == (of.day.awards["inzai-battery-up"], 35)
@@ -93,14 +79,14 @@ def test_a_correction_holds_only_the_rows_that_differ(of: RichDay) -> None:
 
 
 def test_a_correction_that_changes_nothing_writes_nothing(of: RichDay) -> None:
-    first = _final(of)
-    assert _corrected(of) == first
-    assert _final(of) == first
+    first = final_look(of)
+    assert corrected_look(of) == first
+    assert final_look(of) == first
     later()
     read(of, "inzai-battery", {35: -2_400})
-    second = _corrected(of)
-    assert _corrected(of) == second
-    assert _final(of) == second
+    second = corrected_look(of)
+    assert corrected_look(of) == second
+    assert final_look(of) == second
     assert Job.objects.filter(kind="aggregator.settlement.run_execute").count() == 2
     payload = Job.objects.get(key=f"{of.day.auction.id}:2").payload
     assert payload["verification"] == str(second.pk)
@@ -109,7 +95,7 @@ def test_a_correction_that_changes_nothing_writes_nothing(of: RichDay) -> None:
 def test_later_readings_have_a_job_look_again_once_an_hour(of: RichDay) -> None:
     kind = "aggregator.metering.delivery_verify"
     assert not Job.objects.filter(kind=kind).exists()
-    _final(of)
+    final_look(of)
     later()
     read(of, "inzai-battery", {35: -2_400})
     read(of, "inzai-battery", {36: -2_400})
@@ -127,14 +113,14 @@ def test_later_readings_have_a_job_look_again_once_an_hour(of: RichDay) -> None:
 
 def test_what_is_not_verified_can_not_be_corrected(of: RichDay) -> None:
     with pytest.raises(NotVerified):
-        _corrected(of)
+        corrected_look(of)
 
 
 def test_one_verification_is_corrected_once(of: RichDay) -> None:
-    first = _final(of)
+    first = final_look(of)
     later()
     read(of, "inzai-battery", {35: -2_400})
-    _corrected(of)
+    corrected_look(of)
     with pytest.raises(IntegrityError), transaction.atomic():
         DeliveryVerification.objects.create(
             auction=of.day.auction,
@@ -149,13 +135,13 @@ def test_one_verification_is_corrected_once(of: RichDay) -> None:
 
 
 def test_a_correction_reads_few_rows_and_few_times(of: RichDay) -> None:
-    _final(of)
+    final_look(of)
     later()
     read(of, "inzai-battery", {35: -2_400})
     with CaptureQueriesContext(
         connection,
     ) as queries:
-        _corrected(of)
+        corrected_look(of)
     readings = [q["sql"] for q in queries if "FROM metering_intervalreading" in q["sql"]]
     # what came since, by when it became available: no history, no month
     assert len(readings) == 1
@@ -164,9 +150,9 @@ def test_a_correction_reads_few_rows_and_few_times(of: RichDay) -> None:
 
 
 def test_a_declined_award_delivered_nothing_whatever_its_meter_says(of: RichDay) -> None:
-    verification = _final(of)
+    verification = final_look(of)
     # Shiroi cut 3,000 kWh all the same: its meter says so, and it was not asked any more
-    row = _effective(verification, of.day.awards["shiroi-cap"], 35)
+    row = delivery_now(verification, of.day.awards["shiroi-cap"], 35)
     assert (row.cause, row.delivered_kwh, row.shortfall_kwh) == ("REPLACED", D(0), D(3_000))
     assert (row.baseline_kwh, row.metered_kwh) == (D(10_000), D(7_000))
     DispatchInstruction.objects.create(
@@ -183,13 +169,13 @@ def test_a_declined_award_delivered_nothing_whatever_its_meter_says(of: RichDay)
     )
     later()
     read(of, "inzai-battery", {35: -2_999})
-    again = _corrected(of)
-    row = _effective(again, of.day.awards["inzai-battery-up"], 35)
+    again = corrected_look(of)
+    row = delivery_now(again, of.day.awards["inzai-battery-up"], 35)
     assert (row.cause, row.delivered_kwh) == ("OPTED_OUT", D(0))
 
 
 def test_a_stand_in_delivers_under_its_own_instruction(of: RichDay) -> None:
-    verification = _final(of)
+    verification = final_look(of)
     rows = stand_ins_effective(verification_id=verification.pk).order_by("t")
     assert [row.t for row in rows] == list(cast.EVENING)
     row = rows[1]
@@ -199,7 +185,7 @@ def test_a_stand_in_delivers_under_its_own_instruction(of: RichDay) -> None:
     # in the scarce half hour 3,500 of 6,000: 4,500 and 1,500 share it, 2,625 and 875
     scarce = rows.get(t=cast.SCARCE)
     assert (scarce.delivered_kwh, scarce.shortfall_kwh) == (D(875), D(625))
-    own = _effective(verification, of.day.awards["inzai-defer"], cast.SCARCE)
+    own = delivery_now(verification, of.day.awards["inzai-defer"], cast.SCARCE)
     assert own.delivered_kwh == D(2_625)
 
 
@@ -208,7 +194,7 @@ def test_stand_ins_never_cover_more_than_was_lost(of: RichDay) -> None:
     sites = of.day.places.sites
     for name, loss in (("shiroi", "0.03"), ("inzai", "0.01")):
         type(sites[name]).objects.filter(id=sites[name].id).update(loss_ratio=D(loss))
-    row = stand_ins_effective(verification_id=_final(of).pk).get(t=35)
+    row = stand_ins_effective(verification_id=final_look(of).pk).get(t=35)
     # 1,500 · 0.97 / 0.99 = 1,469.6969…
     assert row.covered_kwh == D("1469.696")
     lost = Delivery.objects.filter(award=of.day.awards["shiroi-cap"], t=35).get()
@@ -231,15 +217,15 @@ def test_an_instruction_taken_back_by_the_desk_is_excused(of: RichDay) -> None:
         send_at=settled_day.half_hour(of.day, 20),
         respond_by_at=settled_day.half_hour(of.day, 32),
     )
-    verification = _final(of)
-    before, after = (_effective(verification, award, t) for t in (36, 37))
+    verification = final_look(of)
+    before, after = (delivery_now(verification, award, t) for t in (36, 37))
     assert (before.cause, before.is_excused, before.delivered_kwh) == ("", False, D(3_000))
     assert (after.cause, after.is_excused, after.delivered_kwh) == ("EXCUSED", True, D(0))
 
 
 def test_what_was_not_metered_says_so(of: RichDay) -> None:
     read(of, "inzai-battery", {35: None})
-    row = _effective(_final(of), of.day.awards["inzai-battery-up"], 35)
+    row = delivery_now(final_look(of), of.day.awards["inzai-battery-up"], 35)
     assert (row.cause, row.delivered_kwh, row.metered_kwh) == ("NOT_METERED", D(0), None)
 
 
@@ -266,16 +252,16 @@ def _desk(of: RichDay) -> Sight:
 
 
 def test_an_accepted_force_majeure_excuses_what_it_touches(of: RichDay) -> None:
-    first = _final(of)
+    first = final_look(of)
     later()
     asked = _request(of)
-    assert _corrected(of, "FORCE_MAJEURE") == first
+    assert corrected_look(of, "FORCE_MAJEURE") == first
     force_majeure_decide(
         force_majeure_id=asked.id, decision="ACCEPTED", reason="記録のとおり", by=_desk(of)
     )
     job = Job.objects.get(kind="aggregator.metering.delivery_verify")
     assert job.payload["cause_id"] == str(asked.id)
-    second = _corrected(of, "FORCE_MAJEURE")
+    second = corrected_look(of, "FORCE_MAJEURE")
     changed = Delivery.objects.filter(verification=second)
     assert {(row.award.resource.site.code, row.t) for row in changed} == {
         ("inzai-dc-1", 35),

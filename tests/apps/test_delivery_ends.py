@@ -18,7 +18,6 @@ from aggregator.metering.counting import Facts
 from aggregator.metering.fine import FineRow, fine_readings_ingest
 from aggregator.metering.models import (
     Delivery,
-    DeliveryVerification,
     PlacementLog,
     ShiftCheck,
     Stage,
@@ -26,12 +25,10 @@ from aggregator.metering.models import (
 from aggregator.metering.placements import PlacementRefused, PlacementRow, placements_note
 from aggregator.metering.selectors import (
     assessments_effective,
-    deliveries_effective,
     shift_checks_effective,
 )
 from aggregator.metering.verifications import (
     ReadingsNotFinal,
-    verification_correct,
     verification_execute,
 )
 from market.clearing.models import Award, CapacityInterval, Leg
@@ -39,6 +36,7 @@ from market.registry.models import MarketProduct
 from market.trading.models import Bid, BidForm
 from tests import settled_day
 from tests.delivery_days import HELD, NIGHT, RichDay, _bid, later, read, rich_day
+from tests.delivery_looks import corrected_look, delivery_now, final_look
 
 pytestmark = pytest.mark.django_db
 D = Decimal
@@ -50,24 +48,12 @@ def of() -> RichDay:
     return rich_day(labels=["jp"])
 
 
-def _final(of: RichDay) -> DeliveryVerification:
-    return verification_execute(auction_id=of.day.auction.id, stage="FINAL")
-
-
-def _corrected(of: RichDay, cause: str = "READING") -> DeliveryVerification:
-    return verification_correct(auction_id=of.day.auction.id, cause_kind=cause, cause_id="7")
-
-
-def _effective(verification: DeliveryVerification, award: Award, t: int) -> Delivery:
-    return deliveries_effective(verification_id=verification.pk).get(award=award, t=t)
-
-
 def _log(award: Award, ts: Iterable[int], gpu_h: str, label: str = "jp") -> list[PlacementRow]:
     return [PlacementRow(award_id=award.id, t=t, label=label, moved_gpu_h=D(gpu_h)) for t in ts]
 
 
 def test_both_ends_of_a_shift_are_verified_together_net_per_element(of: RichDay) -> None:
-    verification = _final(of)
+    verification = final_look(of)
     check = ShiftCheck.objects.get(verification=verification, t=5)
     assert (check.award, check.moved_out_kwh, check.moved_in_kwh) == (
         of.shift_out,
@@ -83,11 +69,11 @@ def test_both_ends_of_a_shift_are_verified_together_net_per_element(of: RichDay)
 
 
 def test_what_does_not_arrive_is_shortfall_at_both_ends(of: RichDay) -> None:
-    first = _final(of)
+    first = final_look(of)
     later()
     # 600 of 1,000 kWh arrive at Shiroi at t = 5; Inzai's reading stays
     read(of, "shiroi-load", {5: 10_600})
-    second = _corrected(of)
+    second = corrected_look(of)
     rows = Delivery.objects.filter(verification=second)
     assert {(row.award_id, row.delivered_kwh, row.shortfall_kwh) for row in rows} == {
         (of.shift_out.id, D(600), D(400)),
@@ -99,14 +85,14 @@ def test_what_does_not_arrive_is_shortfall_at_both_ends(of: RichDay) -> None:
 
 
 def test_a_placement_log_bears_out_a_shift_or_does_not(of: RichDay) -> None:
-    _final(of)
+    final_look(of)
     later()
     seller = of.day.places.people.inzai_dc
     rows = _log(of.shift_out, [5, 6, 7], "100") + _log(of.shift_in, [5, 6], "100")
     # at t = 7 half of it ran under a label that Shiroi may not hold
     rows += _log(of.shift_in, [7], "50") + _log(of.shift_in, [7], "50", "medical")
     assert placements_note(organisation=seller, rows=rows, source="test").added == 7
-    second = _corrected(of, "PLACEMENT")
+    second = corrected_look(of, "PLACEMENT")
     checks = {row.t: row for row in ShiftCheck.objects.filter(verification=second)}
     assert sorted(checks) == [5, 6, 7]
     assert (checks[5].has_log, checks[5].is_conserved) == (True, True)
@@ -118,8 +104,8 @@ def test_a_placement_log_bears_out_a_shift_or_does_not(of: RichDay) -> None:
     again = _log(of.shift_in, [7], "100") + _log(of.shift_in, [7], "0", "medical")
     noted = placements_note(organisation=seller, rows=again, source="test")
     assert (noted.added, noted.revised) == (0, 2)
-    third = _corrected(of, "PLACEMENT")
-    assert _effective(third, of.shift_out, 7).delivered_kwh == D(1_000)
+    third = corrected_look(of, "PLACEMENT")
+    assert delivery_now(third, of.shift_out, 7).delivered_kwh == D(1_000)
     assert placements_note(organisation=seller, rows=again, source="test").unchanged == 2
 
 
@@ -161,7 +147,7 @@ def test_a_log_is_of_own_shifts_in_one_unit(of: RichDay) -> None:
 
 
 def test_capacity_held_is_assessed_by_what_was_there(of: RichDay) -> None:
-    verification = _final(of)
+    verification = final_look(of)
     rows = list(assessments_effective(verification_id=verification.pk).order_by("t"))
     assert [row.t for row in rows] == list(HELD)
     # the battery stood still: all of its 8,000 kW were there
@@ -170,18 +156,18 @@ def test_capacity_held_is_assessed_by_what_was_there(of: RichDay) -> None:
     later()
     # it discharged 2,500 kWh at t = 11 on its own account: 8,000 − 5,000 = 3,000 of 4,000 kW
     read(of, "inzai-battery", {11: -2_500})
-    second = _corrected(of)
+    second = corrected_look(of)
     (row,) = second.assessments.all()
     assert (row.t, row.available_kw, row.shortfall_kw) == (11, D(3_000), D(1_000))
 
 
 def test_a_call_is_assessed_by_the_response(of: RichDay) -> None:
-    _final(of)
+    final_look(of)
     later()
     for t in (10, 11):
         activation_note(award_id=of.held.id, t=t, instructed_kw=D(2_000), actor="user:1")
     read(of, "inzai-battery", {10: -1_000, 11: -500})
-    second = _corrected(of, "ACTIVATION")
+    second = corrected_look(of, "ACTIVATION")
     good, bad = second.assessments.order_by("t")
     assert (good.instructed_kwh, good.responded_kwh, good.is_responsive) == (
         D(1_000),
@@ -192,7 +178,7 @@ def test_a_call_is_assessed_by_the_response(of: RichDay) -> None:
     # taken back: no call any more
     later()
     activation_note(award_id=of.held.id, t=11, instructed_kw=D(0), actor="user:1")
-    third = _corrected(of, "ACTIVATION")
+    third = corrected_look(of, "ACTIVATION")
     (row,) = third.assessments.all()
     assert (row.t, row.instructed_kwh, row.shortfall_kw) == (11, None, D(0))
     with pytest.raises(Refused, match="4000"):
@@ -215,18 +201,18 @@ def test_unavailability_counts_as_declared_if_told_an_hour_before(of: RichDay) -
             noted_at=at - timedelta(minutes=told),
         )
     assert start < settled_day.half_hour(of.day, 11)
-    rows = assessments_effective(verification_id=_final(of).pk)
+    rows = assessments_effective(verification_id=final_look(of).pk)
     assert {row.t: row.is_declared for row in rows} == {10: True, 11: False, 12: False}
 
 
 def test_what_is_not_metered_was_not_available(of: RichDay) -> None:
     read(of, "inzai-battery", {12: None})
-    row = assessments_effective(verification_id=_final(of).pk).get(t=12)
+    row = assessments_effective(verification_id=final_look(of).pk).get(t=12)
     assert (row.available_kw, row.shortfall_kw) == (None, D(4_000))
 
 
 def test_the_night_s_shift_is_whole(of: RichDay) -> None:
-    verification = _final(of)
+    verification = final_look(of)
     for award in (of.shift_out, of.shift_in):
         rows = Delivery.objects.filter(verification=verification, award=award)
         assert [row.delivered_kwh for row in rows] == [D(1_000)] * len(NIGHT)
@@ -251,7 +237,7 @@ def test_capacity_held_is_not_paid_on_values_that_may_change(
     _not_final_yet(of, HELD[-1], monkeypatch)
     verification_execute(auction_id=of.day.auction.id, stage="PRELIMINARY")
     with pytest.raises(ReadingsNotFinal):
-        _final(of)
+        final_look(of)
 
 
 def test_what_a_store_held_is_not_found_from_values_that_may_change(
@@ -262,7 +248,7 @@ def test_what_a_store_held_is_not_found_from_values_that_may_change(
     verification_execute(auction_id=of.day.auction.id, stage="PRELIMINARY")
     _bid(of.day, "inzai-battery", BidForm.STORAGE, {"first_t": 0, "start_kwh": "9000"})
     with pytest.raises(ReadingsNotFinal):
-        _final(of)
+        final_look(of)
 
 
 def test_a_response_is_not_paid_on_short_readings_that_may_change(of: RichDay) -> None:
@@ -281,9 +267,9 @@ def test_a_response_is_not_paid_on_short_readings_that_may_change(of: RichDay) -
     ]
     fine_readings_ingest(rows=rows, source="gateway")
     with pytest.raises(ReadingsNotFinal):
-        _final(of)
+        final_look(of)
     fine_readings_ingest(rows=[rows[0]._replace(stage=int(Stage.FINAL))], source="gateway")
-    _final(of)
+    final_look(of)
 
 
 def test_two_calls_of_one_meter_are_not_paid_twice_for_one_change(of: RichDay) -> None:
@@ -318,6 +304,6 @@ def test_two_calls_of_one_meter_are_not_paid_twice_for_one_change(of: RichDay) -
         activation_note(award_id=award.id, t=10, instructed_kw=D(2_000), actor="user:1")
     read(of, "inzai-battery", {10: -1_000})
     later()
-    rows = assessments_effective(verification_id=_final(of).pk).filter(t=10)
+    rows = assessments_effective(verification_id=final_look(of).pk).filter(t=10)
     # 1,000 kWh on two calls of 1,000 kWh each are 500 on each
     assert [(row.responded_kwh, row.is_responsive) for row in rows] == [(D(500), False)] * 2

@@ -7,34 +7,18 @@ moves market time through a day, and prints what happened. What is asserted here
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.commands import manage
+
 INSTANCE = "flow"
 TIMEOUT_S = 300
 
-
-def _manage(*arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = {
-        name: value
-        for name, value in os.environ.items()
-        if name not in ("DATABASE_URL", "REDIS_URL", "DJANGO_SETTINGS_MODULE", "FAILPOINTS")
-    }
-    return subprocess.run(
-        [sys.executable, "manage.py", *arguments],
-        cwd=ROOT,
-        env={**environment, "WATTBIT_INSTANCE": INSTANCE},
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT_S,
-        check=False,
-    )
+_manage = partial(manage, instance=INSTANCE, timeout_s=TIMEOUT_S)
 
 
 @pytest.fixture(scope="module")

@@ -6,10 +6,8 @@ The command is the whole month's; two days of auctions are enough for every step
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
-import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,27 +16,12 @@ from openpyxl import load_workbook
 from pypdf import PdfReader
 
 from aggregator.core.zengin import zengin_read
+from tests.commands import manage
 
-ROOT = Path(__file__).resolve().parents[2]
 INSTANCE = "flowmonth"
 TIMEOUT_S = 280
 
-
-def _manage(*arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = {
-        name: value
-        for name, value in os.environ.items()
-        if name not in ("DATABASE_URL", "REDIS_URL", "DJANGO_SETTINGS_MODULE", "FAILPOINTS")
-    }
-    return subprocess.run(
-        [sys.executable, "manage.py", *arguments],
-        cwd=ROOT,
-        env={**environment, "WATTBIT_INSTANCE": INSTANCE},
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT_S,
-        check=False,
-    )
+_manage = partial(manage, instance=INSTANCE, timeout_s=TIMEOUT_S)
 
 
 @pytest.fixture(scope="module")

@@ -40,6 +40,7 @@ from aggregator.metering.outcomes import NothingPublished, Outcome, outcome_of
 from aggregator.metering.rules import BaselineRules, baseline_rules_from_mapping
 from aggregator.metering.schedules import schedules_on
 from aggregator.metering.selectors import baselines_latest
+from market.clearing.models import Award, RunState
 from market.trading.models import Auction
 
 OVERHANG_DAYS = 1
@@ -130,7 +131,7 @@ def outcome_in_bulk(
     """
     bound = _bound(auction)
     awards = _awards(auction, bound)
-    variants = _variants(auction, awards)
+    variants = _variants(auction, {award.resource_id: award.kind for award in awards})
     if by_minute := {id_ for id_, of in variants.items() if isinstance(of.rules, JustBefore)}:
         bound |= by_minute
         awards = [award for award in awards if award.resource_id not in by_minute]
@@ -163,8 +164,15 @@ def outcome_in_bulk(
 def source_of_auctions(auctions: Sequence[Auction], *, as_of: datetime) -> Source:
     """Fetch at once what several auctions stand on."""
     variants: dict[UUID, Variant] = {}
+    kinds: dict[UUID, dict[UUID, str]] = {}
+    for auction_id, id_, kind in (
+        Award.objects.filter(auction__in=auctions, run__state=RunState.PUBLISHED)
+        .values_list("auction_id", "resource_id", "resource__kind")
+        .distinct()
+    ):
+        kinds.setdefault(auction_id, {})[id_] = kind
     for auction in auctions:
-        for id_, variant in _variants(auction, _awards(auction, _bound(auction))).items():
+        for id_, variant in _variants(auction, kinds.get(auction.id, {})).items():
             known = variants.get(id_)
             if known is None or variant.reach_days > known.reach_days or _looks_beside(variant):
                 variants[id_] = variant
@@ -231,9 +239,8 @@ def _awards(auction: Auction, bound: Collection[UUID]) -> list[_Award]:
     return [award for award in found if award.resource_id in mine]
 
 
-def _variants(auction: Auction, awards: Sequence[_Award]) -> dict[UUID, Variant]:
+def _variants(auction: Auction, kinds: Mapping[UUID, str]) -> dict[UUID, Variant]:
     terms = _terms(auction)
-    kinds = {award.resource_id: award.kind for award in awards}
     assigned = assigned_methods(resource_ids=kinds.keys(), on=auction.delivery_on)
     return {id_: assigned.get(id_) or terms.variant_of_kind(kind) for id_, kind in kinds.items()}
 

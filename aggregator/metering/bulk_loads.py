@@ -140,7 +140,8 @@ def _fill(
             at = row_of[integers(arrays[0], 8)] * width + slot
             energy, code = integers(arrays[1], 8), integers(arrays[2], 4).astype(np.int64)
             quality = code & (1 << QUALITY_BITS) - 1
-            if len(np.unique(at)) < len(at):
+            # revisions are counted from 1: a half hour has two values only where one is higher
+            if (code >> QUALITY_BITS + STAGE_BITS).max(initial=0) > 1:
                 stage = code >> QUALITY_BITS & (1 << STAGE_BITS) - 1
                 # what comes later in this order is what stays
                 order = np.lexsort((code >> QUALITY_BITS + STAGE_BITS, stage))

@@ -335,6 +335,8 @@ class Delivery(models.Model):
         DeliveryVerification,
         models.PROTECT,
         db_constraint=False,
+        # the rows' key begins with it
+        db_index=False,
         related_name="deliveries",
         verbose_name="確認",
     )

@@ -2,7 +2,7 @@
 
 from accounts.jobs.services import Claim
 from accounts.jobs.tasks import job_task
-from aggregator.dispatch import confirming, replacements, services
+from aggregator.dispatch import confirming, connections, replacements, services
 
 
 @job_task(services.PLAN_KIND)
@@ -33,3 +33,9 @@ def instruction_replace(claim: Claim) -> None:
 def awards_release(claim: Claim) -> None:
     """Release awards that nobody ordered in time."""
     confirming.awards_release(claim=claim)
+
+
+@job_task(connections.WATCH_KIND)
+def connection_watch(claim: Claim) -> None:
+    """Notice that a site of a conditional connection is not heard any more."""
+    connections.connection_watch(claim=claim)

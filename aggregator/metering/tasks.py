@@ -4,7 +4,8 @@ from celery import shared_task
 
 from accounts.jobs.services import Claim
 from accounts.jobs.tasks import job_task
-from aggregator.metering import gaming, verifications
+from aggregator.dispatch.trials import SCORE_KIND
+from aggregator.metering import gaming, trials, verifications
 from aggregator.metering.partitions import partitions_ahead as make_partitions
 
 # A month of a large market is read before anything is written.
@@ -33,3 +34,9 @@ def gaming_month() -> None:
 def partitions_ahead() -> None:
     """Make the partitions of the months to come, so that no intake has to."""
     make_partitions()
+
+
+@job_task(SCORE_KIND)
+def trial_score(claim: Claim) -> None:
+    """Score a test dispatch on what the meter showed."""
+    trials.trial_score(claim=claim)

@@ -18,8 +18,11 @@ OpenADR 3 has no object for accepting or declining. A report on the event does i
 - payload ``ACK`` (private) with ``[true]`` accepts;
 - payload ``OPERATING_STATE`` with ``RUNNING_OPTED_OUT`` or ``IDLE_OPTED_OUT`` declines; a
   payload ``OPT_OUT_REASON`` (private) beside it may say why;
-- payload ``USAGE`` on intervals of half an hour is a meter reading, and ``DATA_QUALITY``
-  beside it its quality.
+- payload ``USAGE`` on an interval of half an hour is a meter reading, and ``DATA_QUALITY``
+  beside it its quality; ``DEMAND`` is the same as mean power. Parts of a half hour are metered too;
+- ``LOAD_SHED_DELTA_AVAILABLE``, ``GENERATION_DELTA_AVAILABLE``, ``USAGE_FORECAST`` and
+  ``DELTA_USAGE`` say what a site can do, will use and did;
+- payload ``HEARTBEAT`` (private) says that the site of a conditional connection is alive.
 
 Payloads of other types are kept in the stored report and mean nothing here.
 """
@@ -44,6 +47,8 @@ from aggregator.protocols.openadr3.wire import (
 HALF_HOUR: Final = timedelta(minutes=30)
 DISPATCH_PROGRAM: Final = "wattbit-dispatch"
 METERING_PROGRAM: Final = "wattbit-metering"
+ENVELOPE_PROGRAM: Final = "wattbit-envelopes"
+PRICE_PROGRAM: Final = "wattbit-prices"
 SETPOINT: Final = "DISPATCH_SETPOINT_RELATIVE"
 # Private: one unit behind the resource and its part of the setpoint, as [unit, KW].
 UNIT_SETPOINT: Final = "UNIT_SETPOINT_RELATIVE"
@@ -55,11 +60,30 @@ OPERATING_STATE: Final = "OPERATING_STATE"
 OPTED_OUT_STATES: Final = ("RUNNING_OPTED_OUT", "IDLE_OPTED_OUT")
 OPT_OUT_REASON: Final = "OPT_OUT_REASON"
 USAGE: Final = "USAGE"
+DEMAND: Final = "DEMAND"
+METERED_MINUTES: Final = (1, 5, 30)
+USAGE_FORECAST: Final = "USAGE_FORECAST"
+DELTA_USAGE: Final = "DELTA_USAGE"
+# What a report says of a half hour -> how it is noted.
+WORDS: Final = {
+    "LOAD_SHED_DELTA_AVAILABLE": "SHED_AVAILABLE",
+    "GENERATION_DELTA_AVAILABLE": "GENERATION_AVAILABLE",
+    USAGE_FORECAST: "USAGE_FORECAST",
+    DELTA_USAGE: "DELIVERED",
+}
+IMPORT_LIMIT: Final = "IMPORT_CAPACITY_LIMIT"
+PRICE: Final = "PRICE"
+# Private: a site of a conditional connection is alive; and what it falls to when it hears nothing.
+HEARTBEAT: Final = "HEARTBEAT"
+FAILSAFE: Final = "failSafe"
+ENDLESS: Final = "P9999Y"
 DATA_QUALITY: Final = "DATA_QUALITY"
 QUALITIES: Final = ("OK", "MISSING", "ESTIMATED", "BAD")
 REASON_LENGTH_MAX: Final = 120
 KW_SIGN: Final = {"UP": -1, "DOWN": 1}
 ENERGY_TICK_KWH: Final = Decimal("0.001")
+POWER_TICK_KW: Final = Decimal("0.1")
+HALF_HOUR_H: Final = Decimal("0.5")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,13 +112,26 @@ class Reading:
     start_at: datetime
     energy_kwh: Decimal
     quality: str
+    interval_min: int = 30
+
+
+@dataclass(frozen=True, kw_only=True)
+class Word:
+    """What a site says of a half hour: available, expected or delivered [kW]."""
+
+    resource_name: str
+    kind: str
+    start_at: datetime
+    power_kw: Decimal
 
 
 def program_body(name: str) -> dict[str, Any]:
     """Return the program of that name: what its events and reports carry."""
     body: dict[str, Any] = {
         "programName": name,
-        "attributes": [{"type": "BINDING_EVENTS", "values": [name == DISPATCH_PROGRAM]}],
+        "attributes": [
+            {"type": "BINDING_EVENTS", "values": [name in (DISPATCH_PROGRAM, ENVELOPE_PROGRAM)]}
+        ],
     }
     if name == DISPATCH_PROGRAM:
         # The metering program has none: a client in the field cannot read the descriptor of a
@@ -137,9 +174,10 @@ def dispatch_event(
     while moment <= last_at:
         half = by_start.get(moment) or Ordered(start_at=moment, quantity_kw=Decimal(0))
         sign = KW_SIGN[direction]
-        payloads = [{"type": SETPOINT, "values": [_number(sign * half.quantity_kw)]}]
+        payloads = [{"type": SETPOINT, "values": [number_of(sign * half.quantity_kw)]}]
         payloads += [
-            {"type": UNIT_SETPOINT, "values": [unit, _number(sign * kw)]} for unit, kw in half.units
+            {"type": UNIT_SETPOINT, "values": [unit, number_of(sign * kw)]}
+            for unit, kw in half.units
         ]
         intervals.append({"id": len(intervals), "payloads": payloads})
         moment += HALF_HOUR
@@ -188,7 +226,7 @@ def metering_event(
     }
 
 
-def _number(value: Decimal) -> int | float:
+def number_of(value: Decimal) -> int | float:
     """Return the JSON number of a power to the nearest 0.1 kW; never ``-0.0``."""
     whole = value == value.to_integral_value()
     return int(value) if whole else float(value)
@@ -255,28 +293,109 @@ def readings_of(report: ReportRequest) -> tuple[Reading, ...]:
 def _reading(name: str, interval: Interval, field: str) -> Reading | None:
     payloads: dict[str, tuple[Any, ...]] = {}
     for payload in interval.payloads:
-        if payload.type in (USAGE, DATA_QUALITY):
+        if payload.type in (USAGE, DEMAND, DATA_QUALITY):
             if payload.type in payloads or len(payload.values) != 1:
                 raise Malformed(f"{field}.payloads", f"one {payload.type} of one value")
             payloads[payload.type] = payload.values
+    if DEMAND in payloads:
+        # the mean power of the interval is its energy by its length
+        if USAGE in payloads:
+            raise Malformed(f"{field}.payloads", "either USAGE or DEMAND")
+        _, minutes = _span(interval, field)
+        kw = _decimal(payloads[DEMAND][0], f"{field}.payloads", "DEMAND as a number of KW")
+        payloads[USAGE] = ((kw * minutes / 60).quantize(ENERGY_TICK_KWH),)
     if USAGE not in payloads:
         return None
-    period = interval.period
-    if period.start is None or period.duration != HALF_HOUR:
-        raise Malformed(f"{field}.intervalPeriod", "a start and the duration PT30M")
-    (usage,) = payloads[USAGE]
-    if isinstance(usage, bool) or not isinstance(usage, int | float):
-        raise Malformed(f"{field}.payloads", "USAGE as a number of KWH")
+    start_at, minutes = _span(interval, field)
+    usage = _decimal(payloads[USAGE][0], f"{field}.payloads", "USAGE as a number of KWH")
     (quality,) = payloads.get(DATA_QUALITY, ("OK",))
     if quality not in QUALITIES:
         raise Malformed(f"{field}.payloads", f"DATA_QUALITY as one of {', '.join(QUALITIES)}")
     return Reading(
         resource_name=name,
-        start_at=period.start,
-        # a JSON number is binary in every client; what it shows is what is meant
-        energy_kwh=Decimal(repr(usage)),
+        start_at=start_at,
+        energy_kwh=usage,
         quality=quality,
+        interval_min=minutes,
     )
+
+
+def _span(interval: Interval, field: str) -> tuple[datetime, int]:
+    """Return start and minutes of an interval that is metered: half an hour, or a part of one."""
+    period = interval.period
+    minutes = 0 if period.duration is None else period.duration / timedelta(minutes=1)
+    if period.start is None or minutes not in METERED_MINUTES:
+        raise Malformed(f"{field}.intervalPeriod", "a start and the duration PT30M, PT1M or PT5M")
+    return period.start, int(minutes)
+
+
+def _decimal(value: object, field: str, rule: str) -> Decimal:
+    if isinstance(value, Decimal):
+        return value
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise Malformed(field, rule)
+    # a JSON number is binary in every client; what it shows is what is meant
+    return Decimal(repr(value))
+
+
+def heartbeats_of(report: ReportRequest) -> tuple[str, ...]:
+    """Return the resources that a report says are alive."""
+    return tuple(
+        resource.name
+        for resource in report.resources
+        if any(payload.type == HEARTBEAT for _, payload in _payloads(resource, "resources"))
+    )
+
+
+def words_of(report: ReportRequest) -> tuple[Word, ...]:
+    """Return what a report says of half hours: availability, forecasts, delivered flexibility.
+
+    ``LOAD_SHED_DELTA_AVAILABLE`` and ``GENERATION_DELTA_AVAILABLE`` are KW, of a reduction of load
+    with either sign; ``USAGE_FORECAST`` and ``DELTA_USAGE`` are KWH of the interval. What was
+    delivered is positive where less was drawn.
+
+    Raises
+    ------
+    Malformed
+        If a value is no number, or its interval no half hour.
+    """
+    found = []
+    for i, resource in enumerate(report.resources):
+        for j, interval in enumerate(resource.intervals):
+            field = f"resources[{i}].intervals[{j}]"
+            for payload in interval.payloads:
+                if payload.type not in WORDS:
+                    continue
+                if interval.period.start is None or interval.period.duration != HALF_HOUR:
+                    raise Malformed(f"{field}.intervalPeriod", "a start and the duration PT30M")
+                if len(payload.values) != 1:
+                    raise Malformed(f"{field}.payloads", f"one {payload.type} of one value")
+                value = _decimal(payload.values[0], f"{field}.payloads", "a number")
+                found.append(
+                    Word(
+                        resource_name=resource.name,
+                        kind=WORDS[payload.type],
+                        start_at=interval.period.start,
+                        power_kw=_word_kw(payload.type, value),
+                    )
+                )
+    return tuple(found)
+
+
+def _word_kw(kind: str, value: Decimal) -> Decimal:
+    if kind == USAGE_FORECAST:
+        value = value / HALF_HOUR_H
+    elif kind == DELTA_USAGE:
+        value = -value / HALF_HOUR_H
+    else:
+        value = abs(value)
+    return value.quantize(POWER_TICK_KW)
+
+
+def heartbeat_report(*, event_id: str, client_name: str, resource_name: str) -> dict[str, Any]:
+    """Return the report by which a site says that it is alive."""
+    payloads: list[dict[str, Any]] = [{"type": HEARTBEAT, "values": [True]}]
+    return _answer_report(event_id, client_name, resource_name, payloads, name="heartbeat")
 
 
 def ack_report(*, event_id: str, client_name: str, resource_name: str) -> dict[str, Any]:
@@ -348,7 +467,7 @@ def usage_report(
                         "payloads": [
                             {
                                 "type": USAGE,
-                                "values": [_number(energy_kwh.quantize(ENERGY_TICK_KWH))],
+                                "values": [number_of(energy_kwh.quantize(ENERGY_TICK_KWH))],
                             },
                             {"type": DATA_QUALITY, "values": ["OK"]},
                         ],

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
 
@@ -30,8 +31,7 @@ from aggregator.dispatch.trials import trial_send
 from aggregator.dispatch.units import unit_orders_of
 from aggregator.protocols.openadr3 import bodies, mapping
 from aggregator.protocols.openadr3.intake import CONNECTION_KEY, TRIAL_KEY
-from aggregator.protocols.openadr3.models import Event, ObjectKind, Operation, Program
-from aggregator.protocols.openadr3.notices import Told, telling
+from aggregator.protocols.openadr3.models import Event, Program
 from market.clearing.models import ClearingPrice, PriceKind, RunState
 from market.core.timegrid import INTERVAL
 from market.registry.models import Resource
@@ -70,11 +70,10 @@ def event_put(
         "starts_at": starts_at,
         "ends_at": ends_at,
     }
-    event = Event.objects.select_for_update(of=("self",)).filter(key=key).first()
-    if event is None:
-        made = Event(key=key, **columns)
-        with telling(Told(), ObjectKind.EVENT, Operation.CREATE, made.id, program_id=program.id):
-            event, _ = Event.objects.get_or_create(key=key, defaults={"id": made.id, **columns})
+    event, is_new = Event.objects.select_for_update(of=("self",)).get_or_create(
+        key=key, defaults=columns
+    )
+    if is_new:
         return event
     if (event.body, event.instruction_id) != (
         body,
@@ -86,9 +85,8 @@ def event_put(
 
 
 def _event_change(event: Event, columns: dict[str, Any]) -> None:
-    """Change an event and tell its subscribers."""
-    with telling(Told(), ObjectKind.EVENT, Operation.UPDATE, event.id, program_id=event.program_id):
-        Event.objects.filter(id=event.id).update(**columns, modified_at=_NOW)
+    """Change an event."""
+    Event.objects.filter(id=event.id).update(**columns, modified_at=_NOW)
 
 
 @transaction.atomic
@@ -242,32 +240,32 @@ def limits_publish(*, auction: Auction) -> int:
 
 
 def prices_publish(*, auction: Auction) -> int:
-    """Tell the published prices of a day: of areas everybody, of a place its own resources."""
+    """Tell each site the published price of its place, half hour by half hour; returns how many.
+
+    It holds the area's price and what congestion adds to it. Prices of areas and needs are public
+    elsewhere: told to everybody here, each poll would carry them all.
+    """
     starts_at, ends_at = auction.delivery_start, auction.delivery_start + DAY
     rows = ClearingPrice.objects.filter(
-        run__auction=auction,
-        run__state=RunState.PUBLISHED,
-        kind__in=(PriceKind.AREA, PriceKind.PLACE),
-    ).order_by("kind", "area_id", "site_id", "t")
-    series: dict[tuple[str, Any, str], list[tuple[datetime, Any]]] = {}
-    for row in rows.select_related("site"):
-        if row.kind == PriceKind.AREA:
-            of = ("area", row.area_id, str(row.area_id))
-        else:
-            of = ("place", row.site_id, row.site.code if row.site else "")
-        series.setdefault(of, []).append((row.start_at, row.price_jpy_per_kwh))
+        run__auction=auction, run__state=RunState.PUBLISHED, kind=PriceKind.PLACE
+    )
+    series: dict[tuple[UUID, str], list[tuple[datetime, Decimal]]] = {}
+    for site_id, code, start_at, price in rows.order_by("site_id", "t").values_list(
+        "site_id", "site__code", "start_at", "price_jpy_per_kwh"
+    ):
+        series.setdefault((site_id, code), []).append((start_at, price))
     told = 0
-    for (kind, id_, name), prices in series.items():
-        targets = [] if kind == "area" else _targets_of(id_)
-        if len(prices) != HALF_HOURS_COUNT or (kind == "place" and not targets):
+    for (site_id, code), prices in series.items():
+        targets = _targets_of(site_id)
+        if len(prices) != HALF_HOURS_COUNT or not targets:
             continue
         program = program_ensure(name=mapping.PRICE_PROGRAM)
         event_put(
-            key=f"price:{auction.id}:{id_}"[:80],
+            key=f"price:{auction.id}:{site_id}"[:80],
             program=program,
             body=bodies.price_event(
                 program_id=str(program.id),
-                name=f"price-{name}-{auction.delivery_on:%Y-%m-%d}",
+                name=f"price-{code}-{auction.delivery_on:%Y-%m-%d}",
                 targets=targets,
                 prices=prices,
             ),

@@ -2,8 +2,9 @@
 
 from accounts.jobs.services import Claim
 from accounts.jobs.tasks import job_task
+from aggregator.dispatch import connections, trials
 from aggregator.dispatch.services import REMIND_KIND, SEND_KIND
-from aggregator.protocols.openadr3 import services
+from aggregator.protocols.openadr3 import publishing, services
 
 
 @job_task(SEND_KIND)
@@ -16,3 +17,15 @@ def instructions_send(claim: Claim) -> None:
 def instruction_remind(claim: Claim) -> None:
     """Remind a site that has not answered."""
     services.instruction_remind(claim=claim)
+
+
+@job_task(connections.PUBLISH_KIND)
+def connection_publish(claim: Claim) -> None:
+    """Tell a site what its conditional connection may draw."""
+    publishing.connection_publish(claim=claim)
+
+
+@job_task(trials.SEND_KIND)
+def trial_send(claim: Claim) -> None:
+    """Send a test dispatch."""
+    publishing.trial_publish(claim=claim)

@@ -1,0 +1,147 @@
+"""Calls of reserved capacity: an order to its site at once, within the product's response time.
+
+What is paid and what a failure costs follows from the noted call
+(:mod:`aggregator.metering.activations`), which is noted in the same transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import Max, Q
+from django.db.models.expressions import RawSQL
+
+from accounts.audit.services import entry_append
+from accounts.clock.selectors import market_now
+from accounts.core.errors import NotFound, Refused
+from accounts.core.numbers import decimal_of
+from accounts.fields import KW_MAX
+from aggregator.dispatch.models import (
+    OPEN_STATES,
+    DispatchInstruction,
+    InstructionInterval,
+    InstructionState,
+    ServedNeed,
+)
+from aggregator.dispatch.moves import instructions_move, instructions_save, sweeps_arrange
+from aggregator.dispatch.rules import dispatch_rules
+from market.clearing.models import Award, CapacityInterval, Leg
+from market.core.timegrid import INTERVAL
+
+ZERO = Decimal(0)
+TAKEN_BACK = "the call was taken back"
+NEWER = "a newer call takes its place"
+_NOW = RawSQL("market_now()", ())
+
+
+@transaction.atomic
+def capacity_call(
+    *, award_id: UUID, quantities_kw: Mapping[int, Decimal], actor: str
+) -> DispatchInstruction | None:
+    """Order reserved capacity to act, in half hours that are not over; 0 kW takes a call back.
+
+    A call takes the place of what was called before of the same award.
+
+    Returns
+    -------
+    DispatchInstruction or None
+        None where everything was taken back.
+
+    Raises
+    ------
+    NotFound
+        If the award reserves nothing in one of the half hours.
+    Refused
+        If more is called than reserved, a half hour is over, or there is none.
+    """
+    award = (
+        Award.objects.select_for_update(of=("self",), no_key=True)
+        .select_related("auction__ruleset", "product", "resource")
+        .filter(id=award_id, leg=Leg.RESERVED)
+        .first()
+    )
+    if award is None or award.product is None:
+        raise NotFound(field="award", value=str(award_id), rule="capacity reserved then")
+    if not quantities_kw:
+        raise Refused(field="quantities_kw", value={}, rule="at least one half hour")
+    now = market_now()
+    held = dict(
+        CapacityInterval.objects.filter(award=award, quantity_kw__gt=0).values_list(
+            "t", "quantity_kw"
+        )
+    )
+    midnight = award.auction.delivery_start
+    for t, kw in sorted(quantities_kw.items()):
+        field = f"quantities_kw.{t}"
+        if t not in held:
+            raise NotFound(field=field, value=f"{award_id} t={t}", rule="capacity reserved then")
+        decimal_of(kw, field=field, low=ZERO, high=Decimal(KW_MAX), places=1)
+        if kw > held[t]:
+            raise Refused(field=field, value=kw, rule=f"at most {held[t]:f} kW")
+        if midnight + (t + 1) * INTERVAL <= now:
+            raise Refused(field=field, value=kw, rule="a half hour that is not over")
+    called = {t: kw for t, kw in sorted(quantities_kw.items()) if kw > ZERO}
+    _former_stop(award, NEWER if called else TAKEN_BACK)
+    if not called:
+        return None
+    rules = dispatch_rules(award.auction.ruleset.rules)
+    versions = DispatchInstruction.objects.filter(award=award)
+    last = versions.aggregate(last=Max("version"))["last"] or 0
+    first_t, last_t = min(called), max(called)
+    made = DispatchInstruction(
+        award=award,
+        version=last + 1,
+        call=last + 1,
+        bid_id=award.bid_id,
+        organisation_id=award.organisation_id,
+        resource_id=award.resource_id,
+        direction=award.direction,
+        starts_at=midnight + first_t * INTERVAL,
+        ends_at=midnight + (last_t + 1) * INTERVAL,
+        send_at=now,
+        respond_by_at=rules.call_respond_by_at(called_at=now, response_s=award.product.response_s),
+        response_s=award.product.response_s,
+    )
+    instructions_save(
+        instructions=[made],
+        intervals=[
+            InstructionInterval(
+                instruction=made, t=t, start_at=midnight + t * INTERVAL, quantity_kw=kw
+            )
+            for t, kw in called.items()
+        ],
+    )
+    sweeps_arrange(auction_id=award.auction_id, key=str(made.id))
+    entry_append(
+        action="aggregator.capacity.called",
+        subject=made,
+        organisation_id=award.organisation_id,
+        detail={
+            "award": str(award.id),
+            "kw": {str(t): str(kw) for t, kw in called.items()},
+            "actor": actor,
+        },
+    )
+    return made
+
+
+def _former_stop(award: Award, reason: str) -> None:
+    for before in OPEN_STATES:
+        instructions_move(
+            which=Q(award=award, call__isnull=False),
+            before=before,
+            after=InstructionState.CANCELLED,
+            action="aggregator.instruction.cancelled",
+            reason=reason,
+            finished_at=_NOW,
+        )
+
+
+def buyers_of_capacity(award: Award) -> set[UUID]:
+    """Return the grid operators that may call an award: those whose needs it was reserved for."""
+    served = set(ServedNeed.objects.filter(award=award).values_list("organisation_id", flat=True))
+    operator = award.resource.site.area.tso_id
+    return served | ({operator} if operator else set())

@@ -31,7 +31,8 @@ from aggregator.dispatch.trials import trial_send
 from aggregator.dispatch.units import unit_orders_of
 from aggregator.protocols.openadr3 import bodies, mapping
 from aggregator.protocols.openadr3.intake import CONNECTION_KEY, TRIAL_KEY
-from aggregator.protocols.openadr3.models import Event, Program
+from aggregator.protocols.openadr3.models import Event, ObjectKind, Operation, Program
+from aggregator.protocols.openadr3.notices import Told, telling
 from market.clearing.models import ClearingPrice, PriceKind, RunState
 from market.core.timegrid import INTERVAL
 from market.registry.models import Resource
@@ -70,10 +71,11 @@ def event_put(
         "starts_at": starts_at,
         "ends_at": ends_at,
     }
-    event, is_new = Event.objects.select_for_update(of=("self",)).get_or_create(
-        key=key, defaults=columns
-    )
-    if is_new:
+    event = Event.objects.select_for_update(of=("self",)).filter(key=key).first()
+    if event is None:
+        made = Event(key=key, **columns)
+        with telling(Told(), ObjectKind.EVENT, Operation.CREATE, made.id, program_id=program.id):
+            event, _ = Event.objects.get_or_create(key=key, defaults={"id": made.id, **columns})
         return event
     if (event.body, event.instruction_id) != (
         body,
@@ -85,8 +87,9 @@ def event_put(
 
 
 def _event_change(event: Event, columns: dict[str, Any]) -> None:
-    """Change an event."""
-    Event.objects.filter(id=event.id).update(**columns, modified_at=_NOW)
+    """Change an event and tell its subscribers."""
+    with telling(Told(), ObjectKind.EVENT, Operation.UPDATE, event.id, program_id=event.program_id):
+        Event.objects.filter(id=event.id).update(**columns, modified_at=_NOW)
 
 
 @transaction.atomic

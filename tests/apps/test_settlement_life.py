@@ -96,6 +96,7 @@ class Life(RuleBasedStateMachine):
             "retail-a", OrganisationKind.RETAILER, "小売A", "Retail A"
         )
         Site.objects.update(retailer=self.retailer)
+        self._contract(Decimal("7.10"), date(2026, 4, 1))
         self.last: DeliveryVerification | None = None
         self.posted: dict[Any, Any] = {}
 
@@ -103,6 +104,15 @@ class Life(RuleBasedStateMachine):
         transaction.set_rollback(True)
         self.atomic.__exit__(None, None, None)
         self.patch.undo()
+
+    def _contract(self, price: Decimal, valid_from_on: date) -> None:
+        NegawattContract.objects.create(
+            retailer=self.retailer,
+            method="UNIT_PRICE",
+            price_jpy_per_kwh=price,
+            valid_from_on=valid_from_on,
+            noted_at=self.day.auction.delivery_start,
+        )
 
     @rule(slot=st.sampled_from(SLOTS), kwh=missing_kwh, is_excused=st.booleans())
     def verify(self, slot: tuple[str, int], kwh: Decimal, is_excused: bool) -> None:  # noqa: FBT001
@@ -129,13 +139,7 @@ class Life(RuleBasedStateMachine):
     @rule(price=st.decimals(min_value=0, max_value=30, places=2), ends=st.booleans())
     def agree(self, price: Decimal, ends: bool) -> None:  # noqa: FBT001 - drawn
         """Note a contract dated back to before the day, and end a share of it before it."""
-        NegawattContract.objects.create(
-            retailer=self.retailer,
-            method="UNIT_PRICE",
-            price_jpy_per_kwh=price,
-            valid_from_on=date(2026, 5, 1),
-            noted_at=self.day.auction.delivery_start,
-        )
+        self._contract(price, date(2026, 5, 1))
         if ends:
             RevenueSplit.objects.update(valid_to_on=date(2026, 5, 1))
 

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
@@ -144,8 +144,11 @@ def auction(
     )
 
 
-def needs(where: Places, of: Auction) -> dict[str, Need]:
-    """Make Grid-T's needs: relief of the Inzai line, area shortage and area surplus."""
+def needs(where: Places, of: Auction, *, by_order: Collection[str] = ()) -> dict[str, Need]:
+    """Make Grid-T's needs: relief of the Inzai line, area shortage and area surplus.
+
+    Those named in `by_order` are bought by an order that follows the result.
+    """
     common = {
         "auction": of,
         "organisation": where.people.grid_t,
@@ -156,6 +159,7 @@ def needs(where: Places, of: Auction) -> dict[str, Need]:
     return {
         "local": Need.objects.create(
             **common,
+            is_by_order="local" in by_order,
             kind=NeedKind.LOCAL,
             code="inzai-line-up",
             congestion_point=where.points["inzai-line"],
@@ -166,6 +170,7 @@ def needs(where: Places, of: Auction) -> dict[str, Need]:
         ),
         "shortage": Need.objects.create(
             **common,
+            is_by_order="shortage" in by_order,
             kind=NeedKind.BALANCE,
             code="tokyo-up",
             area=where.area,

@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -143,16 +143,20 @@ def published(
     changes: dict[str, Any] | None = None,
     edit: Callable[[dict[str, Any]], None] | None = None,
     is_awarded: bool = True,
+    by_order: Collection[str] = (),
 ) -> cast.MarketDay:
     """Publish the day with a result that says who pays what.
 
     `changes` replace parts of it, `edit` changes it where it stands; a day that is not awarded
-    has no awards beside it.
+    has no awards beside it. Needs named in `by_order` are bought by an order that follows.
     """
     of = cast.auction(where, state=AuctionState.PUBLISHED)
     cast.base_flows(where, of)
     bare = cast.MarketDay(
-        places=where, auction=of, needs=cast.needs(where, of), bids=cast.bids(where, of)
+        places=where,
+        auction=of,
+        needs=cast.needs(where, of, by_order=by_order),
+        bids=cast.bids(where, of),
     )
     document = {**result_document(bare), **(changes or {})}
     if edit is not None:

@@ -56,7 +56,7 @@ class MessageView(View):
             inner, message = _opened(envelope, participant)
         except Turned as turned:
             # the claimed sender and what it sent are a stranger's words: shown as such
-            logger.warning("UFTP message of %r refused: %s %s", sender, turned.status, turned)
+            logger.warning("UFTP message of %r refused: %s %r", sender, turned.status, str(turned))
             answer = HttpResponse(status=turned.status, content_type="text/plain")
             if turned.status == TOO_MANY:
                 answer["Retry-After"] = str(WINDOW_S)

@@ -104,16 +104,6 @@ def rail_of(request: HttpRequest, sight: Sight, *, page: str) -> Sequence[RailEn
             group=Group.LOOK,
         )
     ]
-    if sight.may_somewhere("statement.read"):
-        own.append(
-            Way(
-                key="statements",
-                url=reverse("portal:statements"),
-                icon="yen",
-                name=gettext("明細・精算"),
-                rank=60,
-            )
-        )
     if request.user.is_active and getattr(request.user, "is_staff", False):
         own.append(
             Way(

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
-from accounts.core.errors import NotFound
+from accounts.core.errors import NotFound, NotPermitted
 from accounts.ledger.selectors import ledger_account_ids_of
 from accounts.parties.models import Organisation
 from accounts.parties.sight import Sight
@@ -166,3 +166,38 @@ def disputed_lines_seen(*, view: LineView, dispute: Dispute) -> QuerySet[Settlem
     """Return the lines of a dispute that the caller can see: both sides of it see each of them."""
     ids = DisputedLine.objects.filter(dispute=dispute).values("line_id")
     return _lines(view).filter(id__in=ids).order_by("id")
+
+
+def dispute_side(*, seen_by: Sight, dispute: Dispute) -> Organisation:
+    """Return the organisation in whose name a caller speaks in a dispute.
+
+    Raises
+    ------
+    NotPermitted
+        If the caller only looks on.
+    """
+    own_ids = seen_by.organisations_for(OPEN)
+    for organisation in (dispute.organisation, dispute.counterparty):
+        if organisation.id in own_ids:
+            return organisation
+    if seen_by.may_everywhere(DECIDE):
+        return seen_by.acting_for(DECIDE)
+    raise NotPermitted(field="dispute", value=str(dispute.id), rule="a role that may speak")
+
+
+def dispute_judge(*, seen_by: Sight, dispute: Dispute) -> Organisation:
+    """Return the market in whose name a caller decides a dispute.
+
+    Raises
+    ------
+    NotPermitted
+        If the caller belongs to a party of the dispute, or decides nothing here.
+    """
+    parties = {dispute.organisation_id, dispute.counterparty_id} - {seen_by.market_id}
+    if parties & {row.id for row in seen_by.organisations}:
+        raise NotPermitted(
+            field="dispute", value=str(dispute.id), rule="nobody decides an own dispute"
+        )
+    if not seen_by.may_everywhere(DECIDE):
+        raise NotPermitted(field="dispute", value=str(dispute.id), rule="settlement decides")
+    return seen_by.acting_for(DECIDE)

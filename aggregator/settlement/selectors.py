@@ -187,7 +187,7 @@ def _cause_steps(line: SettlementLine) -> list[TraceStep]:
     if line.need_id is not None:
         steps += _need_steps([line.need_id])
     elif line.award_id is not None:
-        steps += _need_steps(_needs_served(line, line.award_id))
+        steps += _need_steps(needs_served(line, line.award_id))
     return steps
 
 
@@ -248,7 +248,7 @@ def _award_steps(line: SettlementLine, award_id: UUID) -> list[TraceStep]:
     return steps
 
 
-def _needs_served(line: SettlementLine, award_id: UUID) -> list[UUID]:
+def needs_served(line: SettlementLine, award_id: UUID) -> list[UUID]:
     """Return the needs behind the price of an award's half hour, heaviest first."""
     award = Award.objects.select_related("resource__site", "auction__grid_model").get(id=award_id)
     published = run_published_of(award.auction)

@@ -17,7 +17,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts.core.errors import NotPermitted, Refused
+from accounts.core.errors import Refused
 from accounts.parties.models import Organisation
 from aggregator.api.v1.access import Access
 from aggregator.api.v1.asked import (
@@ -60,6 +60,8 @@ from aggregator.settlement.seen import (
     DECIDE,
     OPEN,
     READ,
+    dispute_judge,
+    dispute_side,
     disputed_lines_seen,
     disputes_by_way,
     disputes_seen,
@@ -218,13 +220,7 @@ class DisputeDoor(Door):
         NotPermitted
             If the caller only looks on.
         """
-        own_ids = self.sight.organisations_for(OPEN)
-        for organisation in (dispute.organisation, dispute.counterparty):
-            if organisation.id in own_ids:
-                return organisation
-        if self.sight.may_everywhere(DECIDE):
-            return self.sight.acting_for(DECIDE)
-        raise NotPermitted(field="dispute", value=str(dispute.id), rule="a role that may speak")
+        return dispute_side(seen_by=self.sight, dispute=dispute)
 
     def judge(self, dispute: Dispute) -> Organisation:
         """Return the market in whose name the caller decides.
@@ -234,14 +230,7 @@ class DisputeDoor(Door):
         NotPermitted
             If the caller belongs to a party of the dispute, or decides nothing here.
         """
-        parties = {dispute.organisation_id, dispute.counterparty_id} - {self.sight.market_id}
-        if parties & {row.id for row in self.sight.organisations}:
-            raise NotPermitted(
-                field="dispute", value=str(dispute.id), rule="nobody decides an own dispute"
-            )
-        if not self.sight.may_everywhere(DECIDE):
-            raise NotPermitted(field="dispute", value=str(dispute.id), rule="settlement decides")
-        return self.sight.acting_for(DECIDE)
+        return dispute_judge(seen_by=self.sight, dispute=dispute)
 
     def written(self, dispute_id: UUID) -> dict[str, Any]:
         """Print a dispute whole."""

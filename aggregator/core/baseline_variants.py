@@ -99,6 +99,9 @@ class Facts:
         Earlier days on which the resource was called; national holidays.
     plan_kwh
         The 48 values declared before the gate; empty if there are none.
+    busy
+        Half hours in which the resource was called for anything, counted from the day's midnight:
+        negative ones lie on the day before, 48 and more on the day after.
     fine, instructed_at
         Readings of short intervals of the day, and when each half hour's instruction was sent.
     """
@@ -109,6 +112,7 @@ class Facts:
     called_on: Collection[date] = ()
     holidays: Collection[date] = ()
     plan_kwh: Sequence[Decimal] = ()
+    busy: Collection[int] = ()
     fine: Sequence[FineValue] = ()
     instructed_at: Mapping[int, datetime] = field(default_factory=dict)
 
@@ -137,7 +141,7 @@ def baseline_of(variant: Variant, facts: Facts) -> Baseline:
         return found
     if isinstance(rules, BeforeAndAfter):
         return baseline_before_and_after(
-            facts.load_kwh, day=facts.day, event=facts.event, rules=rules
+            facts.load_kwh, day=facts.day, event=facts.event, called=facts.busy, rules=rules
         )
     if isinstance(rules, JustBefore):
         return baseline_just_before(

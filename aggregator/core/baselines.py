@@ -144,7 +144,8 @@ def baseline_x_of_y(
     1. Candidates are the latest Y earlier days of the same type (weekday, or weekend and
        holiday), at most `lookback_days` back, without days the resource was called on.
     2. A candidate whose mean over the event's half hours :math:`E` is under 25 % of the
-       candidates' mean is skipped, and an older day takes its place.
+       candidates' mean is skipped, and an older day takes its place; where the candidates feed
+       in on the whole, one that feeds in under 25 % of that.
     3. Of them X are kept by their load over :math:`E`: the highest, the middle or the lowest;
        of equals, the ones nearest to the day. Of fewer than Y, one is still dropped while more
        than X are left.
@@ -351,7 +352,13 @@ def _candidates(
     while True:
         chosen = [day for day in days if day not in skipped][:count]
         total_kwh = sum((sums_kwh[day] for day in chosen), Decimal(0))
-        low = [day for day in chosen if sums_kwh[day] * len(chosen) < low_day_ratio * total_kwh]
+        # where days feed in on the whole, low is what feeds in little
+        way = -1 if total_kwh < 0 else 1
+        low = [
+            day
+            for day in chosen
+            if way * sums_kwh[day] * len(chosen) < low_day_ratio * abs(total_kwh)
+        ]
         if not low:
             return chosen
         skipped.update(low)

@@ -39,6 +39,9 @@ class Asked:
         Half hours in which something was ordered, shape (R, 48).
     called
         Whether something was ordered on the days before, latest first; shape (R, L).
+    busy
+        Half hours called on the day before, the day and the day after, shape (R, 144); None where
+        there are none beside the event.
     holidays
         National holidays among the days concerned.
     """
@@ -47,6 +50,7 @@ class Asked:
     rows: Ints
     event: Bools
     called: Bools
+    busy: Bools | None = None
     holidays: Collection[date] = ()
 
 
@@ -213,7 +217,8 @@ def _kept(
         chosen = free & (np.cumsum(free, axis=1) <= days)
         total = np.where(chosen, sums_wh, 0).sum(axis=1, keepdims=True)
         mine = sums_wh * chosen.sum(axis=1, keepdims=True)
-        is_low = chosen & (mine * low.denominator < low.numerator * total)
+        way = np.where(total < 0, -1, 1)
+        is_low = chosen & (way * mine * low.denominator < low.numerator * np.abs(total))
         if not is_low.any():
             break
         free &= ~is_low
@@ -321,12 +326,16 @@ def _beside(rules: BeforeAndAfter, loads: Loads, asked: Asked) -> Found:
         return found
     found.is_found[:] = True
     found.values_wh[:] = int(floor_wh)
-    events, pattern = np.unique(asked.event, axis=0, return_inverse=True)
+    busy = np.zeros((len(asked.rows), 3 * INTERVAL_COUNT), dtype=np.bool_)
+    if asked.busy is not None:
+        busy |= asked.busy
+    events, pattern = np.unique(np.hstack((asked.event, busy)), axis=0, return_inverse=True)
     for n, event in enumerate(events):
         mine = np.flatnonzero(pattern.ravel() == n)
-        slots = np.flatnonzero(event).tolist()
+        slots = np.flatnonzero(event[:INTERVAL_COUNT]).tolist()
+        called = {*slots, *(np.flatnonzero(event[INTERVAL_COUNT:]) - INTERVAL_COUNT).tolist()}
         for block in blocks_of(slots):
-            window = [slot for slot in rules.slots_beside(block) if slot not in slots]
+            window = [slot for slot in rules.slots_beside(block) if slot not in called]
             sums_wh, is_metered = _at(loads, asked.rows[mine], asked.day, window)
             found.is_found[mine] &= is_metered
             means = rounded(sums_wh, np.full(len(mine), max(1, len(window)), dtype=np.int64))

@@ -113,8 +113,8 @@ def baseline_before_and_after(
     day, event
         The day and its half hours t for which something was ordered.
     called
-        Half hours of the day on which the resource was called for anything; the event is always
-        among them.
+        Half hours in which the resource was called for anything, counted from the day's midnight,
+        so that those of the evening before are negative; the event is always among them.
     rules
         Windows; the hour before the event if left out.
 

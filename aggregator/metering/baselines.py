@@ -147,6 +147,8 @@ def baselines_find(
     called = selectors.called_days(
         resource_ids=variants.keys(), before_on=day, lookback_days=reach_days
     )
+    beside = [id_ for id_, variant in variants.items() if isinstance(variant.rules, SAME_DAY)]
+    busy = selectors.called_beside(resource_ids=beside, delivery_on=day) if beside else {}
     plans = schedules_on(resource_ids=variants.keys(), delivery_on=day)
     free = holidays_between(day - timedelta(days=reach_days), day)
     for resource_id, variant in variants.items():
@@ -157,6 +159,7 @@ def baselines_find(
             called_on=called.get(resource_id, ()),
             holidays=free,
             plan_kwh=plans.get(resource_id, ()),
+            busy=busy.get(resource_id, ()),
             fine=loads[resource_id].fine,
             instructed_at=loads[resource_id].instructed_at,
         )

@@ -39,7 +39,7 @@ from aggregator.metering.orders import SHIFT_LEGS
 from aggregator.metering.outcomes import NothingPublished, Outcome, outcome_of
 from aggregator.metering.rules import BaselineRules, baseline_rules_from_mapping
 from aggregator.metering.schedules import schedules_on
-from aggregator.metering.selectors import baselines_latest
+from aggregator.metering.selectors import baselines_latest, called_beside
 from market.clearing.models import Award, RunState
 from market.trading.models import Auction
 
@@ -293,11 +293,18 @@ def _found(
     reach = variant.reach_days
     free = holidays_between(day - timedelta(days=reach), day)
     called = source.called[rows, max(at - reach, 0) : at][:, ::-1]
-    together = baselines_in_bulk(
-        variant,
-        loads,
-        Asked(day=day, rows=rows, event=events[places], called=called, holidays=free),
+    busy: Mapping[UUID, set[int]] = {}
+    if _looks_beside(variant):
+        busy = called_beside(resource_ids=ids, delivery_on=day)
+    asked = Asked(
+        day=day,
+        rows=rows,
+        event=events[places],
+        called=called,
+        busy=_mask(ids, busy) if busy else None,
+        holidays=free,
     )
+    together = baselines_in_bulk(variant, loads, asked)
     found.put_all(places, variant, together, day)
     alone = [n for n in range(len(places)) if not together.is_found[n]]
     if not alone:
@@ -311,6 +318,7 @@ def _found(
             called_on={day - timedelta(days=1 + int(k)) for k in np.flatnonzero(called[n])},
             holidays=free,
             plan_kwh=plans.get(ids[n], ()),
+            busy=busy.get(ids[n], ()),
         )
         try:
             baseline, reason = baseline_of(variant, facts), ""
@@ -322,6 +330,14 @@ def _found(
                 method=str(variant.method), variant=variant.name, baseline=baseline, reason=reason
             ),
         )
+
+
+def _mask(ids: Sequence[UUID], busy: Mapping[UUID, set[int]]) -> Bools:
+    """Return the half hours called on the day before, the day and the day after."""
+    mask = np.zeros((len(ids), 3 * core.INTERVAL_COUNT), dtype=np.bool_)
+    for n, id_ in enumerate(ids):
+        mask[n, [core.INTERVAL_COUNT + slot for slot in busy.get(id_, ())]] = True
+    return mask
 
 
 def _counted(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
@@ -14,13 +14,14 @@ from accounts.audit.services import entry_append
 from accounts.clock.selectors import market_now
 from aggregator.core.readings import FINE_MIN, HALF_HOUR, Fine, folded, half_hour_of
 from aggregator.metering.limits import bulk_limits_set
-from aggregator.metering.models import Quality, Stage
+from aggregator.metering.models import IntervalReading, Meter, Quality, Stage
 from aggregator.metering.partitions import fine_partitions_ensure
 from aggregator.metering.selectors import MeterKnown, meters_known
 from aggregator.metering.services import (
     Ingested,
     ReadingRefused,
     ReadingRow,
+    is_moment,
     is_point_number,
     is_source,
     reading_checked,
@@ -228,8 +229,86 @@ def _copied(new: Sequence[tuple[Line, int]], source: str) -> None:
 def _fold(lines: Sequence[Line], source: str) -> Ingested:
     """Make the half hours that the new rows complete or change, and take them in."""
     number_of = {line.meter_id: line.point_number for line in lines}
-    touched = {(line.meter_id, line.interval_min, half_hour_of(line.start_at)) for line in lines}
-    prevailing = _prevailing(touched)
+    rows = _halves_of({(line.meter_id, half_hour_of(line.start_at)) for line in lines}, number_of)
+    return readings_ingest(rows=list(rows.values()), source=source)
+
+
+def halves_ingest(rows: Sequence[ReadingRow], source: str) -> Ingested:
+    """Take in half hours as they come, without letting them speak for their own short readings.
+
+    Where the short readings of a half hour are whole at the same stage, they make its value; one
+    that was told for the half hour itself is kept once, behind theirs.
+    """
+    if not rows:
+        return Ingested(added=0, revised=0, unchanged=0)
+    now = market_now()
+    numbers = {row.point_number for row in rows if is_point_number(row.point_number)}
+    number_of = dict(
+        Meter.objects.filter(point_number__in=numbers, pk__in=_with_minutes(numbers, rows))
+        .values_list("id", "point_number")
+    )  # fmt: skip
+    id_of = {number: meter_id for meter_id, number in number_of.items()}
+    made = _halves_of(
+        {
+            (id_of[row.point_number], row.start_at)
+            for row in rows
+            if row.point_number in id_of and is_moment(row.start_at) and row.start_at <= now
+        },
+        number_of,
+    )
+    told = _told({id_of[number] for number, _, _ in made}, [at for _, at, _ in made])
+    new, spoken_for = [], {}
+    for row in rows:
+        key = (row.point_number, row.start_at, row.stage)
+        if key in made:
+            value = (id_of[row.point_number], *key[1:], row.quality, row.energy_kwh)
+            if value in told:
+                continue
+            spoken_for[key] = made[key]
+        new.append(row)
+    taken = readings_ingest(rows=new, source=source)
+    readings_ingest(rows=list(spoken_for.values()), source=source)
+    return Ingested(
+        added=taken.added,
+        revised=taken.revised,
+        unchanged=taken.unchanged + len(rows) - len(new),
+    )
+
+
+def _with_minutes(numbers: Collection[str], rows: Sequence[ReadingRow]) -> list[int]:
+    """Return the meters of which there are short readings in the span of some half hours."""
+    moments = [row.start_at for row in rows if is_moment(row.start_at)]
+    if not moments:
+        return []
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT m.id FROM metering_meter m WHERE m.point_number = ANY(%s) AND EXISTS (
+                SELECT 1 FROM metering_finereading f
+                WHERE f.start_at BETWEEN %s AND %s AND f.meter_id = m.id)
+            """,
+            [list(numbers), min(moments), max(moments)],
+        )
+        return [row[0] for row in cursor]
+
+
+def _told(meter_ids: Collection[int], starts: Sequence[datetime]) -> set[tuple[object, ...]]:
+    """Return every value that was ever stored for some half hours."""
+    if not starts:
+        return set()
+    rows = IntervalReading.objects.filter(
+        meter_id__in=meter_ids, start_at__gte=min(starts), start_at__lte=max(starts)
+    )
+    return set(rows.values_list("meter_id", "start_at", "stage", "quality", "energy_kwh"))
+
+
+def _halves_of(
+    halves: set[tuple[int, datetime]], number_of: Mapping[int, str]
+) -> dict[tuple[str, datetime, int], ReadingRow]:
+    """Make half hours of meters out of their short readings, where those are whole."""
+    if not halves:
+        return {}
+    prevailing = _prevailing({(*half, minutes) for half in halves for minutes in FINE_MIN})
     rows: dict[tuple[str, datetime, int], ReadingRow] = {}
     # the finest interval speaks for a half hour that is whole in both
     for (meter_id, _), values in sorted(prevailing.items(), key=lambda item: -item[0][1]):
@@ -243,12 +322,12 @@ def _fold(lines: Sequence[Line], source: str) -> Ingested:
                 half.available_at,
             )
             rows[row.point_number, row.start_at, row.stage] = row
-    return readings_ingest(rows=list(rows.values()), source=source)
+    return rows
 
 
-def _prevailing(touched: set[tuple[int, int, datetime]]) -> dict[tuple[int, int], list[Fine]]:
+def _prevailing(touched: set[tuple[int, datetime, int]]) -> dict[tuple[int, int], list[Fine]]:
     """Return the prevailing values of the touched half hours by meter and interval."""
-    starts = [half for _, _, half in touched]
+    starts = [half for _, half, _ in touched]
     with connection.cursor() as cursor:
         cursor.execute(
             """
@@ -266,7 +345,7 @@ def _prevailing(touched: set[tuple[int, int, datetime]]) -> dict[tuple[int, int]
         )
         found: dict[tuple[int, int], list[Fine]] = {}
         for meter_id, interval_min, start_at, energy_kwh, quality, stage, available_at in cursor:
-            if (meter_id, interval_min, half_hour_of(start_at)) in touched:
+            if (meter_id, half_hour_of(start_at), interval_min) in touched:
                 found.setdefault((meter_id, interval_min), []).append(
                     Fine(
                         start_at=start_at,

@@ -10,7 +10,7 @@ from django.db import transaction
 
 from accounts.clock.selectors import market_now
 from accounts.core.errors import Refused
-from aggregator.metering.fine import FineRow, fine_checked, fine_readings_ingest
+from aggregator.metering.fine import FineRow, fine_checked, fine_readings_ingest, halves_ingest
 from aggregator.metering.limits import bulk_limits_set
 from aggregator.metering.models import Stage
 from aggregator.metering.selectors import MeterKnown, meters_known
@@ -20,7 +20,6 @@ from aggregator.metering.services import (
     ReadingRefused,
     ReadingRow,
     reading_line,
-    readings_ingest,
 )
 
 Row = ReadingRow | FineRow
@@ -121,14 +120,12 @@ def batch_take(
 
 
 def _ingest(rows: Mapping[int, Row], source: str) -> Ingested:
-    """Take in half hours, then shorter intervals and the half hours they complete."""
+    """Take in short intervals with the half hours they complete, then the other half hours."""
     parts = [
-        readings_ingest(
-            rows=[row for row in rows.values() if isinstance(row, ReadingRow)], source=source
-        ),
         fine_readings_ingest(
             rows=[row for row in rows.values() if isinstance(row, FineRow)], source=source
         ),
+        halves_ingest([row for row in rows.values() if isinstance(row, ReadingRow)], source),
     ]
     return Ingested(
         added=sum(part.added for part in parts),

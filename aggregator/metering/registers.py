@@ -57,6 +57,22 @@ class RegisterRow(NamedTuple):
     serial: str | None = None
 
 
+class Span(NamedTuple):
+    """Time whose readings say what changed, and the most the place can draw."""
+
+    first_at: datetime
+    last_at: datetime
+    power_max_kw: Decimal
+
+
+class Half(NamedTuple):
+    """A half hour as the registers of a meter tell it."""
+
+    energy_kwh: Decimal | None
+    quality: Quality
+    stage: int
+
+
 @dataclass(frozen=True, kw_only=True)
 class RegistersRead:
     """What became of a batch of register readings."""
@@ -169,11 +185,13 @@ def register_readings_ingest(*, rows: Sequence[RegisterRow], source: str) -> Reg
         _checked(n, row, now)
         of_meter = registers.get((_meter_id(meters, row.point_number), row.is_export), ())
         shown.append((_register_of(n, row, of_meter), row))
+    spans = _spans(list(meters.values()), shown)
+    before = {meter.pk: _halves(meter, span)[0] for meter, span in spans}
     added = _kept(shown, source, now)
     if not added:
         nothing = Ingested(added=0, revised=0, unchanged=0)
         return RegistersRead(added=0, unchanged=len(rows), half_hours=nothing, findings_count=0)
-    taken, findings_count = _made(list(meters.values()), shown, source, now)
+    taken, findings_count = _made(spans, before, source, now)
     entry_append(
         action="metering.registers.read",
         subject="metering.registerreading",
@@ -294,24 +312,44 @@ def _kept(shown: Sequence[tuple[MeterRegister, RegisterRow]], source: str, now: 
     return len(new)
 
 
-def _made(
-    meters: Sequence[Meter],
-    shown: Sequence[tuple[MeterRegister, RegisterRow]],
-    source: str,
-    now: datetime,
-) -> tuple[Ingested, int]:
-    """Make the half hours that the rows touch, take them in, and keep what looks wrong."""
+def _spans(
+    meters: Sequence[Meter], shown: Sequence[tuple[MeterRegister, RegisterRow]]
+) -> list[tuple[Meter, Span]]:
+    """Return of each meter the time whose half hours the rows touch, and what it can carry."""
     max_kwh = meters_known(point_numbers=[meter.point_number for meter in meters])
-    rows: list[ReadingRow] = []
-    findings_count = 0
+    spans = []
     for meter in meters:
         moments = [row.read_at for register, row in shown if register.meter_id == meter.pk]
         first_at, last_at = _reach(meter, min(moments), max(moments))
         power_max_kw = max_kwh[meter.point_number][2] / HALF_HOUR_H
-        halves, suspicions = _halves(meter, first_at, last_at, power_max_kw)
+        spans.append((meter, Span(first_at, last_at, power_max_kw)))
+    return spans
+
+
+def _made(
+    spans: Sequence[tuple[Meter, Span]],
+    before: Mapping[int, Mapping[datetime, Half]],
+    source: str,
+    now: datetime,
+) -> tuple[Ingested, int]:
+    """Make the half hours of some spans, take them in, and keep what looks wrong.
+
+    One that could be told before and no longer can is withdrawn: it is missing from now on.
+    """
+    rows: list[ReadingRow] = []
+    findings_count = 0
+    for meter, span in spans:
+        halves, suspicions = _halves(meter, span)
+        withdrawn = {
+            start_at: Half(None, Quality.MISSING, half.stage)
+            for start_at, half in before[meter.pk].items()
+            if start_at not in halves
+        }
         rows += [
-            ReadingRow(meter.point_number, start_at, energy_kwh, int(quality), int(stage))
-            for start_at, (energy_kwh, quality, stage) in sorted(halves.items())
+            ReadingRow(
+                meter.point_number, start_at, half.energy_kwh, int(half.quality), int(half.stage)
+            )
+            for start_at, half in sorted({**halves, **withdrawn}.items())
         ]
         findings_count += len(findings_store(meter_id=meter.pk, suspicions=suspicions, as_of=now))
     return readings_ingest(rows=rows, source=source), findings_count
@@ -328,17 +366,16 @@ def _reach(meter: Meter, first_at: datetime, last_at: datetime) -> tuple[datetim
     )
 
 
-def _halves(
-    meter: Meter, first_at: datetime, last_at: datetime, power_max_kw: Decimal
-) -> tuple[dict[datetime, tuple[Decimal, Quality, int]], list[Suspicion]]:
+def _halves(meter: Meter, span: Span) -> tuple[dict[datetime, Half], list[Suspicion]]:
     """Return the half hours of a span out of all registers of a meter, export as negative."""
     readings: dict[int, dict[datetime, RegisterReading]] = {}
     for row in RegisterReading.objects.filter(
-        register__meter=meter, read_at__gte=first_at, read_at__lte=last_at
+        register__meter=meter, read_at__gte=span.first_at, read_at__lte=span.last_at
     ).order_by("stage", "revision"):
         readings.setdefault(row.register_id, {})[row.read_at] = row
     found: list[Suspicion] = []
     by_way: dict[bool, list[Piece]] = {}
+    installed: dict[bool, datetime] = {}
     stage_of: dict[datetime, int] = {}
     absurd: set[datetime] = set()
     for register in meter.registers.order_by("installed_at"):
@@ -348,8 +385,9 @@ def _halves(
             count_kwh=register.count_kwh,
             coefficient_ratio=register.coefficient_ratio,
             is_export=register.is_export,
-            power_max_kw=power_max_kw,
+            power_max_kw=span.power_max_kw,
         )
+        installed.setdefault(register.is_export, register.installed_at)
         pieces, suspicions = pieces_of(
             [
                 Shown(read_at=row.read_at, count=row.count, is_reset=row.is_reset)
@@ -364,20 +402,18 @@ def _halves(
             start_at = half_hour_of(piece.start_at)
             stage = min(rows[piece.start_at].stage, rows[piece.end_at].stage)
             stage_of[start_at] = min(stage, stage_of.get(start_at, stage))
-    total: dict[datetime, Decimal] = {}
-    whole: set[datetime] | None = None
-    for pieces in by_way.values():
-        halves, suspicions = half_hours_of(pieces)
+    by_half: dict[bool, dict[datetime, Decimal]] = {}
+    for way, pieces in by_way.items():
+        by_half[way], suspicions = half_hours_of(pieces)
         found += suspicions
-        # A place that counts both ways is known only where both are.
-        whole = set(halves) if whole is None else whole & set(halves)
-        for start_at, kwh in halves.items():
-            total[start_at] = total.get(start_at, Decimal(0)) + kwh
-    return {
-        start_at: (
-            total[start_at],
-            Quality.BAD if start_at in absurd else Quality.OK,
-            stage_of[start_at],
-        )
-        for start_at in whole or ()
-    }, found
+    made = {}
+    for start_at in {at for halves in by_half.values() for at in halves}:
+        # A place that counts both ways is known only where both are, from the first register on.
+        ways = [way for way, at in installed.items() if at < start_at + HALF_HOUR]
+        if all(start_at in by_half[way] for way in ways):
+            made[start_at] = Half(
+                sum((by_half[way][start_at] for way in ways), Decimal(0)),
+                Quality.BAD if start_at in absurd else Quality.OK,
+                stage_of[start_at],
+            )
+    return made, found

@@ -209,6 +209,40 @@ def called_days(
     return days
 
 
+def called_beside(*, resource_ids: Collection[UUID], delivery_on: date) -> dict[UUID, set[int]]:
+    """Return the half hours in which resources were called on a day and the days beside it.
+
+    Counted from the day's midnight: −48 to −1 lie on the day before, 48 to 95 on the day after.
+    """
+    days = [delivery_on + timedelta(days=n) for n in (-1, 0, 1)]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT a.resource_id, u.delivery_on, i.t
+            FROM trading_auction u
+            JOIN clearing_award a ON a.auction_id = u.id AND a.resource_id = ANY(%(resources)s)
+            JOIN clearing_clearingrun c ON c.id = a.run_id AND c.state = 'PUBLISHED'
+            JOIN clearing_awardinterval i ON i.award_id = a.id AND i.quantity_kw > 0
+            WHERE u.delivery_on = ANY(%(days)s)
+            UNION
+            SELECT d.resource_id, u.delivery_on, i.t
+            FROM trading_auction u
+            JOIN clearing_award a ON a.auction_id = u.id
+            JOIN dispatch_dispatchinstruction d
+              ON d.award_id = a.id AND d.version > 1 AND d.acknowledged_at IS NOT NULL
+             AND d.resource_id = ANY(%(resources)s)
+            JOIN dispatch_instructioninterval i ON i.instruction_id = d.id AND i.quantity_kw > 0
+            WHERE u.delivery_on = ANY(%(days)s)
+            """,
+            {"resources": list(resource_ids), "days": days},
+        )
+        called: dict[UUID, set[int]] = {}
+        for resource_id, day, t in cursor:
+            shift = (day - delivery_on).days * HALF_HOURS_COUNT
+            called.setdefault(resource_id, set()).add(shift + t)
+    return called
+
+
 def baselines_latest(*, resource_ids: Collection[UUID], delivery_on: date) -> dict[UUID, Baseline]:
     """Return each resource's latest baseline of a day."""
     rows = Baseline.objects.filter(resource_id__in=resource_ids, delivery_on=delivery_on).order_by(

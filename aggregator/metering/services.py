@@ -178,7 +178,7 @@ def _ordered(rows: Sequence[ReadingRow], now: datetime) -> Sequence[ReadingRow] 
     except TypeError:
         return None
     first_at, last_at = ordered[0][1], ordered[-1][1]
-    if not (_is_zoned(first_at) and _is_zoned(last_at)):
+    if not (is_moment(first_at) and is_moment(last_at)):
         return None
     in_bounds = now - READING_AGE_MAX <= first_at and last_at <= now - HALF_HOUR
     return ordered if in_bounds else None
@@ -340,7 +340,7 @@ def reading_checked(
     name = "half hour" if interval == HALF_HOUR else f"span of {interval.seconds // 60} min"
     require(known is not None, "point_number", point_number, "a registered meter")
     max_kwh = known[2] if known else ZERO
-    require(_is_zoned(start_at), "start_at", start_at, "a date-time with its UTC offset")
+    require(is_moment(start_at), "start_at", start_at, "a date-time with its UTC offset")
     require(_is_member(quality, Quality), "quality", quality, "a known quality")
     require(_is_member(stage, Stage), "stage", stage, "a known stage")
     require(
@@ -372,7 +372,7 @@ def reading_checked(
     if available_at is None:
         available_at = now
     require(
-        _is_zoned(available_at), "available_at", available_at, "a date-time with its UTC offset"
+        is_moment(available_at), "available_at", available_at, "a date-time with its UTC offset"
     )
     require(
         start_at + interval <= available_at <= now,
@@ -398,7 +398,8 @@ def is_source(value: object) -> bool:
     )
 
 
-def _is_zoned(value: object) -> bool:
+def is_moment(value: object) -> bool:
+    """Whether a value is a date-time with its offset."""
     return type(value) is datetime and value.utcoffset() is not None
 
 

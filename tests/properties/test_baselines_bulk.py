@@ -45,6 +45,7 @@ def _loads(seed: int, days: int, spread_wh: int, gaps: float) -> Loads:
     shape = (RESOURCES, days + 2, 48)
     known = dice.random(shape) >= gaps * dice.integers(0, 2, (RESOURCES, days + 2, 1))
     values = dice.integers(-spread_wh // 4, spread_wh + 1, shape)
+    values[::2] *= 1 - 2 * int(dice.integers(0, 2))  # loads, or places that feed in
     # whole days that repeat others make equal sums, and low ones are passed over
     values[:, 1 : 1 + days // 2] = values[:, days // 2 : 2 * (days // 2)]
     values[:, :: int(dice.integers(2, 9))] //= 7
@@ -84,6 +85,7 @@ def test_baselines_in_bulk_are_those_of_each_resource_alone(  # noqa: PLR0917 - 
     reach = max(variant.reach_days, 1)
     dice = np.random.default_rng(seed + 1)  # noqa: TID251 - seeded
     called = dice.random((RESOURCES, reach)) < called_share
+    busy = dice.random((RESOURCES, 144)) < called_share * 0.9
     rows = np.array([2, 0, 3, 1])
     found = baselines_in_bulk(
         variant,
@@ -93,6 +95,7 @@ def test_baselines_in_bulk_are_those_of_each_resource_alone(  # noqa: PLR0917 - 
             rows=rows,
             event=events_of([sorted(of) for of in slots]),
             called=called,
+            busy=busy,
             holidays=HOLIDAYS,
         ),
     )
@@ -103,6 +106,7 @@ def test_baselines_in_bulk_are_those_of_each_resource_alone(  # noqa: PLR0917 - 
             event=slots[n],
             called_on={day - timedelta(days=1 + k) for k in np.flatnonzero(called[n]).tolist()},
             holidays=HOLIDAYS,
+            busy=set((np.flatnonzero(busy[n]) - 48).tolist()),
         )
         try:
             alone = baseline_of(variant, facts)
@@ -136,3 +140,23 @@ def test_a_mean_and_an_adjustment_that_add_up_to_a_half_round_to_even() -> None:
     alone = baseline_of(variant, Facts(load_kwh=days, day=DAY, event={20}))
     assert alone.baseline_kwh[20] == Decimal("0.001")  # 5/6 Wh
     assert alone.baseline_kwh[21] == zero  # 1/2 Wh, to even
+
+
+def test_a_place_that_feeds_in_has_low_days_too() -> None:
+    # four days feed in 100 kWh a half hour, the nearest one 20: under a quarter of the mean of 84
+    variant = variant_from_mapping("x", {"method": "X_OF_Y", "window": None, "floor_kwh": "0"})
+    weekdays = [day for n in range(1, 20) if (day := DAY - timedelta(days=n)).weekday() < 5]
+    days = {day: [Decimal(-100)] * 48 for day in weekdays}
+    days[weekdays[0]] = [Decimal(-20)] * 48
+    alone = baseline_of(variant, Facts(load_kwh=days, day=DAY, event={20}))
+    assert weekdays[0] not in alone.days_used
+    assert len(alone.days_used) == 4
+
+
+def test_a_window_across_midnight_leaves_out_what_was_called_the_evening_before() -> None:
+    # the hour before 00:00 was called at 23:30 and read 40 there, 100 at 23:00
+    variant = variant_from_mapping("x", {"method": "BEFORE"})
+    evening = [Decimal(100)] * 47 + [Decimal(40)]
+    days = {DAY - timedelta(days=1): evening, DAY: [Decimal(0)] * 48}
+    facts = Facts(load_kwh=days, day=DAY, event={0}, busy={-1, 0})
+    assert baseline_of(variant, facts).baseline_kwh[0] == Decimal(100)

@@ -1,0 +1,319 @@
+"""What a data-centre operator's pages read; rows with owners are filtered by `seen_by`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from typing import Any, Final
+from uuid import UUID
+
+from django.db.models import Max, Q, QuerySet, Sum
+
+from accounts.clock.selectors import market_now
+from accounts.parties.models import Organisation
+from accounts.parties.sight import Sight
+from aggregator.dispatch.models import DispatchInstruction, InstructionState
+from aggregator.dispatch.selectors import instructions_seen
+from aggregator.metering.models import (
+    Delivery,
+    DeliveryVerification,
+    IntervalReading,
+    Meter,
+)
+from aggregator.metering.seen import deliveries_seen
+from aggregator.metering.selectors import readings_latest
+from aggregator.settlement.models import SettlementLine, SettlementRun
+from aggregator.settlement.seen import line_view_of
+from market.clearing.models import Award, AwardInterval, ClearingPrice, PriceKind, RunState
+from market.clearing.selectors import awards_seen
+from market.registry.models import OpticalPath, Resource, Site
+from market.registry.selectors import resources_seen, sites_seen
+from market.trading.models import Auction, AuctionState, Bid, BidState, Direction, Need
+from market.trading.selectors import bids_seen, needs_of
+
+HALF_HOURS: Final = 48
+HALF_HOUR_H: Final = Decimal("0.5")
+JST_AHEAD: Final = timedelta(hours=9)
+PRICE_DAYS: Final = 7
+AUCTIONS_MAX: Final = 200
+LIVE_STATES: Final = (
+    InstructionState.SENT,
+    InstructionState.ACKNOWLEDGED,
+    InstructionState.ACTIVE,
+    InstructionState.PLANNED,
+)
+
+
+def day_start(day: date) -> datetime:
+    """Return 00:00 JST of a day."""
+    return datetime.combine(day, time(), UTC) - JST_AHEAD
+
+
+def jst_day(moment: datetime) -> date:
+    """Return the JST day of an instant."""
+    return (moment.astimezone(UTC) + JST_AHEAD).date()
+
+
+def operators_of(sight: Sight, action: str = "bid.read") -> list[Organisation]:
+    """Return the organisations in whose name the person trades or looks, by code."""
+    allowed = sight.organisations_for(action)
+    return [row for row in sight.organisations if row.id in allowed]
+
+
+def auctions_open() -> list[Auction]:
+    """Auctions that take bids now, the next gate first."""
+    return list(
+        Auction.objects.filter(state=AuctionState.OPEN).order_by("gate_closure_at", "code")[
+            :AUCTIONS_MAX
+        ]
+    )
+
+
+def auction_coming() -> Auction | None:
+    """Return the next auction that will open."""
+    return Auction.objects.filter(state=AuctionState.SCHEDULED).order_by("opens_at", "code").first()
+
+
+def auctions_recent(count: int = 20) -> list[Auction]:
+    """Auctions by delivery day, the latest first."""
+    return list(Auction.objects.order_by("-delivery_on", "code")[:count])
+
+
+def resources_own(seen_by: Sight, action_sites: Sequence[UUID] | None = None) -> list[Resource]:
+    """Resources in use that the person's organisations operate, by site and code."""
+    own = seen_by.organisations_for("bid.read")
+    rows = resources_seen(seen_by=seen_by).filter(
+        site__organisation_id__in=own, retired_at__isnull=True, site__retired_at__isnull=True
+    )
+    if action_sites is not None:
+        rows = rows.filter(site_id__in=action_sites)
+    return list(
+        rows.select_related("site", "storage", "site__organisation")
+        .prefetch_related("workload_classes")
+        .order_by("site__code", "code")
+    )
+
+
+def sites_own(seen_by: Sight) -> list[Site]:
+    """Sites that the person's organisations operate."""
+    own = seen_by.organisations_for("site.read") | seen_by.organisations_for("bid.read")
+    return list(
+        sites_seen(seen_by=seen_by)
+        .filter(organisation_id__in=own, retired_at__isnull=True)
+        .select_related("area", "organisation", "scale_class")
+        .order_by("code")
+    )
+
+
+def paths_of(seen_by: Sight) -> list[OpticalPath]:
+    """Optical paths that work may take; that they are there is public."""
+    del seen_by
+    return list(OpticalPath.objects.order_by("code"))
+
+
+def destinations_for(resource: Resource) -> list[Resource]:
+    """Return computing loads of other sites; the service judges which of them are allowed."""
+    return list(
+        Resource.objects.filter(
+            site__organisation_id=resource.site.organisation_id,
+            kind=resource.kind,
+            retired_at__isnull=True,
+        )
+        .exclude(site_id=resource.site_id)
+        .select_related("site")
+        .order_by("code")
+    )
+
+
+def prices_before(site: Site, day: date, *, days: int = PRICE_DAYS) -> dict[date, list[Decimal]]:
+    """Return the published prices at a site of the latest days before `day`, 48 per day."""
+    rows = (
+        ClearingPrice.objects.filter(
+            run__state=RunState.PUBLISHED,
+            kind=PriceKind.PLACE,
+            site=site,
+            run__auction__delivery_on__lt=day,
+            run__auction__delivery_on__gte=day - timedelta(days=60),
+        )
+        .order_by("-run__auction__delivery_on", "run__auction__code", "t")
+        .values_list("run__auction__delivery_on", "run__auction_id", "t", "price_jpy_per_kwh")
+    )
+    found: dict[date, list[Decimal]] = {}
+    first_of: dict[date, UUID] = {}
+    for on, auction_id, t, price in rows.iterator():
+        if on not in found:
+            if len(found) == days:
+                break
+            found[on], first_of[on] = [Decimal(0)] * HALF_HOURS, auction_id
+        if first_of[on] == auction_id:
+            found[on][t] = price
+    return dict(sorted(found.items()))
+
+
+def need_kw_of(auction: Auction) -> list[Decimal]:
+    """Return what is asked for in each half hour, UP and DOWN together; to tint a strip."""
+    total = [Decimal(0)] * HALF_HOURS
+    for need in needs_of(auction):
+        for t, kw in enumerate(need.quantity_kw):
+            total[t] += kw
+    return total
+
+
+def needs_published(auction: Auction) -> list[Need]:
+    """Return the published needs of an auction."""
+    return list(needs_of(auction))
+
+
+def load_latest(site: Site) -> tuple[date, list[float]] | None:
+    """Return the latest day of which the site's meter is known whole, and its kW."""
+    meter = Meter.objects.filter(Q(site=site) | Q(point_number=site.point_number)).first()
+    if meter is None:
+        return None
+    latest = IntervalReading.objects.filter(meter=meter).aggregate(at=Max("start_at"))["at"]
+    if latest is None:
+        return None
+    now = market_now()
+    for back in range(3):
+        day = jst_day(min(latest, now)) - timedelta(days=back)
+        start = day_start(day)
+        rows = readings_latest(
+            meter_ids=[meter.pk], start_at=start, end_at=start + timedelta(days=1), as_of=now
+        )
+        if len(rows) == HALF_HOURS:
+            return day, [float(row.energy_kwh) * 2 for row in sorted(rows, key=lambda r: r.t)]
+    return None
+
+
+def bids_own(seen_by: Sight, auction: Auction | None = None) -> QuerySet[Bid]:
+    """Bids of the person's organisations."""
+    return bids_seen(seen_by=seen_by, auction=auction).filter(
+        organisation_id__in=seen_by.organisations_for("bid.read")
+    )
+
+
+def bid_current(organisation: Organisation, auction: Auction, name: str) -> Bid | None:
+    """Return the latest version of a bid."""
+    return (
+        Bid.objects.filter(organisation=organisation, auction=auction, client_bid_id=name)
+        .select_related("resource__site", "workload_class", "auction", "organisation")
+        .order_by("-version")
+        .first()
+    )
+
+
+def bid_count(seen_by: Sight, auction: Auction) -> int:
+    """How many bids of one's own stand in the book."""
+    return bids_own(seen_by, auction).filter(state=BidState.SUBMITTED).count()
+
+
+def instructions_own(seen_by: Sight) -> QuerySet[DispatchInstruction]:
+    """Instructions to the person's own sites."""
+    own = seen_by.organisations_for("instruction.read")
+    return instructions_seen(seen_by=seen_by).filter(organisation_id__in=own)
+
+
+def instructions_waiting(seen_by: Sight) -> QuerySet[DispatchInstruction]:
+    """Instructions that wait for an answer of one's own."""
+    return instructions_own(seen_by).filter(state=InstructionState.SENT)
+
+
+def position_on(
+    seen_by: Sight, day: date
+) -> tuple[dict[str, list[Decimal]], list[Decimal], list[Decimal | None]]:
+    """Return what was awarded for a day.
+
+    Returns
+    -------
+    tuple
+        kW of UP by mechanism; kW of DOWN; highest price received in each half hour.
+    """
+    own = seen_by.organisations_for("award.read")
+    rows = AwardInterval.objects.filter(
+        award__organisation_id__in=own,
+        award__auction__delivery_on=day,
+        award__run__state=RunState.PUBLISHED,
+    ).values_list(
+        "award__bid__mechanism", "award__direction", "t", "quantity_kw", "price_jpy_per_kwh"
+    )
+    up: dict[str, list[Decimal]] = {}
+    down = [Decimal(0)] * HALF_HOURS
+    price: list[Decimal | None] = [None] * HALF_HOURS
+    for mechanism, direction, t, kw, jpy in rows:
+        if direction == Direction.UP:
+            up.setdefault(mechanism, [Decimal(0)] * HALF_HOURS)[t] += kw
+            price[t] = max(jpy, price[t]) if price[t] is not None else jpy  # type: ignore[type-var]
+        else:
+            down[t] += kw
+    return up, down, price
+
+
+def awards_own(seen_by: Sight) -> QuerySet[Award]:
+    """Awards of the person's organisations."""
+    own = seen_by.organisations_for("award.read")
+    return awards_seen(seen_by=seen_by).filter(organisation_id__in=own)
+
+
+def verifications_latest(auction_ids: Sequence[UUID]) -> dict[UUID, DeliveryVerification]:
+    """Return the latest look at the delivery of each auction."""
+    rows = (
+        DeliveryVerification.objects.filter(auction_id__in=auction_ids)
+        .order_by("auction_id", "-revision")
+        .distinct("auction_id")
+    )
+    return {row.auction_id: row for row in rows}
+
+
+def deliveries_own(seen_by: Sight, verification: DeliveryVerification) -> QuerySet[Delivery]:
+    """Deliveries of the person's organisations in one look."""
+    own = seen_by.organisations_for("delivery.read")
+    return deliveries_seen(seen_by=seen_by, verification=verification).filter(
+        award__organisation_id__in=own
+    )
+
+
+def sums_of(deliveries: QuerySet[Delivery]) -> dict[str, Decimal]:
+    """Add up ordered, delivered and missing energy [kWh]."""
+    found = deliveries.order_by().aggregate(
+        ordered=Sum("ordered_kwh"), delivered=Sum("delivered_kwh"), missing=Sum("shortfall_kwh")
+    )
+    return {name: value or Decimal(0) for name, value in found.items()}
+
+
+def verified_latest(seen_by: Sight) -> tuple[Auction, DeliveryVerification] | None:
+    """Return the latest auction with a look at one's own delivery."""
+    own = seen_by.organisations_for("delivery.read")
+    auction = (
+        Auction.objects.filter(awards__organisation_id__in=own, verifications__isnull=False)
+        .order_by("-delivery_on", "-code")
+        .first()
+    )
+    if auction is None:
+        return None
+    return auction, verifications_latest([auction.id])[auction.id]
+
+
+def month_money(seen_by: Sight, now: datetime) -> dict[str, Any]:
+    """Return what the present month's auctions give and take, as settled so far [JPY]."""
+    own = line_view_of(seen_by).account_ids
+    first = jst_day(now).replace(day=1)
+    runs = (
+        SettlementRun.objects.filter(
+            auction__delivery_on__gte=first, auction__delivery_on__lte=jst_day(now)
+        )
+        .order_by("auction_id", "kind", "-revision")
+        .distinct("auction_id")
+    )
+    lines = SettlementLine.objects.filter(run_id__in=[row.pk for row in runs])
+    sums = lines.aggregate(
+        received=Sum("amount_exact_jpy", filter=Q(payee_id__in=own)),
+        paid=Sum("amount_exact_jpy", filter=Q(payer_id__in=own)),
+        penalty=Sum(
+            "amount_exact_jpy",
+            filter=Q(payer_id__in=own, item="SHORTFALL_PENALTY"),
+        ),
+    )
+    return {
+        "first": first,
+        **{f"{name}_jpy": value or Decimal(0) for name, value in sums.items()},
+    }

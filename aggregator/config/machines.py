@@ -15,7 +15,7 @@ from django.core.handlers.exception import convert_exception_to_response
 from django.core.handlers.wsgi import WSGIHandler
 from django.utils.module_loading import import_string
 
-DOORS: Final = "/api/"
+DOORS: Final = ("/api/", "/openadr3/")
 BEARER: Final = "bearer "
 
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]

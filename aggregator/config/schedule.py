@@ -20,6 +20,12 @@ BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
         "schedule": 1.0,
         "options": {"expires": 10},
     },
+    # subscribers of OpenADR hear within a second that an order is void
+    "aggregator.protocols.openadr3.voids_tell": {
+        "task": "aggregator.protocols.openadr3.voids_tell",
+        "schedule": 1.0,
+        "options": {"expires": 10},
+    },
     # twice an hour: forget answers to keys that are older than two days
     "aggregator.api.answers_sweep": {
         "task": "aggregator.api.answers_sweep",

@@ -288,7 +288,7 @@ def _put_off(claim: Claim, endpoint_id: UUID, message_id: UUID) -> None:
     endpoint = OutboxEndpoint.objects.get(id=endpoint_id)
     message = OutboxMessage.objects.select_related("endpoint").get(id=message_id)
     now = _database_now()
-    paused_until = endpoint.paused_until if endpoint.paused_until else now
+    paused_until = endpoint.paused_until or now
     if message.state == MessageState.WAITING and (
         not endpoint.is_active or paused_until >= message.retry_until
     ):

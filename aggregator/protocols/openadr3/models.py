@@ -120,6 +120,12 @@ class Event(ObjectBase):
     targets = _targets()
     starts_at = models.DateTimeField("開始", null=True, blank=True)
     ends_at = models.DateTimeField("終了", null=True, blank=True, help_text="Empty: without end.")
+    void_told_at = models.DateTimeField(
+        "失効通知",
+        null=True,
+        blank=True,
+        help_text="When subscribers heard that its order is void.",
+    )
 
     class Meta:
         verbose_name = "OpenADR イベント"

@@ -14,25 +14,28 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from uuid import UUID
 
-from django.db import connection
+from django.db import connection, transaction
+from django.db.models.expressions import RawSQL
 
 from accounts.fields.keys import uuid7
 from accounts.parties.models import ApiClient
 from aggregator.messages.services import Direction, Protocol, message_row, messages_insert
 from aggregator.outbox.endpoints import Outgoing, messages_post
 from aggregator.protocols.openadr3 import legacy
-from aggregator.protocols.openadr3.models import ObjectKind, Operation
+from aggregator.protocols.openadr3.models import Event, ObjectKind, Operation
 from aggregator.protocols.openadr3.selectors import (
     BUSINESS_KINDS,
     TARGETED,
     Caller,
     Shown,
+    events_void,
     grants_read,
     object_shown,
 )
 from aggregator.protocols.openadr3.wire_requests import VERBS
 
 TOPIC: Final = "openadr3"
+VOIDS_COUNT: Final = 100  # looked for every second
 READ_SCOPES: Final[Mapping[str, frozenset[str]]] = {
     kind: frozenset({"read_all", "read_targets" if kind in TARGETED else "read_ven_objects"})
     for kind in ObjectKind.values
@@ -94,6 +97,34 @@ def telling(
     told.jobs += _posted(kind, object_id, messages)
 
 
+@transaction.atomic
+def voids_tell() -> int:
+    """Tell subscribers of events whose orders became void that they are deleted.
+
+    An order becomes void where nobody knows of subscribers: so it is looked for here.
+
+    Returns
+    -------
+    int
+        How many events were told of.
+    """
+    void = events_void(count=VOIDS_COUNT)
+    for event_id, program_id in void:
+        listeners = _listeners(ObjectKind.EVENT, client_id=None, program_id=program_id)
+        seen = _seen(ObjectKind.EVENT, event_id, listeners, with_void=True)
+        messages = [
+            _message(ObjectKind.EVENT, Operation.DELETE, seen[listener.rule_id], listener)
+            for listener in listeners
+            if listener.rule_id in seen and Operation.DELETE in listener.operations
+        ]
+        _posted(ObjectKind.EVENT, event_id, messages)
+    if void:
+        Event.objects.filter(id__in=[row[0] for row in void]).update(
+            void_told_at=RawSQL("market_now()", ())
+        )
+    return len(void)
+
+
 def _listeners(kind: str, *, client_id: UUID | None, program_id: UUID | None) -> list[_Listener]:
     with connection.cursor() as cursor:
         cursor.execute(
@@ -142,14 +173,16 @@ def _listeners(kind: str, *, client_id: UUID | None, program_id: UUID | None) ->
     return listeners
 
 
-def _seen(kind: str, object_id: UUID, listeners: Iterable[_Listener]) -> dict[UUID, Shown]:
+def _seen(
+    kind: str, object_id: UUID, listeners: Iterable[_Listener], *, with_void: bool = False
+) -> dict[UUID, Shown]:
     """Return the object as each rule's client is shown it now; asked once per distinct sight."""
     found: dict[UUID, Shown] = {}
     by_sight: dict[Any, Shown | None] = {}
     for listener in listeners:
         sight = _sight(kind, listener.caller)
         if sight not in by_sight:
-            by_sight[sight] = object_shown(kind, listener.caller, object_id)
+            by_sight[sight] = object_shown(kind, listener.caller, object_id, with_void=with_void)
         shown = by_sight[sight]
         if shown is None:
             continue

@@ -243,6 +243,7 @@ def rows_shown(
     skip: int = 0,
     limit: int = 50,
     is_list: bool = True,
+    with_void: bool = False,
 ) -> list[Shown]:
     """Return the objects of a kind that the caller sees, the oldest first, as it is shown them.
 
@@ -254,10 +255,12 @@ def rows_shown(
         Keep what meets one of these; asking for another's adds nothing.
     is_list
         Whether events of the platform that are long over are left out.
+    with_void
+        Whether events of orders that are void are shown, to tell that they are gone.
     """
     shape = _SHAPES[kind]
     shown = _targets_shown(kind, shape, caller)
-    condition = _condition(kind, shape, caller) & where
+    condition = _condition(kind, shape, caller, with_void=with_void) & where
     if kind == ObjectKind.EVENT and is_list:
         condition &= Sql(
             "o.key IS NULL OR o.ends_at > market_now() - make_interval(days => %s)", (LISTED_DAYS,)
@@ -282,11 +285,20 @@ def rows_shown(
     return [_shown(caller, *row) for row in rows]
 
 
-def object_shown(kind: str, caller: Caller, object_id: UUID | None) -> Shown | None:
+def object_shown(
+    kind: str, caller: Caller, object_id: UUID | None, *, with_void: bool = False
+) -> Shown | None:
     """Return one object, or None if there is none or it is hidden: the two are not told apart."""
     if object_id is None:
         return None
-    found = rows_shown(kind, caller, where=Sql("o.id = %s", (object_id,)), limit=1, is_list=False)
+    found = rows_shown(
+        kind,
+        caller,
+        where=Sql("o.id = %s", (object_id,)),
+        limit=1,
+        is_list=False,
+        with_void=with_void,
+    )
     return found[0] if found else None
 
 
@@ -302,14 +314,33 @@ def object_is_seen(kind: str, caller: Caller, object_id: UUID) -> bool:
         return bool(cursor.fetchone()[0])
 
 
-def _condition(kind: str, shape: _Shape, caller: Caller) -> Sql:
+def _condition(kind: str, shape: _Shape, caller: Caller, *, with_void: bool = False) -> Sql:
     """Say that an object is there and the caller may see it."""
     condition = Sql("o.removed_at IS NULL") & _visible(kind, shape, caller)
-    if kind == ObjectKind.EVENT:
+    if kind == ObjectKind.EVENT and not with_void:
         condition &= Sql("i.id IS NULL OR i.state = ANY(%s)", (list(LISTED_STATES),))
     if kind == ObjectKind.REPORT:
         condition &= Sql("e.removed_at IS NULL")
     return condition
+
+
+def events_void(*, count: int) -> list[tuple[UUID, UUID]]:
+    """Return events, with their programs, whose orders are void and whose subscribers don't know.
+
+    Locked until the transaction ends; those that another worker has are left out.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT e.id, e.program_id FROM openadr3_event e
+            JOIN dispatch_dispatchinstruction i ON i.id = e.instruction_id
+            WHERE e.ends_at > market_now() - interval '1 day' AND e.void_told_at IS NULL
+              AND e.removed_at IS NULL AND i.state <> ALL(%s) AND i.state <> 'PLANNED'
+            ORDER BY e.ends_at, e.id LIMIT %s FOR UPDATE OF e SKIP LOCKED
+            """,
+            [list(LISTED_STATES), count],
+        )
+        return list(cursor.fetchall())
 
 
 def event_where(*, active: bool | None = None, program_id: UUID | None = None) -> Sql:

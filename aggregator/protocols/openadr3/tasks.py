@@ -1,10 +1,12 @@
 """Celery's door to OpenADR."""
 
+from celery import shared_task
+
 from accounts.jobs.services import Claim
-from accounts.jobs.tasks import job_task
+from accounts.jobs.tasks import job_task, jobs_ring
 from aggregator.dispatch import connections, trials
 from aggregator.dispatch.services import REMIND_KIND, SEND_KIND
-from aggregator.protocols.openadr3 import publishing, services
+from aggregator.protocols.openadr3 import notices, publishing, services
 
 
 @job_task(SEND_KIND)
@@ -29,3 +31,10 @@ def connection_publish(claim: Claim) -> None:
 def trial_send(claim: Claim) -> None:
     """Send a test dispatch."""
     publishing.trial_publish(claim=claim)
+
+
+@shared_task(name="aggregator.protocols.openadr3.voids_tell", ignore_result=True, expires=10)
+def voids_tell() -> None:
+    """Tell subscribers of orders that became void."""
+    if notices.voids_tell():
+        jobs_ring()

@@ -187,11 +187,11 @@ class EventMessage:
     body: Mapping[str, Any] = field(repr=False, default_factory=dict)
 
 
-def given(body: Mapping[str, Any], name: str) -> Any:
+def given(body: Mapping[str, Any], name: str, at: str = "") -> Any:
     """Return a required property; null is no value."""
     value = body.get(name)
     if value is None:
-        raise Malformed(name, "required")
+        raise Malformed(f"{at}.{name}" if at else name, "required")
     return value
 
 

@@ -207,15 +207,15 @@ def report_checked(value: object) -> None:
 
 def _rule(value: object, at: str) -> RuleRequest:
     body = an_object(value, at)
-    objects = a_list(given(body, "objects"), f"{at}.objects")
+    objects = a_list(given(body, "objects", at), f"{at}.objects")
     for i, kind in enumerate(objects):
         if kind not in OBJECT_KINDS:
             raise Malformed(f"{at}.objects[{i}]", f"one of {', '.join(OBJECT_KINDS)}")
-    operations = a_list(given(body, "operations"), f"{at}.operations")
+    operations = a_list(given(body, "operations", at), f"{at}.operations")
     for i, operation in enumerate(operations):
         if not isinstance(operation, str) or operation not in OPERATIONS:
             raise Malformed(f"{at}.operations[{i}]", "CREATE, READ, UPDATE or DELETE")
-    url = given(body, "callbackUrl")
+    url = given(body, "callbackUrl", at)
     if not isinstance(url, str) or not 1 <= len(url) <= URL_LENGTH_MAX:
         raise Malformed(f"{at}.callbackUrl", f"a URL of at most {URL_LENGTH_MAX} characters")
     bearer = body.get("bearerToken")

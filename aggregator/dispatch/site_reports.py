@@ -64,7 +64,7 @@ def site_report_note(*, words: Sequence[Word]) -> int:
             raise Refused(
                 field="start", value=word.start_at.isoformat(), rule="at most 14 days ahead"
             )
-        lowest = -KW_MAX if word.kind == SiteReportKind.USAGE_FORECAST else 0
+        lowest = 0 if word.kind in SHED else -KW_MAX
         decimal_of(
             word.power_kw, field="power_kw", low=Decimal(lowest), high=Decimal(KW_MAX), places=1
         )

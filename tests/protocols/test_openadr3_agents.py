@@ -72,7 +72,7 @@ def test_agents_enrol_answer_act_and_report_the_whole_day(
     port = stack.start_web()
     file = tmp_path / "agents.json"
     file.write_text(json.dumps(_config(port, day)))
-    argv = [sys.executable, "-m", "aggregator.protocols.openadr3.client.agents"]
+    argv = [sys.executable, "-m", "aggregator.protocols.openadr3.client.simulator"]
     child = stack.spawn("agents", [*argv, "--config", str(file)], {})
     _until(lambda: Ven.objects.count() == 2, what="enrolment")
 

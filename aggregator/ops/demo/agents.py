@@ -68,5 +68,5 @@ def _resource(resource: Resource, profiles: dict[str, Any]) -> dict[str, Any]:
 
 def argv(config: Path) -> list[str]:
     """Return the command that runs the agents."""
-    module = "aggregator.protocols.openadr3.client.agents"
+    module = "aggregator.protocols.openadr3.client.simulator"
     return [sys.executable, "-m", module, "--config", str(config)]

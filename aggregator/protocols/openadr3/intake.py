@@ -15,7 +15,7 @@ from aggregator.dispatch.trials import trial_answer
 from aggregator.metering.fine import FineRow, fine_readings_ingest
 from aggregator.metering.models import Quality
 from aggregator.metering.services import ReadingRow, readings_ingest
-from aggregator.protocols.openadr3 import mapping, wire
+from aggregator.protocols.openadr3 import mapping, wire, words
 from aggregator.protocols.openadr3.errors import InvalidReport
 from aggregator.protocols.openadr3.models import Event
 from market.registry.models import Resource
@@ -33,7 +33,7 @@ class Said:
 
     answers: Sequence[mapping.Answer]
     readings: Sequence[mapping.Reading]
-    words: Sequence[mapping.Word]
+    words: Sequence[words.Word]
     alive: Sequence[str]
 
 
@@ -48,8 +48,8 @@ def said_in(request: wire.ReportRequest) -> Said:
     return Said(
         answers=mapping.answers_of(request),
         readings=mapping.readings_of(request),
-        words=mapping.words_of(request),
-        alive=mapping.heartbeats_of(request),
+        words=words.words_of(request),
+        alive=words.heartbeats_of(request),
     )
 
 

@@ -33,7 +33,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from aggregator.protocols.openadr3.wire import (
     Interval,
@@ -113,16 +113,6 @@ class Reading:
     energy_kwh: Decimal
     quality: str
     interval_min: int = 30
-
-
-@dataclass(frozen=True, kw_only=True)
-class Word:
-    """What a site says of a half hour: available, expected or delivered [kW]."""
-
-    resource_name: str
-    kind: str
-    start_at: datetime
-    power_kw: Decimal
 
 
 def program_body(name: str) -> dict[str, Any]:
@@ -251,7 +241,7 @@ def answers_of(report: ReportRequest) -> tuple[Answer, ...]:
 def _answer(resource: ReportResource, field: str) -> Answer | None:
     accepted = declined = False
     reason = ""
-    for at, payload in _payloads(resource, field):
+    for at, payload in payloads_in(resource, field):
         if payload.type == ACK:
             if payload.values != (True,) or payload.values[0] is not True:
                 raise Malformed(f"{at}.values", "[true]; to decline, report the operating state")
@@ -267,7 +257,8 @@ def _answer(resource: ReportResource, field: str) -> Answer | None:
     return Answer(resource_name=resource.name, accepted=accepted, reason=reason)
 
 
-def _payloads(resource: ReportResource, field: str) -> Iterable[tuple[str, Any]]:
+def payloads_in(resource: ReportResource, field: str) -> Iterable[tuple[str, Any]]:
+    """Yield every payload of a resource's part of a report, with the name of its place."""
     for i, interval in enumerate(resource.intervals):
         for j, payload in enumerate(interval.payloads):
             yield f"{field}.intervals[{i}].payloads[{j}]", payload
@@ -302,12 +293,12 @@ def _reading(name: str, interval: Interval, field: str) -> Reading | None:
         if USAGE in payloads:
             raise Malformed(f"{field}.payloads", "either USAGE or DEMAND")
         _, minutes = _span(interval, field)
-        kw = _decimal(payloads[DEMAND][0], f"{field}.payloads", "DEMAND as a number of KW")
+        kw = number_in(payloads[DEMAND][0], f"{field}.payloads", "DEMAND as a number of KW")
         payloads[USAGE] = ((kw * minutes / 60).quantize(ENERGY_TICK_KWH),)
     if USAGE not in payloads:
         return None
     start_at, minutes = _span(interval, field)
-    usage = _decimal(payloads[USAGE][0], f"{field}.payloads", "USAGE as a number of KWH")
+    usage = number_in(payloads[USAGE][0], f"{field}.payloads", "USAGE as a number of KWH")
     (quality,) = payloads.get(DATA_QUALITY, ("OK",))
     if quality not in QUALITIES:
         raise Malformed(f"{field}.payloads", f"DATA_QUALITY as one of {', '.join(QUALITIES)}")
@@ -329,7 +320,8 @@ def _span(interval: Interval, field: str) -> tuple[datetime, int]:
     return period.start, int(minutes)
 
 
-def _decimal(value: object, field: str, rule: str) -> Decimal:
+def number_in(value: object, field: str, rule: str) -> Decimal:
+    """Return a JSON number as what it shows; a string or a boolean is none."""
     if isinstance(value, Decimal):
         return value
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -338,69 +330,9 @@ def _decimal(value: object, field: str, rule: str) -> Decimal:
     return Decimal(repr(value))
 
 
-def heartbeats_of(report: ReportRequest) -> tuple[str, ...]:
-    """Return the resources that a report says are alive."""
-    return tuple(
-        resource.name
-        for resource in report.resources
-        if any(payload.type == HEARTBEAT for _, payload in _payloads(resource, "resources"))
-    )
-
-
-def words_of(report: ReportRequest) -> tuple[Word, ...]:
-    """Return what a report says of half hours: availability, forecasts, delivered flexibility.
-
-    ``LOAD_SHED_DELTA_AVAILABLE`` and ``GENERATION_DELTA_AVAILABLE`` are KW, of a reduction of load
-    with either sign; ``USAGE_FORECAST`` and ``DELTA_USAGE`` are KWH of the interval. What was
-    delivered is positive where less was drawn.
-
-    Raises
-    ------
-    Malformed
-        If a value is no number, or its interval no half hour.
-    """
-    found = []
-    for i, resource in enumerate(report.resources):
-        for j, interval in enumerate(resource.intervals):
-            field = f"resources[{i}].intervals[{j}]"
-            for payload in interval.payloads:
-                if payload.type not in WORDS:
-                    continue
-                if interval.period.start is None or interval.period.duration != HALF_HOUR:
-                    raise Malformed(f"{field}.intervalPeriod", "a start and the duration PT30M")
-                if len(payload.values) != 1:
-                    raise Malformed(f"{field}.payloads", f"one {payload.type} of one value")
-                value = _decimal(payload.values[0], f"{field}.payloads", "a number")
-                found.append(
-                    Word(
-                        resource_name=resource.name,
-                        kind=WORDS[payload.type],
-                        start_at=interval.period.start,
-                        power_kw=_word_kw(payload.type, value),
-                    )
-                )
-    return tuple(found)
-
-
-def _word_kw(kind: str, value: Decimal) -> Decimal:
-    if kind == USAGE_FORECAST:
-        value = value / HALF_HOUR_H
-    elif kind == DELTA_USAGE:
-        value = -value / HALF_HOUR_H
-    else:
-        value = abs(value)
-    return value.quantize(POWER_TICK_KW)
-
-
-def heartbeat_report(*, event_id: str, client_name: str, resource_name: str) -> dict[str, Any]:
-    """Return the report by which a site says that it is alive."""
-    payloads: list[dict[str, Any]] = [{"type": HEARTBEAT, "values": [True]}]
-    return _answer_report(event_id, client_name, resource_name, payloads, name="heartbeat")
-
-
 def ack_report(*, event_id: str, client_name: str, resource_name: str) -> dict[str, Any]:
     """Return the report by which a site accepts an instruction."""
-    return _answer_report(
+    return answer_report(
         event_id, client_name, resource_name, [{"type": ACK, "values": [True]}], name="ack"
     )
 
@@ -413,10 +345,10 @@ def opt_out_report(
         {"type": OPERATING_STATE, "values": ["RUNNING_OPTED_OUT"]},
         {"type": OPT_OUT_REASON, "values": [reason]},
     ]
-    return _answer_report(event_id, client_name, resource_name, payloads, name="opt-out")
+    return answer_report(event_id, client_name, resource_name, payloads, name="opt-out")
 
 
-def _answer_report(
+def answer_report(
     event_id: str,
     client_name: str,
     resource_name: str,
@@ -424,6 +356,7 @@ def _answer_report(
     *,
     name: str,
 ) -> dict[str, Any]:
+    """Return a report that says some payloads of one resource, without a time."""
     return {
         "eventID": event_id,
         "clientName": client_name,
@@ -434,47 +367,81 @@ def _answer_report(
     }
 
 
+class Metered(NamedTuple):
+    """A value a site's meter shows; None is none."""
+
+    start_at: datetime
+    energy_kwh: Decimal | None
+    quality: str = "OK"
+    interval_min: int = 30
+
+
 def usage_report(
     *,
     event_id: str,
     client_name: str,
     name: str,
-    readings: Mapping[str, Sequence[tuple[datetime, Decimal]]],
+    readings: Mapping[str, Sequence[Metered | tuple[datetime, Decimal]]],
 ) -> dict[str, Any]:
-    """Return a report of half-hour readings: start and energy to the customer, by resource."""
+    """Return a report of readings, by resource; values that are none are left out."""
+    return spans_report(
+        event_id,
+        client_name,
+        name,
+        {
+            resource: [
+                (
+                    row.start_at,
+                    timedelta(minutes=row.interval_min),
+                    [
+                        {
+                            "type": USAGE,
+                            "values": [number_of(row.energy_kwh.quantize(ENERGY_TICK_KWH))],
+                        },
+                        {"type": DATA_QUALITY, "values": [row.quality]},
+                    ],
+                )
+                for row in (Metered(*each) for each in rows)
+                if row.energy_kwh is not None
+            ]
+            for resource, rows in readings.items()
+        },
+        [(USAGE, "KWH")],
+    )
+
+
+def spans_report(
+    event_id: str,
+    client_name: str,
+    name: str,
+    rows: Mapping[str, Sequence[tuple[datetime, timedelta, list[dict[str, Any]]]]],
+    units: Sequence[tuple[str, str]],
+) -> dict[str, Any]:
+    """Return a report of payloads in intervals, by resource: start, length, payloads."""
     return {
         "eventID": event_id,
         "clientName": client_name,
         "reportName": name,
         "payloadDescriptors": [
-            {
-                "objectType": "REPORT_PAYLOAD_DESCRIPTOR",
-                "payloadType": USAGE,
-                "readingType": "DIRECT_READ",
-                "units": "KWH",
-            },
+            {"objectType": "REPORT_PAYLOAD_DESCRIPTOR", "payloadType": kind, "units": unit}
+            | ({"readingType": "DIRECT_READ"} if kind == USAGE else {})
+            for kind, unit in units
         ],
         "resources": [
             {
-                "resourceName": resource_name,
+                "resourceName": resource,
                 "intervals": [
                     {
                         "id": i,
                         "intervalPeriod": {
                             "start": print_date_time(start_at),
-                            "duration": print_duration(HALF_HOUR),
+                            "duration": print_duration(length),
                         },
-                        "payloads": [
-                            {
-                                "type": USAGE,
-                                "values": [number_of(energy_kwh.quantize(ENERGY_TICK_KWH))],
-                            },
-                            {"type": DATA_QUALITY, "values": ["OK"]},
-                        ],
+                        "payloads": payloads,
                     }
-                    for i, (start_at, energy_kwh) in enumerate(rows)
+                    for i, (start_at, length, payloads) in enumerate(of_resource)
                 ],
             }
-            for resource_name, rows in sorted(readings.items())
+            for resource, of_resource in sorted(rows.items())
         ],
     }

@@ -5,15 +5,16 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from typing import Any, Final
 
 HALF_HOUR: Final = timedelta(minutes=30)
 HALF_HOURS: Final = 48
-HALF_HOUR_H: Final = Decimal("0.5")
 HALF_HOUR_S: Final = 1800.0
+HALF_HOUR_MIN: Final = 30
+METER_MINUTES: Final = (5, 30)
 JST: Final = timezone(timedelta(hours=9), "JST")
 NOISE_MAX: Final = 3.0
 TICK_KWH: Final = Decimal("0.001")
@@ -24,6 +25,62 @@ POLL_S: Final = 1.0
 
 class WrongConfig(Exception):
     """The configuration cannot be meant; the message names the entry."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Faults:
+    """How often something goes wrong: shares of orders, or of metered intervals.
+
+    Parameters
+    ----------
+    silent_ratio, late_ratio, decline_ratio
+        Of orders: not answered at all; answered too late; declined.
+    late_s
+        How long a late answer takes. [s]
+    partial_ratio, wrong_sign_ratio
+        Of accepted orders: carried out by a random part between 0.3 and 0.9; the wrong way round.
+    gap_ratio, estimated_ratio
+        Of metered intervals: without a value; with one the meter has estimated.
+    """
+
+    silent_ratio: float = 0.0
+    late_ratio: float = 0.0
+    decline_ratio: float = 0.0
+    late_s: float = 3_600.0
+    partial_ratio: float = 0.0
+    wrong_sign_ratio: float = 0.0
+    gap_ratio: float = 0.0
+    estimated_ratio: float = 0.0
+
+
+NO_FAULTS: Final = Faults()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decision:
+    """What a unit makes of one order.
+
+    Parameters
+    ----------
+    answer
+        ``ACCEPT``, ``DECLINE`` or ``SILENT``.
+    delay_s
+        How long it takes to answer. [s]
+    factor
+        By which it multiplies what was ordered; below zero the wrong way round.
+    """
+
+    answer: str = "ACCEPT"
+    delay_s: float = 0.0
+    factor: float = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outage:
+    """A time of the day in which a site hears and says nothing, in hours after midnight."""
+
+    from_h: float
+    to_h: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +97,14 @@ class ResourceConfig:
         Share of an order that the unit really delivers.
     opt_out
         Whether it declines its orders.
+    faults
+        How often it fails, and in which way; the dice are seeded.
+    flexible_ratio
+        Share of its profile that it says it can do without.
+    meter_min
+        Length of the intervals it meters: 30, or 5 for what must be seen to respond fast.
+    lag_s
+        How long after a half hour begins it starts to move. [s]
     """
 
     name: str
@@ -47,6 +112,10 @@ class ResourceConfig:
     delivery_ratio: float = 1.0
     opt_out: bool = False
     opt_out_reason: str = "equipment under repair"
+    faults: Faults = NO_FAULTS
+    flexible_ratio: float = 0.0
+    meter_min: int = 30
+    lag_s: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +126,7 @@ class VenConfig:
     client_id: str
     client_secret: str
     resources: tuple[ResourceConfig, ...]
+    outages: tuple[Outage, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +145,8 @@ class AgentsConfig:
         Standard deviation of the metered power over its profile.
     ramp_s
         How long a unit takes to reach a new setpoint. [s]
+    latency_s
+        Bounds of the pause before each message, real time. [s]
     """
 
     base_url: str
@@ -84,6 +156,7 @@ class AgentsConfig:
     poll_s: float = POLL_S
     noise_ratio: float = NOISE_RATIO
     ramp_s: float = RAMP_S
+    latency_s: tuple[float, float] = (0.0, 0.0)
 
     @property
     def day_starts_at(self) -> datetime:
@@ -108,6 +181,7 @@ def agents_config(document: Mapping[str, Any]) -> AgentsConfig:
             poll_s=_number(document.get("poll_s", POLL_S), "poll_s", high=3600.0),
             noise_ratio=_number(document.get("noise_ratio", NOISE_RATIO), "noise_ratio", high=1.0),
             ramp_s=_number(document.get("ramp_s", RAMP_S), "ramp_s", high=HALF_HOUR_S),
+            latency_s=_bounds(document.get("latency_s", (0.0, 0.0)), "latency_s"),
         )
     except KeyError as error:
         raise WrongConfig(f"{error.args[0]} is missing") from error
@@ -122,6 +196,13 @@ def _ven(document: Mapping[str, Any]) -> VenConfig:
         client_id=str(document["client_id"]),
         client_secret=str(document["client_secret"]),
         resources=tuple(_resource(resource) for resource in document["resources"]),
+        outages=tuple(
+            Outage(
+                from_h=_number(each["from_h"], "outages.from_h", high=48.0),
+                to_h=_number(each["to_h"], "outages.to_h", high=48.0),
+            )
+            for each in document.get("outages", ())
+        ),
     )
 
 
@@ -136,7 +217,41 @@ def _resource(document: Mapping[str, Any]) -> ResourceConfig:
         delivery_ratio=_number(document.get("delivery_ratio", 1.0), f"{name}.delivery_ratio"),
         opt_out=document.get("opt_out", False) is True,
         opt_out_reason=str(document.get("opt_out_reason", ResourceConfig.opt_out_reason)),
+        faults=_faults(document.get("faults", {}), name),
+        flexible_ratio=_number(
+            document.get("flexible_ratio", 0.0), f"{name}.flexible_ratio", high=1.0
+        ),
+        meter_min=_minutes(document.get("meter_min", 30), f"{name}.meter_min"),
+        lag_s=_number(document.get("lag_s", 0.0), f"{name}.lag_s", high=HALF_HOUR_S),
     )
+
+
+def _faults(document: Mapping[str, Any], name: str) -> Faults:
+    known = {field.name for field in fields(Faults)}
+    for key in document:
+        if key not in known:
+            raise WrongConfig(f"{name}.faults.{key} is not one of {', '.join(sorted(known))}")
+    return Faults(
+        **{
+            key: _number(
+                value, f"{name}.faults.{key}", high=86_400.0 if key.endswith("_s") else 1.0
+            )
+            for key, value in document.items()
+        }
+    )
+
+
+def _minutes(value: object, name: str) -> int:
+    if value not in METER_MINUTES:
+        raise WrongConfig(f"{name} is {value!r}, but must be one of {METER_MINUTES}")
+    return int(value)  # type: ignore[call-overload, no-any-return]
+
+
+def _bounds(value: Any, name: str) -> tuple[float, float]:
+    low, high = (_number(each, name, high=60.0) for each in value)
+    if low > high:
+        raise WrongConfig(f"{name} is {value!r}, but the first must not be above the second")
+    return low, high
 
 
 def _number(value: object, name: str, *, high: float = 10.0) -> float:
@@ -146,13 +261,85 @@ def _number(value: object, name: str, *, high: float = 10.0) -> float:
     return number
 
 
+def decide(config: AgentsConfig, resource: ResourceConfig, order: str) -> Decision:
+    """Return what a unit makes of an order; the same for the same seed, unit and order's name."""
+    faults = resource.faults
+    luck = _dice(config, resource, f"order:{order}").random()
+    if resource.opt_out:
+        return Decision(answer="DECLINE")
+    if luck < faults.silent_ratio:
+        return Decision(answer="SILENT")
+    luck -= faults.silent_ratio
+    if luck < faults.decline_ratio:
+        return Decision(answer="DECLINE")
+    luck -= faults.decline_ratio
+    delay_s = faults.late_s if 0 <= luck < faults.late_ratio else 0.0
+    dice = _dice(config, resource, f"act:{order}")
+    luck = dice.random()
+    if luck < faults.wrong_sign_ratio:
+        return Decision(delay_s=delay_s, factor=-1.0)
+    if luck < faults.wrong_sign_ratio + faults.partial_ratio:
+        return Decision(delay_s=delay_s, factor=round(dice.uniform(0.3, 0.9), 2))
+    return Decision(delay_s=delay_s)
+
+
+def quality_of(config: AgentsConfig, resource: ResourceConfig, at: str) -> str:
+    """Return the quality of a metered interval: OK, ESTIMATED or MISSING."""
+    luck = _dice(config, resource, f"meter:{at}").random()
+    if luck < resource.faults.gap_ratio:
+        return "MISSING"
+    return (
+        "ESTIMATED" if luck < resource.faults.gap_ratio + resource.faults.estimated_ratio else "OK"
+    )
+
+
+def is_out(config: AgentsConfig, ven: VenConfig, market_at: datetime) -> bool:
+    """Whether a site hears and says nothing now."""
+    hour = (market_at - config.day_starts_at).total_seconds() / 3_600.0
+    return any(outage.from_h <= hour < outage.to_h for outage in ven.outages)
+
+
+def _dice(config: AgentsConfig, resource: ResourceConfig, what: str) -> random.Random:
+    # a simulation's dice, not a secret's; the seed makes the day repeatable
+    return random.Random(f"{config.seed}:{resource.name}:{what}")  # noqa: S311
+
+
+def reached_kw(
+    before_kw: float, ordered_kw: float, *, from_s: float, to_s: float, lag_s: float, ramp_s: float
+) -> float:
+    """Return the mean change a unit has reached in a part of a half hour [kW].
+
+    It stays where it was for `lag_s`, then moves linearly for `ramp_s`.
+
+    Parameters
+    ----------
+    from_s, to_s
+        The part, counted from the half hour's start. [s]
+    """
+
+    def done(at_s: float) -> float:
+        """Integrate the share of the change that is done, from the start to `at_s`."""
+        moving = max(0.0, min(at_s - lag_s, ramp_s))
+        steady = max(0.0, at_s - lag_s - ramp_s)
+        return steady + (moving * moving / (2.0 * ramp_s) if ramp_s > 0.0 else 0.0)
+
+    share = (done(to_s) - done(from_s)) / (to_s - from_s)
+    return before_kw + (ordered_kw - before_kw) * share
+
+
 def energy_kwh(
-    config: AgentsConfig, resource: ResourceConfig, t: int, ordered_kw: Sequence[float]
+    config: AgentsConfig,
+    resource: ResourceConfig,
+    t: int,
+    ordered_kw: Sequence[float],
+    *,
+    part: int = 0,
+    limit_kw: float = math.inf,
 ) -> Decimal:
-    r"""Return what the unit's meter shows for half hour `t`.
+    r"""Return what the unit's meter shows for half hour `t`, or for one part of it.
 
     The unit moves linearly from the setpoint of the half hour before to that of this one
-    within ``ramp_s``, so the mean of the ordered change :math:`q` is
+    within ``ramp_s``, so the mean of the ordered change :math:`q` over the half hour is
 
     .. math:: \bar q_t = q_t - (q_t - q_{t-1}) \frac{ramp}{2 \cdot 1800\,\mathrm{s}} .
 
@@ -160,6 +347,10 @@ def energy_kwh(
     ----------
     ordered_kw
         Ordered change of consumption, shape (48,), negative for UP. [kW]
+    part
+        Which part of the half hour, where the unit meters shorter intervals; counts from 0.
+    limit_kw
+        Most it may draw, as its connection lets it. [kW]
 
     Returns
     -------
@@ -167,13 +358,21 @@ def energy_kwh(
         Energy to the customer, to the nearest Wh. [kWh]
     """
     before_kw = ordered_kw[t - 1] if t else 0.0
-    reached_kw = ordered_kw[t] - (ordered_kw[t] - before_kw) * config.ramp_s / (2 * HALF_HOUR_S)
-    profile_kw = resource.profile_kw[t]
-    # a simulation's dice, not a secret's; the seed makes the day repeatable
-    dice = random.Random(f"{config.seed}:{resource.name}:{t}")  # noqa: S311
+    length_s = resource.meter_min * 60.0
+    change_kw = reached_kw(
+        before_kw,
+        ordered_kw[t],
+        from_s=part * length_s,
+        to_s=(part + 1) * length_s,
+        lag_s=resource.lag_s,
+        ramp_s=config.ramp_s,
+    )
+    at = f"{t}" if resource.meter_min == HALF_HOUR_MIN else f"{t}.{part}"
+    dice = _dice(config, resource, at)
     noise = max(-NOISE_MAX, min(NOISE_MAX, dice.gauss(0.0, 1.0))) * config.noise_ratio
-    power_kw = profile_kw * (1.0 + noise) + resource.delivery_ratio * reached_kw
-    return (Decimal(repr(power_kw)) * HALF_HOUR_H).quantize(TICK_KWH)
+    power_kw = resource.profile_kw[t] * (1.0 + noise) + resource.delivery_ratio * change_kw
+    hours = Decimal(resource.meter_min) / 60
+    return (Decimal(repr(min(power_kw, limit_kw))) * hours).quantize(TICK_KWH)
 
 
 def completed_count(day_starts_at: datetime, market_at: datetime) -> int:

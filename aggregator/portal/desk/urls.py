@@ -2,6 +2,28 @@
 
 from __future__ import annotations
 
-from django.urls import URLPattern
+from django.urls import URLPattern, path
 
-urlpatterns: list[URLPattern] = []
+from aggregator.portal.desk import alarms, auctions, orders, pages, work
+
+urlpatterns: list[URLPattern] = [
+    path("", pages.room, name="desk_room"),
+    path("events/", pages.room_events, name="desk_events"),
+    path("state.json", pages.room_state, name="desk_state"),
+    path("alarms/", alarms.alarm_list, name="desk_alarms"),
+    path("alarms/<uuid:alarm_id>/", alarms.alarm_page, name="desk_alarm"),
+    path("auctions/", auctions.auction_list, name="desk_auctions"),
+    path("auctions/new/", auctions.auction_new, name="desk_auction_new"),
+    path("auctions/<slug:code>/", auctions.auction_page, name="desk_auction"),
+    path("auctions/<slug:code>/<slug:what>/", auctions.auction_ask, name="desk_auction_ask"),
+    path("approvals/<uuid:approval_id>/", auctions.decision, name="desk_approval"),
+    path("instructions/", orders.instruction_list, name="desk_instructions"),
+    path("instructions/<uuid:instruction_id>/", orders.instruction_page, name="desk_instruction"),
+    path(
+        "instructions/<uuid:instruction_id>/stop/",
+        orders.instruction_stop,
+        name="desk_instruction_stop",
+    ),
+    path("changes/<uuid:approval_id>/", orders.decision, name="desk_change"),
+    path("jobs/", work.job_list, name="desk_jobs"),
+]

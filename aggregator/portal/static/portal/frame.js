@@ -13,9 +13,12 @@
 
   /* The server says what market time it is and how fast it runs; a wrong PC clock is harmless. */
   function clockStart(clock) {
-    const market_ms = Number(clock.dataset.market);
-    const speed = Number(clock.dataset.speed);
-    const began_ms = performance.now();
+    let market_ms = Number(clock.dataset.market);
+    let speed = Number(clock.dataset.speed);
+    let began_ms = performance.now();
+    clock.addEventListener("clock:set", ({ detail }) => {
+      [market_ms, speed, began_ms] = [detail.market_ms, detail.speed, performance.now()];
+    });
     const [face, koma] = [clock.querySelector("[data-face]"), clock.querySelector("[data-koma]")];
     const tick = () => {
       const jst_ms = market_ms + (performance.now() - began_ms) * speed + JST_MS;

@@ -1,0 +1,464 @@
+"""The control room's panels: what each says, made of what the selectors read."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from django.template.loader import render_to_string
+from django.utils.translation import gettext
+
+from accounts.parties.sight import Sight
+from aggregator.control.models import Alarm, AlarmPriority, AlarmState
+from aggregator.control.selectors import alarms_open
+from aggregator.portal import facts, words
+from aggregator.portal.charts import desk_country as country_chart
+from aggregator.portal.charts.desk_timeline import Span, Timeline, stretches, timeline
+from aggregator.portal.desk import alarm_words, country, selectors
+from market.clearing.models import RunState
+from market.trading.models import Auction, AuctionState
+
+ALARMS_MAX: Final = 5
+INSTRUCTIONS_MAX: Final = 6
+SECONDS_PER_HOUR: Final = 3600
+PANELS: Final = ("status", "timeline", "country", "alarms", "instructions", "auction", "jobs")
+# which topics' marks a panel is made of
+TOPICS: Final[Mapping[str, frozenset[str]]] = {
+    "status": frozenset({"alarms", "instructions", "jobs", "auctions", "time"}),
+    "timeline": frozenset({"instructions", "auctions", "time"}),
+    "country": frozenset({"instructions", "auctions", "time"}),
+    "alarms": frozenset({"alarms"}),
+    "instructions": frozenset({"instructions", "time"}),
+    "auction": frozenset({"auctions", "approvals"}),
+    "jobs": frozenset({"jobs"}),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class View:
+    """Which room: one for each language and for who may act or only look."""
+
+    language: str
+    may_act: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Panel:
+    """One panel as it is sent, and what tells it from another state of itself."""
+
+    name: str
+    html: str
+
+    @property
+    def digest(self) -> str:
+        """Eight hexadecimal digits of its content."""
+        return hashlib.sha256(self.html.encode()).hexdigest()[:8]
+
+
+def panels_made(
+    names: Sequence[str], *, now: datetime, sight: Sight, may_act: bool
+) -> dict[str, Panel]:
+    """Render panels in the language that is active."""
+    auctions: list[Auction] | None = None
+    made = {}
+    for name in names:
+        if auctions is None and name in ("status", "timeline", "auction"):
+            auctions = selectors.auctions_around(selectors.half_hour_of(now)[0])
+        read = READERS[name](now, sight, auctions or [])
+        context = {**read, "may_act": may_act, "panel": name}
+        html = render_to_string(f"portal/desk/room_{name}.html", context)
+        made[name] = Panel(name=name, html=html)
+    return made
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """One cell of the status strip."""
+
+    name: str
+    figure: str
+    note: str = ""
+    tone: str = ""
+    gate_ms: int | None = None
+    url: str = ""
+
+
+def _status(now: datetime, sight: Sight, auctions: Sequence[Auction]) -> dict[str, Any]:
+    instructions = selectors.instructions_now(now, rows_max=0)
+    jobs = selectors.jobs_now(now)
+    return {
+        "cells": [
+            _auction_cell(selectors.auction_now(auctions, now)),
+            Cell(
+                name=gettext("実施中の指令"),
+                figure=str(instructions.active_count),
+                note=gettext("件・%(mw)s MW") % {"mw": words.megawatt(instructions.ordered_kw)},
+            ),
+            _answer_cell(instructions),
+            _silent_cell(instructions),
+            _run_cell(auctions),
+            _alarm_cell(sight),
+            Cell(
+                name=gettext("ジョブ"),
+                figure=str(jobs.running_count),
+                note=gettext("実行中・待ち %(n)s") % {"n": words.number(jobs.due_count)}
+                + (gettext("・停止 %(n)s") % {"n": jobs.dead_count} if jobs.dead_count else ""),
+                tone="high" if jobs.dead_count else "",
+            ),
+        ]
+    }
+
+
+def _auction_cell(auction: Auction | None) -> Cell:
+    name = gettext("オークション")
+    if auction is None:
+        return Cell(name=name, figure=words.UNKNOWN, note=gettext("予定はありません"))
+    state = facts.state_of(auction)
+    day = f"{auction.delivery_on.month}/{auction.delivery_on.day}"
+    if auction.state == AuctionState.OPEN:
+        gate_ms = int(auction.gate_closure_at.timestamp() * 1000)
+        note = gettext("受渡 %(day)s・締切") % {"day": day}
+        return Cell(name=name, figure=gettext("受付中"), note=note, gate_ms=gate_ms)
+    if auction.state == AuctionState.SCHEDULED:
+        at = words.jst_day(auction.opens_at)
+        note = gettext("受渡 %(day)s・募集 %(at)s") % {"day": day, "at": at}
+        return Cell(name=name, figure=state.word, note=note)
+    tone = "crit" if auction.state == AuctionState.CANCELLED else ""
+    note = gettext("受渡 %(day)s") % {"day": day}
+    return Cell(name=name, figure=state.word, note=note, tone=tone)
+
+
+def _answer_cell(seen: selectors.InstructionsNow) -> Cell:
+    name = gettext("応動（拠点の報告）")
+    if not seen.said_of_kw:
+        note = gettext("報告待ち") if seen.active_count else gettext("実施中の指令はありません")
+        return Cell(name=name, figure=words.UNKNOWN, note=note)
+    ratio = seen.said_kw / seen.said_of_kw
+    note = gettext("%%・%(mw)s MW") % {"mw": words.megawatt(seen.said_kw)}
+    tone = "high" if ratio < alarm_words.TOLERANCE_RATIO else ""
+    return Cell(name=name, figure=words.percent(ratio), note=note, tone=tone)
+
+
+def _silent_cell(seen: selectors.InstructionsNow) -> Cell:
+    count = seen.silent_count + seen.trouble_count
+    note = gettext("受諾待ち %(silent)d・応答なしと辞退 %(lost)d") % {
+        "silent": seen.silent_count,
+        "lost": seen.trouble_count,
+    }
+    tone = "crit" if seen.trouble_count else ""
+    return Cell(name=gettext("未応答"), figure=str(count), note=note, tone=tone)
+
+
+def _run_cell(auctions: Sequence[Auction]) -> Cell:
+    name = gettext("直近の約定計算")
+    cleared = [row for row in auctions if row.closed_at is not None]
+    if not cleared:
+        return Cell(name=name, figure=words.UNKNOWN, note=gettext("まだありません"))
+    last = max(cleared, key=lambda row: row.closed_at or row.gate_closure_at)
+    run = selectors.latest_runs([last.id]).get(last.id)
+    if run is None:
+        return Cell(name=name, figure=gettext("待機"), note=last.code)
+    word, tone = {
+        RunState.READY: (gettext("待機"), ""),
+        RunState.RUNNING: (gettext("計算中"), ""),
+        RunState.VERIFIED: (gettext("検証済・公表待ち"), ""),
+        RunState.PUBLISHED: (gettext("公表済"), ""),
+        RunState.FAILED: (gettext("失敗"), "crit"),
+    }[RunState(run.state)]
+    note = gettext("%(code)s・%(n)d回目") % {"code": last.code, "n": run.number}
+    return Cell(name=name, figure=word, note=note, tone=tone)
+
+
+def _alarm_cell(sight: Sight) -> Cell:
+    rows = list(
+        alarms_open(seen_by=sight)
+        .filter(state=AlarmState.RAISED)
+        .values_list("priority", flat=True)[:1_000]
+    )
+    urgent = rows.count(AlarmPriority.URGENT)
+    note = gettext("未確認・至急 %(n)d") % {"n": urgent}
+    return Cell(
+        name=gettext("警報"), figure=str(len(rows)), note=note, tone="crit" if urgent else ""
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlarmSeen:
+    """An alarm in words."""
+
+    row: Alarm
+    glyph: str
+    tone: str
+    word: str
+    title: str
+    note: str
+    at: str
+    url: str
+
+
+def alarm_seen(row: Alarm, subjects: Mapping[str, Any]) -> AlarmSeen:
+    """Say an alarm in the page's language."""
+    glyph, tone, word = alarm_words.priority_words(row.priority)
+    said = alarm_words.said(row, subjects.get(row.subject))
+    return AlarmSeen(
+        row=row,
+        glyph=glyph,
+        tone=tone,
+        word=word,
+        title=said.title,
+        note=said.note,
+        at=words.jst(row.raised_at, seconds=True),
+        url=said.url,
+    )
+
+
+def _alarms(_now: datetime, sight: Sight, _auctions: Sequence[Auction]) -> dict[str, Any]:
+    rows = list(alarms_open(seen_by=sight)[:500])
+    subjects = alarm_words.subjects_of(rows[:ALARMS_MAX])
+    counted = []
+    for priority in AlarmPriority.values:
+        count = sum(row.priority == priority for row in rows)
+        if count:
+            glyph, tone, word = alarm_words.priority_words(priority)
+            counted.append({"glyph": glyph, "tone": tone, "word": word, "count": count})
+    return {
+        "alarms": [alarm_seen(row, subjects) for row in rows[:ALARMS_MAX]],
+        "counted": counted,
+        "more_count": max(0, len(rows) - ALARMS_MAX),
+    }
+
+
+def _instructions(now: datetime, _sight: Sight, _auctions: Sequence[Auction]) -> dict[str, Any]:
+    seen = selectors.instructions_now(now, rows_max=INSTRUCTIONS_MAX)
+    return {
+        "seen": seen,
+        "more_count": max(0, seen.open_count + seen.trouble_count - len(seen.rows)),
+        "tolerance_percent": words.percent(alarm_words.TOLERANCE_RATIO),
+    }
+
+
+def _auction(now: datetime, sight: Sight, auctions: Sequence[Auction]) -> dict[str, Any]:
+    auction = selectors.auction_now(auctions, now)
+    if auction is None:
+        return {"seen": None}
+    run = selectors.latest_runs([auction.id]).get(auction.id)
+    seen = selectors.auction_seen(auction, seen_by=sight, run=run)
+    return {"seen": seen, "state": facts.state_of(auction)}
+
+
+def _jobs(now: datetime, _sight: Sight, _auctions: Sequence[Auction]) -> dict[str, Any]:
+    from aggregator.portal.desk.job_words import job_seen
+
+    seen = selectors.jobs_now(now)
+    return {"seen": seen, "jobs": [job_seen(row) for row in seen.rows]}
+
+
+def _timeline(now: datetime, _sight: Sight, auctions: Sequence[Auction]) -> dict[str, Any]:
+    day, _ = selectors.half_hour_of(now)
+    spans = gate_spans(auctions, now)
+    spans += run_spans(auctions, now)
+    spans += order_spans(selectors.ordered_today(day))
+    start = selectors.day_start_of(now)
+    drawn: Timeline = timeline(
+        [
+            ("ahead", gettext("前日")),
+            ("intraday", gettext("当日")),
+            ("runs", gettext("約定計算")),
+            ("orders", gettext("実需給")),
+        ],
+        spans,
+        now_h=(now - start).total_seconds() / SECONDS_PER_HOUR,
+        now_text=words.jst(now),
+    )
+    return {"drawn": drawn, "day": day, "spans": [span for span in spans if span.title]}
+
+
+def _hours(moment: datetime, now: datetime) -> float:
+    return (moment - selectors.day_start_of(now)).total_seconds() / SECONDS_PER_HOUR
+
+
+def gate_spans(auctions: Sequence[Auction], now: datetime) -> list[Span]:
+    """Return when bids are taken: auctions for later days above those of the day itself."""
+    found = []
+    for row in auctions:
+        opened_on = row.gate_closure_at.astimezone(words.JST).date()
+        where = "ahead" if row.delivery_on > opened_on else "intraday"
+        tone = {
+            AuctionState.OPEN: "b-open",
+            AuctionState.SCHEDULED: "b-next",
+            AuctionState.CANCELLED: "b-bad",
+        }.get(AuctionState(row.state), "b-done")
+        state = facts.state_of(row).word
+        day = f"{row.delivery_on.month}/{row.delivery_on.day}"
+        found.append(
+            Span(
+                row=where,
+                start_h=_hours(row.opens_at, now),
+                end_h=_hours(row.shut_at, now),
+                tone=tone,
+                text=f"{day} {state}",
+                title=gettext("%(code)s：募集 %(opens)s、締切 %(gate)s、%(state)s")
+                % {
+                    "code": row.code,
+                    "opens": words.jst_day(row.opens_at),
+                    "gate": words.jst_day(row.shut_at),
+                    "state": state,
+                },
+            )
+        )
+    return found
+
+
+def run_spans(auctions: Sequence[Auction], now: datetime) -> list[Span]:
+    """Return when results were calculated."""
+    closed = [row for row in auctions if row.closed_at is not None]
+    runs = selectors.latest_runs(row.id for row in closed)
+    found = []
+    for row in closed:
+        run = runs.get(row.id)
+        if run is None or row.closed_at is None:
+            continue
+        is_bad = run.state == RunState.FAILED
+        end = run.published_at or now
+        begin_h = _hours(row.closed_at, now)
+        word = (
+            gettext("失敗") if is_bad else gettext("公表") if run.published_at else gettext("計算")
+        )
+        found.append(
+            Span(
+                row="runs",
+                start_h=begin_h,
+                end_h=max(_hours(end, now), begin_h + 0.12),
+                tone="b-bad" if is_bad else "b-again" if run.number > 1 else "b-done",
+                text=f"{row.delivery_on.month}/{row.delivery_on.day} {word}",
+                title=gettext("%(code)s：約定計算 %(n)d回目、%(word)s")
+                % {"code": row.code, "n": run.number, "word": word},
+            )
+        )
+    return found
+
+
+def order_spans(ordered_kw: Mapping[str, Sequence[float]]) -> list[Span]:
+    """Return when sites are ordered to act, by direction."""
+    found = []
+    for direction, tone, word in (
+        ("UP", "b-up", gettext("上げ")),
+        ("DOWN", "b-down", gettext("下げ")),
+    ):
+        for first, end, top_kw in stretches(ordered_kw[direction]):
+            mw = words.megawatt(top_kw)
+            found.append(
+                Span(
+                    row="orders",
+                    start_h=first / 2,
+                    end_h=end / 2,
+                    tone=tone,
+                    text=f"{word} {mw} MW",
+                    title=gettext("%(word)s指令 %(start)s–%(end)s、最大 %(mw)s MW")
+                    % {
+                        "word": word,
+                        "start": words.clock(first),
+                        "end": words.clock(end),
+                        "mw": mw,
+                    },
+                )
+            )
+    return found
+
+
+def _country(now: datetime, _sight: Sight, _auctions: Sequence[Auction]) -> dict[str, Any]:
+    seen = country.country_now(now)
+    _, t = selectors.half_hour_of(now)
+    boxes = _area_boxes(seen)
+    ties = [
+        country_chart.TieLine(
+            x1=boxes[tie.start].x + country_chart.BOX_WIDTH / 2,
+            y1=boxes[tie.start].y + country_chart.BOX_HEIGHT / 2,
+            x2=boxes[tie.end].x + country_chart.BOX_WIDTH / 2,
+            y2=boxes[tie.end].y + country_chart.BOX_HEIGHT / 2,
+            tone=country_chart.ramp_class(tie.ratio),
+            width=country_chart.tie_width(tie.ratio),
+            told=f"{words.percent(tie.ratio)}%"
+            if tie.ratio is not None and tie.ratio >= country_chart.TOLD_RATIO
+            else "",
+            title=f"{tie.name} {words.percent(tie.ratio)} %",
+        )
+        for tie in seen.ties
+    ]
+    return {
+        "seen": seen,
+        "koma": words.koma_full(t),
+        "boxes": list(boxes.values()),
+        "ties": ties,
+        "map": _map(seen),
+        "over": [line for line in seen.lines if line.ratio >= country_chart.FULL_RATIO][::-1],
+    }
+
+
+def _area_boxes(seen: country.Country) -> dict[str, country_chart.AreaBox]:
+    boxes = {}
+    for spare, row in enumerate(seen.areas):
+        x, y = country_chart.box_at(row.area.code, spare)
+        marks = [
+            (tone, f"{glyph}{count}")
+            for tone, glyph, count in (
+                ("crit", "◆", row.trouble), ("up", "▲", row.active_up),
+                ("down", "▼", row.active_down),
+            )
+            if count
+        ]  # fmt: skip
+        net = "" if row.net_kw is None else words.megawatt(row.net_kw)
+        boxes[row.area.code] = country_chart.AreaBox(
+            x=x - country_chart.BOX_WIDTH / 2,
+            y=y - country_chart.BOX_HEIGHT / 2,
+            name=words.local_name(row.area),
+            price=words.number(row.price_jpy_per_kwh, 2),
+            net=f"+{net}" if row.net_kw and row.net_kw > 0 else net,
+            tone="bad" if row.trouble else country_chart.ramp_class(row.worst_ratio),
+            marks=marks,
+            title=row.worst_name,
+        )
+    return boxes
+
+
+def _map(seen: country.Country) -> dict[str, Any] | None:
+    points = [(place.longitude_deg, place.latitude_deg) for place in seen.places]
+    for line in seen.lines:
+        points += [line.ends[:2], line.ends[2:]]
+    fitted = country_chart.projection(points)
+    if fitted is None:
+        return None
+    lines = []
+    for line in seen.lines:
+        (x1, y1), (x2, y2) = fitted.at(*line.ends[:2]), fitted.at(*line.ends[2:])
+        lines.append(
+            {
+                "x1": x1,
+                "y1": y1,
+                "x2": x2,
+                "y2": y2,
+                "tone": country_chart.ramp_class(line.ratio if seen.has_result else None),
+                "title": f"{line.name} {words.percent(line.ratio)} %",
+            }
+        )
+    sites = []
+    for place in seen.places:
+        x, y = fitted.at(place.longitude_deg, place.latitude_deg)
+        sites.append({"x": x, "y": y, "state": place.state, "name": place.name})
+    sites.sort(key=lambda site: (site["state"] != "", site["name"]))
+    return {"lines": lines, "sites": sites}
+
+
+Reader = Callable[[datetime, Sight, Sequence[Auction]], dict[str, Any]]
+READERS: Final[Mapping[str, Reader]] = {
+    "status": _status,
+    "timeline": _timeline,
+    "country": _country,
+    "alarms": _alarms,
+    "instructions": _instructions,
+    "auction": _auction,
+    "jobs": _jobs,
+}

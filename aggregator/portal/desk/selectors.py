@@ -1,0 +1,382 @@
+"""What the control room reads: few statements, each bounded, whatever the size of the market."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from typing import Any, Final
+from uuid import UUID
+
+from django.db import connection
+from django.db.models import Count, Max, Q, Sum
+
+from accounts.approvals.models import Approval
+from accounts.approvals.selectors import approvals_seen
+from accounts.jobs.models import Job, JobState
+from accounts.parties.sight import Sight
+from aggregator.dispatch.models import (
+    OPEN_STATES,
+    DispatchInstruction,
+    InstructionInterval,
+    SiteReport,
+    SiteReportKind,
+)
+from aggregator.portal import words
+from aggregator.portal.selectors import HALF_HOURS, ZERO
+from market.clearing.models import (
+    ClearingRun,
+    RunState,
+)
+from market.core.timegrid import INTERVAL
+from market.trading.models import Auction, AuctionState, Bid, BidState, Need, NeedState
+
+SEE: Final = "instruction.read"
+ACT: Final = "auction.run"
+ROWS_MAX: Final = 8
+JOBS_MAX: Final = 6
+COUNT_MAX: Final = 10_000
+DAYS_AHEAD: Final = 8
+RUNNING = (AuctionState.OPEN, AuctionState.CLOSED, AuctionState.CLEARING)
+TROUBLED = ("UNREACHED", "OPTED_OUT")
+# Each topic's rows as one short text: when it changes, the topic is read again. All of it are
+# indexed reads of what is open or of today; the texts are hashed where they are made.
+MARKS_SQL: Final = """
+SELECT
+  (SELECT md5(coalesce(string_agg(id::text || version, ',' ORDER BY id), ''))
+     FROM control_alarm WHERE state IN ('RAISED', 'ACKNOWLEDGED')),
+  (SELECT md5(count(*) || ':' || coalesce(sum(token), 0)) FROM dispatch_dispatchinstruction
+    WHERE starts_at >= %(from)s AND starts_at < %(until)s),
+  (SELECT md5(coalesce(string_agg(id::text || state || token || step || attempts_count, ','
+                                  ORDER BY id), ''))
+     FROM (SELECT * FROM jobs_job WHERE state IN ('READY', 'RUNNING')
+            ORDER BY due_at LIMIT 50) AS open_jobs),
+  (SELECT count(*)::text FROM jobs_job WHERE state = 'QUARANTINED'),
+  (SELECT md5(coalesce(string_agg(code || state || coalesce(closed_at::text, ''), ','
+                                  ORDER BY code), ''))
+     FROM trading_auction WHERE delivery_on >= %(day)s - 1 AND delivery_on <= %(day)s + 8),
+  (SELECT md5(coalesce(string_agg(run.id::text || run.state, ',' ORDER BY run.id), ''))
+     FROM clearing_clearingrun AS run JOIN trading_auction AS auction
+       ON auction.id = run.auction_id
+    WHERE auction.delivery_on >= %(day)s - 1 AND auction.delivery_on <= %(day)s + 8),
+  (SELECT md5(coalesce(string_agg(id::text || state, ',' ORDER BY id), ''))
+     FROM approvals_approval WHERE state IN ('REQUESTED', 'APPROVED')),
+  (SELECT count(*)::text FROM dispatch_sitereport
+    WHERE start_at = %(half_hour)s AND kind = 'DELIVERED')
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Marks:
+    """One short text for each topic; a topic whose text changed is read again."""
+
+    alarms: str
+    instructions: str
+    jobs: str
+    auctions: str
+    approvals: str
+
+
+def half_hour_of(now: datetime) -> tuple[date, int]:
+    """Return the JST day and the half hour t of an instant."""
+    local = now.astimezone(words.JST)
+    return local.date(), (local.hour * 60 + local.minute) // 30
+
+
+def day_start_of(now: datetime) -> datetime:
+    """Return when the JST day of an instant begins."""
+    return now.astimezone(words.JST).replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def marks_read(now: datetime) -> Marks:
+    """Read the marks of all topics in one statement."""
+    day, t = half_hour_of(now)
+    start = day_start_of(now)
+    values = {
+        "day": day,
+        "from": start - timedelta(days=1),
+        "until": start + timedelta(days=DAYS_AHEAD),
+        "half_hour": start + t * INTERVAL,
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(MARKS_SQL, values)
+        alarms, instructions, jobs, dead, auctions, runs, approvals, reports = cursor.fetchone()
+    return Marks(
+        alarms=alarms,
+        instructions=f"{instructions}{reports}",
+        jobs=f"{jobs}{dead}",
+        auctions=f"{auctions}{runs}",
+        approvals=approvals,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuctionSeen:
+    """An auction as the desk watches it."""
+
+    auction: Auction
+    run: ClearingRun | None
+    bids_count: int | None
+    needs_count: int
+    needs_max_kw: Decimal
+    waiting: Sequence[Approval]
+
+    @property
+    def is_open(self) -> bool:
+        """Whether bids are taken."""
+        return self.auction.state == AuctionState.OPEN
+
+    @property
+    def is_held_back(self) -> bool:
+        """Whether a verified result waits for its publication."""
+        is_clearing = self.auction.state == AuctionState.CLEARING
+        return is_clearing and self.run is not None and self.run.state == RunState.VERIFIED
+
+
+def auctions_around(day: date) -> list[Auction]:
+    """Auctions that deliver from the day before to a week ahead, the earliest gate first."""
+    return list(
+        Auction.objects.filter(
+            delivery_on__gte=day - timedelta(days=1),
+            delivery_on__lte=day + timedelta(days=DAYS_AHEAD),
+        )
+        .select_related("grid_model")
+        .order_by("gate_closure_at", "code")[:40]
+    )
+
+
+def auction_now(auctions: Sequence[Auction], now: datetime) -> Auction | None:
+    """Return the auction that needs the desk most: taking bids, being cleared, next, last."""
+    for states in ((AuctionState.OPEN,), RUNNING, (AuctionState.SCHEDULED,)):
+        found = [row for row in auctions if row.state in states]
+        if found:
+            return found[0]
+    past = [row for row in auctions if row.gate_closure_at <= now]
+    return past[-1] if past else None
+
+
+def latest_runs(auction_ids: Iterable[UUID]) -> dict[UUID, ClearingRun]:
+    """Return the latest attempt of each auction, without bulky columns."""
+    rows = (
+        ClearingRun.objects.filter(auction_id__in=list(auction_ids))
+        .defer("result", "certificate", "error")
+        .order_by("auction_id", "number")
+    )
+    return {row.auction_id: row for row in rows}
+
+
+def bids_count(auction: Auction) -> int:
+    """Count the bids in the book, exactly up to a limit; what is in them nobody knows."""
+    rows = Bid.objects.filter(auction=auction, state=BidState.SUBMITTED).order_by()
+    return rows[: COUNT_MAX + 1].count()
+
+
+def auction_seen(
+    auction: Auction, *, seen_by: Sight | None, run: ClearingRun | None
+) -> AuctionSeen:
+    """Read what the console says of one auction."""
+    needs = list(
+        Need.objects.filter(auction=auction, state=NeedState.PUBLISHED).values_list(
+            "quantity_kw", flat=True
+        )
+    )
+    waiting = (
+        list(
+            approvals_seen(seen_by=seen_by, state="REQUESTED").filter(
+                subject=f"trading.auction:{auction.id}"
+            )
+        )
+        if seen_by is not None
+        else []
+    )
+    return AuctionSeen(
+        auction=auction,
+        run=run,
+        bids_count=None if auction.state == AuctionState.SCHEDULED else bids_count(auction),
+        needs_count=len(needs),
+        needs_max_kw=sum((max(row, default=ZERO) for row in needs), ZERO),
+        waiting=waiting,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class InstructionSeen:
+    """An instruction at a half hour: what is ordered and what the site says it does."""
+
+    row: DispatchInstruction
+    ordered_kw: Decimal
+    said_kw: Decimal | None
+
+    @property
+    def is_troubled(self) -> bool:
+        """Whether nobody will act on it."""
+        return self.row.state in TROUBLED
+
+    @property
+    def ratio(self) -> float | None:
+        """Said over ordered."""
+        if self.said_kw is None or not self.ordered_kw:
+            return None
+        return float(self.said_kw / self.ordered_kw)
+
+
+@dataclass(frozen=True, kw_only=True)
+class InstructionsNow:
+    """Instructions of the day that are open or went wrong, and their sums."""
+
+    rows: Sequence[InstructionSeen]
+    open_count: int
+    active_count: int
+    silent_count: int
+    trouble_count: int
+    ordered_kw: Decimal
+    said_kw: Decimal
+    said_of_kw: Decimal
+
+
+def instructions_watched(now: datetime) -> Any:
+    """Return what is open, and what went wrong and has not been replaced before its end."""
+    start = day_start_of(now)
+    lost = Q(state__in=TROUBLED, replaced_by__isnull=True, ends_at__gt=now)
+    return DispatchInstruction.objects.filter(
+        Q(state__in=OPEN_STATES) | lost,
+        starts_at__gte=start - timedelta(days=1),
+        starts_at__lt=start + timedelta(days=DAYS_AHEAD),
+    )
+
+
+def instructions_now(now: datetime, *, rows_max: int = ROWS_MAX) -> InstructionsNow:
+    """Read what is going on: trouble first, then what acts now, then what comes."""
+    half_hour_at = day_start_of(now) + half_hour_of(now)[1] * INTERVAL
+    watched = instructions_watched(now)
+    counts = watched.aggregate(
+        open=Count("id", filter=Q(state__in=OPEN_STATES)),
+        active=Count("id", filter=Q(state="ACTIVE")),
+        silent=Count("id", filter=Q(state="SENT")),
+        trouble=Count("id", filter=Q(state__in=TROUBLED)),
+    )
+    sums = _sums_at(half_hour_at)
+    order = {"UNREACHED": 0, "OPTED_OUT": 1, "SENT": 2, "ACTIVE": 3, "ACKNOWLEDGED": 4}
+    shown = list(
+        watched.select_related("resource__site", "organisation", "bid", "award__auction")
+        .annotate(kw_max=Max("intervals__quantity_kw"))
+        .order_by("starts_at", "id")[: 4 * rows_max + 20]
+    )
+    shown.sort(key=lambda row: (order.get(row.state, 5), row.starts_at, str(row.id)))
+    rows = _instructions_seen(shown[:rows_max], half_hour_at)
+    return InstructionsNow(
+        rows=rows,
+        open_count=counts["open"],
+        active_count=counts["active"],
+        silent_count=counts["silent"],
+        trouble_count=counts["trouble"],
+        **sums,
+    )
+
+
+def _instructions_seen(
+    shown: Sequence[DispatchInstruction], half_hour_at: datetime
+) -> list[InstructionSeen]:
+    ordered = dict(
+        InstructionInterval.objects.filter(
+            instruction__in=shown, start_at=half_hour_at
+        ).values_list("instruction_id", "quantity_kw")
+    )
+    said = _said_at([row.resource_id for row in shown], half_hour_at)
+    return [
+        InstructionSeen(
+            row=row,
+            ordered_kw=ordered.get(row.id, getattr(row, "kw_max", None) or ZERO),
+            said_kw=said.get(row.resource_id) if row.state == "ACTIVE" else None,
+        )
+        for row in shown
+    ]
+
+
+def _said_at(resource_ids: Iterable[UUID], half_hour_at: datetime) -> dict[UUID, Decimal]:
+    """Return what sites say they deliver in a half hour; of several words the latest."""
+    rows = SiteReport.objects.filter(
+        resource_id__in=list(resource_ids), kind=SiteReportKind.DELIVERED, start_at=half_hour_at
+    ).order_by("number")
+    return {row.resource_id: abs(row.power_kw) for row in rows}
+
+
+def _sums_at(half_hour_at: datetime) -> dict[str, Decimal]:
+    active = list(
+        InstructionInterval.objects.filter(
+            start_at=half_hour_at, instruction__state="ACTIVE"
+        ).values_list("instruction__resource_id", "quantity_kw")
+    )
+    said = _said_at({resource for resource, _ in active}, half_hour_at)
+    return {
+        "ordered_kw": sum((kw for _, kw in active), ZERO),
+        "said_kw": sum(said.values(), ZERO),
+        "said_of_kw": sum((kw for resource, kw in active if resource in said), ZERO),
+    }
+
+
+def ordered_today(day: date) -> dict[str, list[float]]:
+    """Return what is ordered by direction at t = 0…47 of a day [kW]; cancelled orders are not."""
+    rows = (
+        InstructionInterval.objects.filter(
+            instruction__award__auction__delivery_on=day,
+            instruction__state__in=(*OPEN_STATES, "FINISHED"),
+        )
+        .values("instruction__direction", "t")
+        .annotate(kw=Sum("quantity_kw"))
+        .values_list("instruction__direction", "t", "kw")
+    )
+    found = {"UP": [0.0] * HALF_HOURS, "DOWN": [0.0] * HALF_HOURS}
+    for direction, t, kw in rows:
+        found[direction][t] = float(kw)
+    return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobsNow:
+    """How the list of jobs stands."""
+
+    rows: Sequence[Job]
+    running_count: int
+    due_count: int
+    later_count: int
+    dead_count: int
+
+
+def jobs_now(now: datetime) -> JobsNow:
+    """Read what runs, what is due and what was given up."""
+    open_jobs = Job.objects.filter(state__in=(JobState.READY, JobState.RUNNING))
+    counts = open_jobs.aggregate(
+        running=Count("id", filter=Q(state=JobState.RUNNING)),
+        due=Count("id", filter=Q(state=JobState.READY, due_at__lte=now)),
+        later=Count("id", filter=Q(state=JobState.READY, due_at__gt=now)),
+    )
+    dead = list(Job.objects.filter(state=JobState.QUARANTINED).order_by("-created_at")[:3])
+    shown = [
+        *dead,
+        *open_jobs.filter(Q(state=JobState.RUNNING) | Q(attempts_count__gt=0)).order_by(
+            "-state", "due_at", "id"
+        )[:JOBS_MAX],
+    ]
+    if len(shown) < JOBS_MAX:
+        known = {row.id for row in shown}
+        coming = open_jobs.filter(state=JobState.READY).order_by("due_at", "id")[:JOBS_MAX]
+        shown += [row for row in coming if row.id not in known]
+    return JobsNow(
+        rows=shown[:JOBS_MAX],
+        running_count=counts["running"],
+        due_count=counts["due"],
+        later_count=counts["later"],
+        dead_count=Job.objects.filter(state=JobState.QUARANTINED).order_by()[:1_000].count(),
+    )
+
+
+def replacements_of(row: DispatchInstruction) -> list[DispatchInstruction]:
+    """Return every version of an award's instruction: what was lost and who stands in."""
+    return list(
+        DispatchInstruction.objects.filter(award_id=row.award_id)
+        .select_related("resource__site", "organisation", "bid", "replaces")
+        .annotate(kw_max=Max("intervals__quantity_kw"), kw_sum=Sum("intervals__quantity_kw"))
+        .order_by("version")
+    )

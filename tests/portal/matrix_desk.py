@@ -1,0 +1,88 @@
+"""The market desk's addresses: only who sees everybody's instructions has them."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from accounts.parties.sight import sight_of
+from aggregator.control.services import alarm_raise
+from aggregator.dispatch.cancelling import result_cancel_request
+from aggregator.dispatch.changes import change_request
+from aggregator.dispatch.models import DispatchInstruction, InstructionInterval
+from tests import cast
+
+DESK_ONLY = (302, 404, 404, 404, 404, 200)
+MATRIX = {
+    "/desk/": DESK_ONLY,
+    "/desk/state.json": DESK_ONLY,
+    "/desk/events/": (401, 404, 404, 404, 404, 200),
+    "/desk/alarms/": DESK_ONLY,
+    "/desk/alarms/?format=csv": DESK_ONLY,
+    "/desk/alarms/{alarm}/": DESK_ONLY,
+    "/desk/auctions/": DESK_ONLY,
+    "/desk/auctions/?format=csv": DESK_ONLY,
+    "/desk/auctions/new/": DESK_ONLY,
+    "/desk/auctions/{auction}/": DESK_ONLY,
+    "/desk/auctions/{auction}/close/": DESK_ONLY,
+    "/desk/auctions/{auction}/cancel/": DESK_ONLY,
+    "/desk/auctions/{auction}/melt/": (302, 404, 404, 404, 404, 404),
+    "/desk/auctions/NONE/": (302, 404, 404, 404, 404, 404),
+    "/desk/approvals/{approval}/": DESK_ONLY,
+    "/desk/instructions/": DESK_ONLY,
+    "/desk/instructions/?format=csv": DESK_ONLY,
+    "/desk/instructions/{instruction}/": DESK_ONLY,
+    "/desk/instructions/{instruction}/stop/": DESK_ONLY,
+    "/desk/changes/{change}/": DESK_ONLY,
+    "/desk/jobs/": DESK_ONLY,
+    "/desk/jobs/?format=csv": DESK_ONLY,
+}
+
+
+def instruction_of(day: cast.MarketDay, *, name: str = "inzai-defer") -> DispatchInstruction:
+    """Make an instruction of an award that was sent and is not answered yet."""
+    award = day.awards[name]
+    start = day.auction.delivery_start
+    row = DispatchInstruction.objects.create(
+        award=award,
+        bid=award.bid,
+        organisation=award.organisation,
+        resource=award.resource,
+        direction=award.direction,
+        starts_at=start + timedelta(hours=17),
+        ends_at=start + timedelta(hours=20),
+        send_at=start - timedelta(hours=5),
+        respond_by_at=start + timedelta(hours=15),
+        sent_at=start - timedelta(hours=5),
+        state="SENT",
+    )
+    InstructionInterval.objects.bulk_create(
+        InstructionInterval(
+            instruction=row, t=t, start_at=start + timedelta(minutes=30 * t), quantity_kw=9_000
+        )
+        for t in cast.EVENING
+    )
+    return row
+
+
+def names(day: cast.MarketDay) -> dict[str, str]:
+    """Make one row of each kind, asked for by a colleague of the desk."""
+    colleague = cast.member("desk-b", day.places.people.platform, "market_desk")
+    asked = result_cancel_request(auction_id=day.auction.id, reason="flow", by=sight_of(colleague))
+    row = instruction_of(day)
+    change = change_request(
+        instruction_id=row.id, what="CANCELLED", reason="fire", by=sight_of(colleague)
+    )
+    alarm = alarm_raise(
+        kind="instruction.silent",
+        priority=3,
+        subject=row,
+        text="",
+        key=f"instruction.silent:{row.id}",
+    )
+    return {
+        "auction": day.auction.code,
+        "approval": str(asked.id),
+        "instruction": str(row.id),
+        "change": str(change.id),
+        "alarm": str(alarm.id),
+    }

@@ -196,7 +196,7 @@ def _unfrozen(like: Bools, called: Bools, rules: XOfY, days: int) -> Bools:
     if rules.frozen_days is None:
         return near
     first = like & (np.cumsum(like) <= rules.frozen_days)
-    is_frozen = (called | ~first).all(axis=1)
+    is_frozen = np.asarray((called | ~first).all(axis=1), dtype=np.bool_)
     free = like & ~called
     chosen = free & (np.cumsum(free, axis=1) <= days)
     return np.where(is_frozen[:, None], like & ~chosen, near)
@@ -313,9 +313,10 @@ def _compared(event: Bools, rules: SimilarDays) -> Bools:
         ]
     slots = np.arange(-INTERVAL_COUNT, INTERVAL_COUNT)[None, :]
     if rules.compare is None:
-        return (slots >= 0) & ~busy
+        return np.asarray((slots >= 0) & ~busy, dtype=np.bool_)
     first = event.argmax(axis=1)[:, None]
-    return (slots >= first + rules.compare[0]) & (slots < first + rules.compare[1]) & ~busy
+    is_near = (slots >= first + rules.compare[0]) & (slots < first + rules.compare[1])
+    return np.asarray(is_near & ~busy, dtype=np.bool_)
 
 
 def _beside(rules: BeforeAndAfter, loads: Loads, asked: Asked) -> Found:
@@ -339,7 +340,9 @@ def _beside(rules: BeforeAndAfter, loads: Loads, asked: Asked) -> Found:
             sums_wh, is_metered = _at(loads, asked.rows[mine], asked.day, window)
             found.is_found[mine] &= is_metered
             means = rounded(sums_wh, np.full(len(mine), max(1, len(window)), dtype=np.int64))
-            found.values_wh[np.ix_(mine, block)] = np.maximum(means, int(floor_wh))[:, None]
+            found.values_wh[np.ix_(mine, np.array(block))] = np.maximum(means, int(floor_wh))[
+                :, None
+            ]
     return found
 
 
@@ -353,8 +356,8 @@ def _at(
     if not at or min(at) < 0 or max(at) >= total:
         return np.zeros(len(rows), dtype=np.int64), np.zeros(len(rows), dtype=np.bool_)
     shape = (loads.values_wh.shape[0], total)
-    where = np.ix_(rows, at)
+    where = np.ix_(rows, np.array(at))
     return (
         loads.values_wh.reshape(shape)[where].sum(axis=1),
-        loads.known.reshape(shape)[where].all(axis=1),
+        np.asarray(loads.known.reshape(shape)[where].all(axis=1), dtype=np.bool_),
     )

@@ -229,7 +229,7 @@ def _awards(auction: Auction, bound: Collection[UUID]) -> list[_Award]:
                     resource_id=resource_id,
                     site_id=site_id,
                     kind=bytes(row[4] or b"").decode(),
-                    is_up=row[5] == b"\x01",
+                    is_up=bytes(row[5] or b"") == b"\x01",
                     void=int.from_bytes(row[6] or b"", "big"),
                     slots=integers(row[7], 2).astype(np.int64),
                     ordered_wh=integers(row[8], 8),

@@ -259,7 +259,7 @@ def settlement_difference(
         return f"OrderedFlexPower of ISP {t + 1} is {ordered.get(t, 0)} W, not {told.get(t, 0)} W"
     agreed_jpy = price_jpy * activation_ratio
     if abs(said.price - agreed_jpy) >= 1:
-        return f"Price is {agreed_jpy:f} {CURRENCY}, not {said.price:f}"
+        return f"Price is {agreed_jpy.normalize():f} {CURRENCY}, not {said.price:f}"
     if abs(said.price - said.penalty - said.net_settlement) >= 1:
         return "NetSettlement is Price less Penalty"
     if abs(said.net_settlement - ours_exact_jpy) >= 1:

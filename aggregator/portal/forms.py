@@ -66,8 +66,17 @@ def read_number(text: str) -> Decimal:
     return sign * total
 
 
-class NumberField(forms.Field):
-    """A number with its unit in the label; `digits` decimals are kept, more are refused."""
+class _Asked:
+    """What every field says when it is left empty."""
+
+    default_error_messages: Mapping[str, Any] = {"required": gettext_lazy("入力してください。")}
+
+
+class NumberField(_Asked, forms.Field):
+    """A number with its unit in the label; `digits` decimals are kept, more are refused.
+
+    With `is_trimmed` a whole number is shown without decimals.
+    """
 
     def __init__(
         self,
@@ -76,9 +85,11 @@ class NumberField(forms.Field):
         digits: int = 0,
         low: Decimal | int | None = None,
         high: Decimal | int | None = None,
+        is_trimmed: bool = False,
         **kwargs: Any,
     ) -> None:
         self.unit, self.digits, self.low, self.high = unit, digits, low, high
+        self.is_trimmed = is_trimmed
         attrs = {"class": "in num", "inputmode": "decimal", "autocomplete": "off"}
         kwargs.setdefault("widget", forms.TextInput(attrs=attrs))
         super().__init__(**kwargs)
@@ -111,7 +122,7 @@ class NumberField(forms.Field):
         return found
 
     def _bounded(self, found: Decimal) -> None:
-        unit = f" {self.unit}" if self.unit else ""
+        unit = f" {self.unit}" if str(self.unit) else ""
         if self.low is not None and found < self.low:
             raise ValidationError(
                 gettext("%(low)s%(unit)s 以上で入力してください。")
@@ -126,11 +137,13 @@ class NumberField(forms.Field):
     def prepare_value(self, value: Any) -> Any:
         """Write a number with commas; what a person typed stays as typed."""
         if isinstance(value, Decimal | int | float):
-            return words.number(Decimal(str(value)), self.digits).replace(words.MINUS, "-")
+            number = Decimal(str(value))
+            digits = 0 if self.is_trimmed and number == int(number) else self.digits
+            return words.number(number, digits).replace(words.MINUS, "-")
         return value
 
 
-class TextField(forms.CharField):
+class TextField(_Asked, forms.CharField):
     """One line of text; several with `rows`."""
 
     def __init__(self, *, rows: int = 1, **kwargs: Any) -> None:
@@ -142,7 +155,7 @@ class TextField(forms.CharField):
         super().__init__(**kwargs)
 
 
-class ChoiceField(forms.ChoiceField):
+class ChoiceField(_Asked, forms.ChoiceField):
     """One of several, as a select."""
 
     def __init__(self, **kwargs: Any) -> None:
@@ -150,7 +163,7 @@ class ChoiceField(forms.ChoiceField):
         super().__init__(**kwargs)
 
 
-class DayField(forms.DateField):
+class DayField(_Asked, forms.DateField):
     """A JST day."""
 
     def __init__(self, **kwargs: Any) -> None:
@@ -169,7 +182,7 @@ class TickField(forms.BooleanField):
         super().__init__(**kwargs)
 
 
-class FileField(forms.FileField):
+class FileField(_Asked, forms.FileField):
     """A file to take over."""
 
     def __init__(self, *, accept: str = ".csv,text/csv", **kwargs: Any) -> None:
@@ -180,7 +193,7 @@ class FileField(forms.FileField):
 _KOMA: Final = 48
 
 
-class KomaField(forms.TypedChoiceField):
+class KomaField(_Asked, forms.TypedChoiceField):
     """A half hour, as its index 0…47; with `is_end` the instant after it, 1…48."""
 
     def __init__(self, *, is_end: bool = False, **kwargs: Any) -> None:
@@ -201,20 +214,11 @@ class PortalForm(forms.Form):
     """
 
     places: Sequence[tuple[str, str]] = ()
-    words_of_errors: Mapping[str, Any] = {
-        "required": gettext_lazy("入力してください。"),
-        "invalid": gettext_lazy("読めません。例にならって入力してください。"),
-    }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         kwargs.setdefault("use_required_attribute", False)
         kwargs.setdefault("label_suffix", "")
         super().__init__(*args, **kwargs)
-        for field in self.fields.values():
-            field.error_messages = {
-                **field.error_messages,
-                "required": self.words_of_errors["required"],
-            }
 
     def refuse(self, refused: Refused, place: Place | None = None) -> None:
         """Put what a service refused at its field, in the page's language.

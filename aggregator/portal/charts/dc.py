@@ -66,7 +66,10 @@ def curve_figure(chart: CurveChart, palette: Palette) -> figure:
                 line_color=None,
             )
         )
-        label(plot, 0, top, chart.words["band"], x_offset=4, y_offset=-14)
+        label(
+            plot, plot.x_range.end, top, chart.words["band"],
+            text_align="right", x_offset=-4, y_offset=2,
+        )  # fmt: skip
     _steps(plot, chart, palette, low)
     if chart.floors:
         x, y = _outline(chart.floors, low)

@@ -224,7 +224,7 @@ def bid_effect(request: HttpRequest, code: str, name: str) -> HttpResponse:
     if told.effect is None:
         raise Http404(gettext("まだ描けるものがありません。"))
     effect = told.effect
-    load = selectors.load_latest(desk.resource.site)
+    load = selectors.load_latest(desk.resource)
     base = load[1] if load else [0.0] * HALF_HOURS
     contract = float(desk.resource.site.contract_kw) if load else None
     clean = told.form.cleaned_data

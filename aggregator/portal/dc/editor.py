@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import ceil
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -60,7 +61,7 @@ def page_context(request: HttpRequest, desk: BidDesk, form: PortalForm) -> dict[
         "gate_ms": int(desk.auction.gate_closure_at.timestamp() * 1000),
         "is_over": not desk.is_open or now.now >= desk.auction.gate_closure_at,
         "needs": [
-            {"t": t, "level": 0 if peak <= 0 else min(4, int(4 * kw / peak + 0.999)), "kw": kw}
+            {"t": t, "level": 0 if peak <= 0 else min(4, ceil(4 * kw / peak)), "kw": kw}
             for t, kw in enumerate(desk.need_kw)
         ],
         "floor_known": bool(desk.floors),

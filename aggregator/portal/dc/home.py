@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any, Final
 from urllib.parse import urlencode
 
+from django.db.models import Sum
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
@@ -26,6 +27,7 @@ from aggregator.portal.facts import mechanism_word
 from aggregator.portal.frame import frame, market_time, sight_in
 from aggregator.portal.lists import csv_answer
 from aggregator.portal.tokens import Palette
+from market.registry.models import Resource
 from market.trading.models import Auction
 
 READ: Final = "bid.read"
@@ -68,7 +70,8 @@ def home(request: HttpRequest) -> HttpResponse:
     coming = selectors.auction_coming() if auction is None else None
     drafts = list(_drafts(sight, opened))
     todos = todos_of(sight, now.now, drafts, auction)
-    up, down, price = selectors.position_on(sight, today)
+    shown_on = selectors.position_day(sight, today)
+    up, down, price = selectors.position_on(sight, shown_on)
     verified = selectors.verified_latest(sight)
     return render(
         request,
@@ -83,13 +86,15 @@ def home(request: HttpRequest) -> HttpResponse:
             "drafts": drafts,
             "todos": todos[:TODO_SHOWN],
             "urgent": sum(todo.priority == 1 for todo in todos),
-            "sentence": sentence_of(len(drafts), up),
-            "today": today,
+            "sentence": sentence_of(len(drafts), up if shown_on == today else {}),
+            "shown_on": shown_on,
+            "is_today": shown_on == today,
             "position": _position(up, down, price),
             "mechanisms": [(name, mechanism_word(name)) for name in MERIT if name in up],
             "position_rows": _position_rows(up, down, price),
             "has_position": bool(up) or any(down),
             "last": _last(sight, verified),
+            "last_resource": _last_resource(sight, verified),
             "money": selectors.month_money(sight, now.now)
             if sight.may_somewhere("statement.read")
             else None,
@@ -217,12 +222,28 @@ def _last(sight: Sight, verified: Any) -> dict[str, Any] | None:
     return {"auction": auction, "stage": verification.stage, "ratio": ratio, **sums}
 
 
+def _last_resource(sight: Sight, verified: Any) -> Any:
+    """Return the resource that was ordered most of, for the picture."""
+    if verified is None:
+        return None
+    top = (
+        selectors.deliveries_own(sight, verified[1])
+        .values("award__resource__code")
+        .annotate(kwh=Sum("ordered_kwh"))
+        .order_by("-kwh", "award__resource__code")
+        .first()
+    )
+    return None if top is None else Resource.objects.get(code=top["award__resource__code"])
+
+
 @person_required(READ)
 @require_safe
 def position_chart(request: HttpRequest) -> HttpResponse:
     """Draw what was awarded for today."""
-    now = market_time().now
-    up, down, _ = selectors.position_on(sight_in(request), selectors.jst_day(now))
+    now, sight = market_time().now, sight_in(request)
+    today = selectors.jst_day(now)
+    shown_on = selectors.position_day(sight, today)
+    up, down, _ = selectors.position_on(sight, shown_on)
     local = now.astimezone(words.JST)
 
     def build(palette: Palette) -> Any:
@@ -235,7 +256,7 @@ def position_chart(request: HttpRequest) -> HttpResponse:
                 if name in up
             ],
             down_kw=[float(kw) for kw in down],
-            now_t=(local.hour * 60 + local.minute) / 30,
+            now_t=(local.hour * 60 + local.minute) / 30 if shown_on == today else None,
             words={
                 "now": gettext("現在 %(at)s") % {"at": words.jst(now)},
                 "down": gettext("下げ"),
@@ -250,8 +271,9 @@ def position_chart(request: HttpRequest) -> HttpResponse:
 @require_safe
 def position_csv(request: HttpRequest) -> HttpResponse:
     """Give the day's position as CSV."""
-    today = selectors.jst_day(market_time().now)
-    up, down, price = selectors.position_on(sight_in(request), today)
+    sight = sight_in(request)
+    today = selectors.position_day(sight, selectors.jst_day(market_time().now))
+    up, down, price = selectors.position_on(sight, today)
     rows: list[list[Cell]] = [
         [today, row["t"] + 1, row["up_kw"], row["down_kw"], row["price"]]
         for row in _position_rows(up, down, price)

@@ -32,12 +32,12 @@ Content = Mapping[str, Any]
 
 def kw_field(label: Any, **more: Any) -> NumberField:
     """Power: whole tenths of a kW."""
-    return NumberField(label=label, unit="kW", digits=1, low=0, **more)
+    return NumberField(label=label, unit="kW", digits=1, low=0, is_trimmed=True, **more)
 
 
 def kwh_field(label: Any, **more: Any) -> NumberField:
     """Energy."""
-    return NumberField(label=label, unit="kWh", digits=1, low=0, **more)
+    return NumberField(label=label, unit="kWh", digits=1, low=0, is_trimmed=True, **more)
 
 
 def price_field(label: Any, **more: Any) -> NumberField:
@@ -47,7 +47,7 @@ def price_field(label: Any, **more: Any) -> NumberField:
 
 def ratio_field(label: Any, **more: Any) -> NumberField:
     """Share, typed in percent."""
-    return NumberField(label=label, unit="%", digits=2, low=0, high=100, **more)
+    return NumberField(label=label, unit="%", digits=2, low=0, high=100, is_trimmed=True, **more)
 
 
 def plain(number: Decimal) -> str:
@@ -66,7 +66,9 @@ class ProfileField(NumberField):
 
     def __init__(self, **kwargs: Any) -> None:
         attrs = {"class": "in", "rows": 2, "inputmode": "decimal", "autocomplete": "off"}
-        super().__init__(unit="kW", digits=1, low=0, widget=Textarea(attrs=attrs), **kwargs)
+        super().__init__(
+            unit="kW", digits=1, low=0, is_trimmed=True, widget=Textarea(attrs=attrs), **kwargs
+        )
 
     def to_python(self, value: Any) -> Any:
         """Read one number or several.
@@ -86,7 +88,7 @@ class ProfileField(NumberField):
         if isinstance(value, list | tuple):
             texts = [super(ProfileField, self).prepare_value(number) for number in value]
             return texts[0] if len(set(texts)) == 1 else "\n".join(map(str, texts))
-        return value
+        return super().prepare_value(value)
 
 
 class OfferForm(PortalForm):

@@ -21,7 +21,7 @@ from aggregator.portal.dc.results import refusal_ja
 from aggregator.portal.entering import person_required
 from aggregator.portal.frame import frame, sight_in
 from aggregator.portal.lists import csv_answer
-from market.registry.models import Site
+from market.registry.models import Branch, Site
 from market.registry.selectors import buses_latest, prequalifications_seen
 from market.trading.models import StandingBid, StandingState
 from market.trading.selectors import (
@@ -93,7 +93,7 @@ def _cells(row: Any) -> list[Cell]:
 def map_of(sites: Sequence[Site]) -> dict[str, Any]:
     """Lay sites and the substations around them out in a frame of 640 × 340."""
     if not sites:
-        return {"pins": [], "buses": []}
+        return {"pins": [], "buses": [], "lines": []}
     lon = [float(site.longitude_deg) for site in sites]
     lat = [float(site.latitude_deg) for site in sites]
     spread = max(max(lon) - min(lon), (max(lat) - min(lat)) * 1.4, SPREAD_MIN_DEG)
@@ -110,12 +110,18 @@ def map_of(sites: Sequence[Site]) -> dict[str, Any]:
         x, y = place(float(site.longitude_deg), float(site.latitude_deg))
         near = sum(abs(pin["y"] - y) < 14 and abs(pin["x"] - x) < 90 for pin in pins)  # noqa: PLR2004 - px of a label
         pins.append({"x": x, "y": y, "label_y": round(y + 4 + 13 * near, 1), "site": site})
+    at = {}
     buses = []
     for bus in buses_latest().order_by("code"):
-        x, y = place(float(bus.longitude_deg), float(bus.latitude_deg))
+        x, y = at[bus.pk] = place(float(bus.longitude_deg), float(bus.latitude_deg))
         if 0 < x < MAP_WIDTH and 0 < y < MAP_HEIGHT:
             buses.append({"x": x - 3, "y": y - 3, "name": words.local_name(bus)})
-    return {"pins": pins, "buses": buses}
+    lines = [
+        {"x1": at[a][0], "y1": at[a][1], "x2": at[b][0], "y2": at[b][1]}
+        for a, b in Branch.objects.filter(from_bus__in=list(at)).values_list("from_bus", "to_bus")
+        if a in at and b in at
+    ]
+    return {"pins": pins, "buses": buses, "lines": lines}
 
 
 @person_required(READ)

@@ -84,7 +84,11 @@ def award_list(request: HttpRequest) -> HttpResponse:
     """Show what became of the bids of one auction."""
     sight = sight_in(request)
     auctions = list(
-        Auction.objects.filter(state__in=OPEN_BOOK_STATES).order_by("-delivery_on", "code")[:30]
+        Auction.objects.filter(
+            state__in=OPEN_BOOK_STATES, bids__organisation_id__in=sight.organisations_for(READ)
+        )
+        .distinct()
+        .order_by("-delivery_on", "code")[:30]
     )
     code = request.GET.get("auction")
     auction = next((row for row in auctions if code in (None, row.code)), None)

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
 
-from django.db.models import Max, Q, QuerySet, Sum
+from django.db.models import Max, Min, Q, QuerySet, Sum
 
 from accounts.clock.selectors import market_now
 from accounts.parties.models import Organisation
@@ -165,9 +165,9 @@ def needs_published(auction: Auction) -> list[Need]:
     return list(needs_of(auction))
 
 
-def load_latest(site: Site) -> tuple[date, list[float]] | None:
-    """Return the latest day of which the site's meter is known whole, and its kW."""
-    meter = Meter.objects.filter(Q(site=site) | Q(point_number=site.point_number)).first()
+def load_latest(resource: Resource) -> tuple[date, list[float]] | None:
+    """Return the latest day of which a resource's own meter is known whole, and its kW."""
+    meter = Meter.objects.filter(resource=resource).first()
     if meter is None:
         return None
     latest = IntervalReading.objects.filter(meter=meter).aggregate(at=Max("start_at"))["at"]
@@ -216,6 +216,18 @@ def instructions_own(seen_by: Sight) -> QuerySet[DispatchInstruction]:
 def instructions_waiting(seen_by: Sight) -> QuerySet[DispatchInstruction]:
     """Instructions that wait for an answer of one's own."""
     return instructions_own(seen_by).filter(state=InstructionState.SENT)
+
+
+def position_day(seen_by: Sight, today: date) -> date:
+    """Return the day whose position is shown: today, else the next one sold, else the last."""
+    own = seen_by.organisations_for("award.read")
+    days = Award.objects.filter(organisation_id__in=own, run__state=RunState.PUBLISHED)
+    found = days.aggregate(
+        coming=Min("auction__delivery_on", filter=Q(auction__delivery_on__gte=today)),
+        past=Max("auction__delivery_on", filter=Q(auction__delivery_on__lt=today)),
+    )
+    day: date = found["coming"] or found["past"] or today
+    return day
 
 
 def position_on(

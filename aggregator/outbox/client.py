@@ -182,10 +182,13 @@ def _resolved(destination: Destination, policy: Policy) -> IpAddress:
 
 @functools.lru_cache(maxsize=1)
 def _trusted() -> ssl.SSLContext:
-    """Read the certificates that are trusted, once: it takes longer than most exchanges."""
+    """Read the certificates that are trusted, once: it takes longer than most exchanges.
+
+    ``SSL_CERT_FILE`` names those of a private network.
+    """
     import httpx
 
-    return httpx.create_ssl_context(trust_env=False)
+    return httpx.create_ssl_context(trust_env=True)
 
 
 async def _asked(

@@ -17,7 +17,9 @@ NAMES: Final = {
     "bids": "1,000 bids in one service call ÷ COPY of the same ready rows",
     "documents": "1,000 statements as PDF, printed and stored, ÷ the time they may take",
     "blocks": "300 blocks to gap 0 ÷ raw HiGHS on the same rows",
+    "openadr": "OpenADR over HTTP: polls, reports and webhooks, each alone",
     "meter": "ingest of readings ÷ raw COPY of the same ready rows",
+    "uftp": "a burst of 200 signed UFTP messages, each answered by a message, none lost",
     "settlement": "a month of 1,000 sites ÷ the bare set-based SQL",
 }
 

@@ -105,6 +105,39 @@ async def _fired(
     return sorted(shots, key=lambda shot: shot.number)
 
 
+def exchanged(
+    address: tuple[str, int],
+    requests: Sequence[bytes],
+    *,
+    connection_count: int,
+    patience_s: float = 120.0,
+) -> list[Shot]:
+    """Send `requests` one after the other on each of some connections: a closed loop.
+
+    For clients that wait for an answer before they ask again; latency is from the sending of each.
+    """
+    return asyncio.run(_exchanged(address, requests, connection_count, patience_s))
+
+
+async def _exchanged(
+    address: tuple[str, int], requests: Sequence[bytes], connection_count: int, patience_s: float
+) -> list[Shot]:
+    shots: list[Shot] = []
+    last_s = time.perf_counter() + patience_s
+    numbers = iter(range(len(requests)))
+
+    async def carry() -> None:
+        line = _Line(address)
+        for number in numbers:
+            began_s = time.perf_counter()
+            status, body = await line.exchange(requests[number], last_s)
+            shots.append(Shot(number, status, time.perf_counter() - began_s, body))
+        await line.close()
+
+    await asyncio.gather(*(carry() for _ in range(connection_count)))
+    return sorted(shots, key=lambda shot: shot.number)
+
+
 class _Line:
     """One connection, made again when the other side ends it."""
 

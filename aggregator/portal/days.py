@@ -50,7 +50,8 @@ class Chosen:
         return "" if self.auction == self.auctions[0] else f"auction={self.auction.code}&"
 
 
-def _chosen(request: HttpRequest, day: date) -> Chosen:
+def chosen_of(request: HttpRequest, day: date) -> Chosen:
+    """Read what the address chooses; a day without an auction does not exist."""
     auctions = selectors.auctions_on(day)
     code = request.GET.get("auction")
     auction = next((row for row in auctions if code in (None, row.code)), None)
@@ -78,18 +79,19 @@ def latest(request: HttpRequest) -> HttpResponse:
 @require_safe
 def result_day(request: HttpRequest, day: date) -> HttpResponse:
     """Show a day, or the one panel that htmx asks for by its id."""
-    chosen = _chosen(request, day)
+    chosen = chosen_of(request, day)
     target = (request.headers.get("HX-Target") or "").removesuffix("-panel")
     if request.headers.get("HX-Request") and target in PANELS:
         content = {"chosen": chosen, **_panel(request, chosen, target)}
         answer = render(request, f"portal/day_{target}.html", content)
     else:
-        answer = render(request, "portal/day.html", _page(request, chosen))
+        answer = render(request, "portal/day.html", page_of(request, chosen))
     patch_vary_headers(answer, ("HX-Request", "HX-Target"))
     return answer
 
 
-def _page(request: HttpRequest, chosen: Chosen) -> dict[str, Any]:
+def page_of(request: HttpRequest, chosen: Chosen, *, page: str = "day") -> dict[str, Any]:
+    """Return everything the page of a day says."""
     results = _needs(chosen)
     loadings = _loadings(chosen)
     before, after = selectors.days_beside(chosen.day)
@@ -107,7 +109,7 @@ def _page(request: HttpRequest, chosen: Chosen) -> dict[str, Any]:
         else None
     )
     return {
-        **frame(request, page="day", now=chosen.now),
+        **frame(request, page=page, now=chosen.now),
         "chosen": chosen,
         "day_before": before,
         "day_after": after,
@@ -123,7 +125,7 @@ def _page(request: HttpRequest, chosen: Chosen) -> dict[str, Any]:
         "loading_rows_max": LOADING_ROWS_MAX,
         **_need_panel(request, chosen, results),
         **_price_panel(request, chosen),
-        **_lines_panel(request, loadings),
+        **lines_panel(request, loadings),
     }
 
 
@@ -140,7 +142,7 @@ def _panel(request: HttpRequest, chosen: Chosen, target: str) -> Mapping[str, An
         return _need_panel(request, chosen, _needs(chosen))
     if target == "price":
         return _price_panel(request, chosen)
-    return _lines_panel(request, _loadings(chosen))
+    return lines_panel(request, _loadings(chosen))
 
 
 def _need_panel(
@@ -198,7 +200,8 @@ def _place_chosen(
     raise Http404(gettext("この地点の価格は公表されていません。"))
 
 
-def _lines_panel(request: HttpRequest, loadings: list[selectors.Loading]) -> dict[str, Any]:
+def lines_panel(request: HttpRequest, loadings: list[selectors.Loading]) -> dict[str, Any]:
+    """Return what the table of lines shows: the half hour chosen, or the worst one."""
     return {
         "loadings": loadings,
         "t": _half_hour_chosen(request, loadings),
@@ -232,7 +235,7 @@ def _chart(request: HttpRequest, body: bytes) -> HttpResponse:
 @require_safe
 def need_chart(request: HttpRequest, day: date) -> HttpResponse:
     """One need, and by which means it was served."""
-    chosen = _chosen(request, day)
+    chosen = chosen_of(request, day)
     result = _need_chosen(request, _needs(chosen))
     if result is None:
         raise Http404(gettext("この必要量は見つかりません。"))
@@ -260,7 +263,7 @@ def need_chart(request: HttpRequest, day: date) -> HttpResponse:
 @require_safe
 def price_chart(request: HttpRequest, day: date) -> HttpResponse:
     """Price of an area and of a place in it."""
-    chosen = _chosen(request, day)
+    chosen = chosen_of(request, day)
     _, place = _place_chosen(request, chosen)
     if chosen.run is None or place is None:
         raise Http404(gettext("価格はまだ公表されていません。"))
@@ -284,7 +287,7 @@ def price_chart(request: HttpRequest, day: date) -> HttpResponse:
 @require_safe
 def loading_chart(request: HttpRequest, day: date) -> HttpResponse:
     """Element by half hour, before and after."""
-    loadings = _loadings(_chosen(request, day))
+    loadings = _loadings(chosen_of(request, day))
     if not loadings:
         raise Http404(gettext("負荷率はまだ公表されていません。"))
     palette, t = _palette(request), _half_hour_chosen(request, loadings)
@@ -308,7 +311,7 @@ def loading_chart(request: HttpRequest, day: date) -> HttpResponse:
 @require_safe
 def network_chart(request: HttpRequest, day: date) -> HttpResponse:
     """Every line where it lies, with all half hours at once."""
-    chosen = _chosen(request, day)
+    chosen = chosen_of(request, day)
     loadings = _loadings(chosen)
     if not loadings:
         raise Http404(gettext("負荷率はまだ公表されていません。"))
@@ -332,7 +335,7 @@ def network_chart(request: HttpRequest, day: date) -> HttpResponse:
 @require_safe
 def needs_csv(request: HttpRequest, day: date) -> HttpResponse:
     """Needs and what became of them, one line per need and half hour; public as the page is."""
-    chosen = _chosen(request, day)
+    chosen = chosen_of(request, day)
     rows = [
         (
             chosen.auction.code, result.need.code, result.need.kind, facts.place_code(result.need),

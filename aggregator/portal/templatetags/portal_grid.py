@@ -9,6 +9,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 
+from aggregator.portal import words
 from aggregator.portal.templatetags.portal import icon
 
 register = template.Library()
@@ -47,3 +48,9 @@ def run_pill(run: Any) -> SafeString:
         "FAILED": ("alarm", "crit", gettext("失敗")),
     }[run.state]
     return format_html('<span class="pill {}">{}{}</span>', tone, icon(glyph), word)
+
+
+@register.filter
+def koma_start(t: int) -> str:
+    """Write when half hour t begins; 48 is the end of the day."""
+    return words.clock(t)

@@ -27,6 +27,7 @@ EDITABLE = {
     "auth.group", "registry.area", "registry.scaleclass", "registry.site", "registry.resource",
     "registry.storageunit", "registry.workloadclass", "registry.opticalpath",
     "registry.opticaltrunk", "registry.portfolio", "registry.marketproduct",
+    "uftp.participant", "uftp.participantkey", "uftp.congestionaddress", "uftp.connectionaddress",
 }  # fmt: skip
 QUERIES_MAX = 12
 

@@ -2,7 +2,9 @@
 
 Real web server, workers and clearing; the peer runs in an environment of its own, made from
 ``peers/shapeshifter.lock``. Six bids of 1,000 kW each at Inzai and at Shiroi are taken; the Inzai
-line gets 2/3 of the one and 1/3 of the other: 6,000 kW of the 12,000 asked for, at the cap of 180.
+line gets 2/3 of the one and 1/3 of the other: 6,000 kW, at the cap of 180. Two needs ask for it in
+one auction and share: the peer's of 12,000 kW, and one of 12,000 (14,000 at t = 36) that the grid
+operator published at another door. So the peer gets 3,000 kW, and 2,769.2 at t = 36.
 """
 
 from __future__ import annotations
@@ -243,9 +245,9 @@ def bought(day: cast.MarketDay, peer: Peer) -> dict[str, Any]:
 
     at(day.auction.gate_closure_at)
     offer = peer.hears("FlexOffer", seconds=90)
-    # 6,000 kW for three hours at the cap: 18,000 kWh · 180
-    assert Decimal(offer["price"]) == Decimal(3_240_000)
-    assert offer["isps"] == [[-6_000_000, 35, 6]]
+    # (5 · 3,000 + 2,769.2) kW · 0.5 h · 180
+    assert Decimal(offer["price"]) == Decimal(1_599_228)
+    assert offer["isps"] == [[-3_000_000, 35, 2], [-2_769_200, 37, 1], [-3_000_000, 38, 3]]
     assert peer.hears("FlexOrderResponse")["result"] == "Accepted"
     order = FlexOrder.objects.get()
     assert order.order_reference == "ORDER-1"
@@ -278,15 +280,15 @@ def settled(day: cast.MarketDay, peer: Peer, offer: dict[str, Any]) -> None:
     assert (heard["ean"], Decimal(heard["profiles"]["ImportEnergy"])) == (EAN, Decimal(462_000))
 
     said = {"period": "2026-11-25", "price": offer["price"], "isps": offer["isps"]}
-    peer.do("settle", **said, net="3240000")
+    peer.do("settle", **said, net="1599228")
     answer = peer.hears("FlexSettlementResponse")
     assert (answer["result"], answer["statuses"]) == ("Accepted", [["ORDER-1", "Accepted", None]])
     assert not Dispute.objects.exists()
 
-    peer.do("settle", **said, net="3000000")
+    peer.do("settle", **said, net="1500000")
     ((reference, disposition, reason),) = peer.hears("FlexSettlementResponse", number=2)["statuses"]
     assert (reference, disposition) == ("ORDER-1", "Disputed")
-    assert reason == "NetSettlement is 3240000 JPY by our metering and settlement, not 3000000"
+    assert reason == "NetSettlement is 1599228 JPY by our metering and settlement, not 1500000"
     dispute = Dispute.objects.get()
     assert dispute.organisation == day.places.people.grid_t
     assert OrderSettlement.objects.get(disposition="Disputed").dispute == dispute

@@ -1,9 +1,14 @@
 """Runs, lines and what the close made of them."""
 
 from django.contrib import admin
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.utils.safestring import SafeString
+from unfold.decorators import action
 
 from accounts.fields.admin import FactAdmin, admin_link, admin_list_link
+from accounts.parties.models import User
+from accounts.parties.sight import sight_of
 from aggregator.settlement.models import (
     BankAccount,
     Dispute,
@@ -206,17 +211,51 @@ class BankAccountAdmin(FactAdmin):
     search_fields = ("organisation__code", "holder")
     exclude = ("number",)  # shown masked, here as everywhere
     readonly_fields = ("masked_number",)
+    actions_detail = ("compare",)
+
+    def has_release_permission(self, request: HttpRequest) -> bool:
+        """Whether the person releases payments: staff alone is not enough."""
+        user = request.user
+        return isinstance(user, User) and sight_of(user).may_everywhere("payment.release")
+
+    @action(description="見比べて承認", permissions=["release"])
+    def compare(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        del request
+        return redirect("portal:money_bank", bank_account_id=object_id)
 
 
 @admin.register(PaymentBatch)
 class PaymentBatchAdmin(FactAdmin):
     list_display = (
-        "pay_on", "state", "rows_count", "total_jpy", "created_by", "released_by", "released_at",
-        "rows_link",
+        "pay_on", "state", "file_format", "rows_count", "total_jpy", "created_by", "released_by",
+        "released_at", "rows_link",
     )  # fmt: skip
-    list_filter = ("state",)
+    list_filter = ("state", "file_format")
     list_select_related = ("payer",)
     date_hierarchy = "pay_on"
+    # acts lead to the pages where sums are seen first and two people are asked
+    actions_list = ("propose",)
+    actions_detail = ("release", "take_in_result")
+
+    def has_release_permission(self, request: HttpRequest) -> bool:
+        """Whether the person releases payments: staff alone is not enough."""
+        user = request.user
+        return isinstance(user, User) and sight_of(user).may_everywhere("payment.release")
+
+    @action(description="振込を作成", permissions=["release"])
+    def propose(self, request: HttpRequest) -> HttpResponse:
+        del request
+        return redirect("portal:money_payment_new")
+
+    @action(description="承認・送付の確定", permissions=["release"])
+    def release(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        del request
+        return redirect("portal:money_payment", batch_id=object_id)
+
+    @action(description="結果の取込", permissions=["release"])
+    def take_in_result(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        del request
+        return redirect("portal:money_payment_act", batch_id=object_id, act="result")
 
     @admin.display(description="振込")
     def rows_link(self, row: PaymentBatch) -> SafeString | str:

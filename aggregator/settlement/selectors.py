@@ -250,7 +250,9 @@ def _award_steps(line: SettlementLine, award_id: UUID) -> list[TraceStep]:
 
 def needs_served(line: SettlementLine, award_id: UUID) -> list[UUID]:
     """Return the needs behind the price of an award's half hour, heaviest first."""
-    award = Award.objects.select_related("resource__site", "auction__grid_model").get(id=award_id)
+    known = line.award if line.award_id == award_id else None
+    rows = Award.objects.select_related("resource__site", "auction__grid_model")
+    award = rows.get(id=award_id) if known is None else known
     published = run_published_of(award.auction)
     if published is None:
         return []

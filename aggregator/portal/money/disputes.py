@@ -40,6 +40,7 @@ from aggregator.settlement.documents.confirming import document_object
 from aggregator.settlement.documents_models import Document, DocumentState
 from aggregator.settlement.models import SettlementLine
 from aggregator.settlement.seen import (
+    DECIDE,
     OPEN,
     READ,
     dispute_judge,
@@ -49,12 +50,17 @@ from aggregator.settlement.seen import (
     line_view_of,
 )
 
-PAGE = "money_disputes"
 ACCEPTED = ".pdf,.csv,.png,.json"
 DISPUTE_CSV = (
     "id", "organisation", "counterparty", "reason_code", "disputed_exact_jpy", "state", "is_held",
     "opened_at", "ended_at",
 )  # fmt: skip
+
+
+def _page(request: HttpRequest) -> str:
+    """Return the way of the rail that these pages belong to: settlement has one for them."""
+    is_judge = sight_in(request).may_everywhere(DECIDE)
+    return "money_disputes" if is_judge else "money_statements"
 
 
 @login_required
@@ -91,7 +97,7 @@ def dispute_list(request: HttpRequest) -> HttpResponse:
         request,
         "portal/money/disputes.html",
         {
-            **frame(request, page=PAGE),
+            **frame(request, page=_page(request)),
             "listing": listing,
             "sees_all": sight.may_everywhere(READ),
         },
@@ -187,7 +193,7 @@ def dispute_raise(request: HttpRequest) -> HttpResponse:
         work=work,
         template="portal/money/dispute_new.html",
         context=lambda _: {
-            **frame(request, page=PAGE),
+            **frame(request, page=_page(request)),
             "lines": signed,
             "party": party,
             "total": sum(
@@ -331,7 +337,12 @@ def dispute(request: HttpRequest, dispute_id: UUID, act: str = "") -> HttpRespon
         if shown in forms:
             form.auto_id = f"id_{shown}_%s"
             forms[shown] = form
-        return {**frame(request, page=PAGE), **_told(row, sight), "forms": forms, "act": shown}
+        return {
+            **frame(request, page=_page(request)),
+            **_told(row, sight),
+            "forms": forms,
+            "act": shown,
+        }
 
     return FormPage(
         form=make,

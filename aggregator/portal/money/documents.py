@@ -22,7 +22,7 @@ from aggregator.portal.money.words import kind_word
 from aggregator.settlement.documents.seen import documents_seen
 from aggregator.settlement.documents_models import Document, Kind
 
-PAGE = "money_documents"
+PAGE = "money_statements"
 DOCUMENT_CSV = (
     "number", "kind", "organisation", "period", "issued_on", "total_jpy", "tax_jpy", "state",
     "corrects", "content_sha256",

@@ -7,7 +7,7 @@ from django.utils.translation import gettext
 
 from accounts.parties.sight import Sight
 from aggregator.portal.money import selectors
-from aggregator.portal.ways import Group, Way
+from aggregator.portal.ways import Way
 from aggregator.settlement.seen import DECIDE, OPEN, READ, READ_LEDGER
 
 
@@ -18,35 +18,29 @@ def ways(sight: Sight) -> list[Way]:
         found += _house(sight)
     if sight.may_somewhere(READ):
         own = sight.organisations_for(OPEN)
-        asked = selectors.waiting_count(own) if own else 0
         decide = sight.may_everywhere(DECIDE)
-        found += [
+        found.append(
             Way(
                 key="money_statements",
                 url=reverse("portal:money_statements"),
                 icon="yen",
                 name=gettext("明細・精算"),
-                count=asked,
+                count=selectors.waiting_count(own) if own else 0,
                 rank=60,
-            ),
-            Way(
-                key="money_disputes",
-                url=reverse("portal:money_disputes"),
-                icon="talk",
-                name=gettext("異議"),
-                count=selectors.undecided_count() if decide else 0,
-                is_urgent=decide,
-                rank=61,
-            ),
-            Way(
-                key="money_documents",
-                url=reverse("portal:money_documents"),
-                icon="search",
-                name=gettext("文書検索"),
-                group=Group.LOOK,
-                rank=62,
-            ),
-        ]
+            )
+        )
+        if decide:  # parties find theirs beside their statements
+            found.append(
+                Way(
+                    key="money_disputes",
+                    url=reverse("portal:money_disputes"),
+                    icon="talk",
+                    name=gettext("異議"),
+                    count=selectors.undecided_count(),
+                    is_urgent=True,
+                    rank=42,
+                )
+            )
     return found
 
 

@@ -224,6 +224,7 @@ def line_seen(*, view: LineView, line_id: int) -> SettlementLine | None:
         "payer__organisation",
         "payee__organisation",
         "award__resource__site",
+        "award__auction__grid_model",
         "award__bid",
         "award__organisation",
         "need__organisation",
@@ -250,26 +251,27 @@ class Chain:
 def chain_of(line: SettlementLine, *, account_ids: Collection[int], needs: Sequence[Any]) -> Chain:
     """Return what stands above a line (its day, its item as posted) and beside it."""
     on = line.run.auction.delivery_on
-    period = SettlementPeriod.objects.filter(start_on__lte=on, end_on__gt=on).first()
-    item = None
-    if period is not None:
-        item = (
-            SettlementItem.objects.filter(period=period, account_id__in=account_ids, item=line.item)
-            .order_by("-close_number")
-            .first()
-        )
+    of_day = {"period__start_on__lte": on, "period__end_on__gt": on}
+    items = SettlementItem.objects.filter(account_id__in=account_ids, item=line.item, **of_day)
+    item = items.select_related("period").order_by("-close_number").first()
+    if item is None:
+        period = SettlementPeriod.objects.filter(start_on__lte=on, end_on__gt=on).first()
+    else:
+        period = item.period
     own = SettlementLine.objects.filter(
         run_id__in=[run.pk for run in runs_in_force(auction=line.run.auction)], item=line.item
     )
-    received = own.filter(payee_id__in=account_ids).aggregate(sum=Sum("amount_exact_jpy"))["sum"]
-    paid = own.filter(payer_id__in=account_ids).aggregate(sum=Sum("amount_exact_jpy"))["sum"]
+    sums = own.aggregate(
+        received=Sum("amount_exact_jpy", filter=Q(payee_id__in=account_ids), default=Decimal(0)),
+        paid=Sum("amount_exact_jpy", filter=Q(payer_id__in=account_ids), default=Decimal(0)),
+    )
     interval = None
     if line.award_id is not None and line.t is not None:
         interval = AwardInterval.objects.filter(award_id=line.award_id, t=line.t).first()
     return Chain(
         period=period,
         item=item,
-        day_exact_jpy=(received or Decimal(0)) - (paid or Decimal(0)),
+        day_exact_jpy=sums["received"] - sums["paid"],
         interval=interval,
         needs=needs,
         disputes=list(Dispute.objects.filter(disputed_lines__line=line).order_by("opened_at")),

@@ -249,7 +249,9 @@ def line(request: HttpRequest, line_id: int) -> HttpResponse:
     if row is None:
         raise Http404(gettext("この明細は見つかりません。"))
     party = _party_of(row, sight)
-    ids = ledger_account_ids_of(organisation_ids=[party.id])
+    ids = view.account_ids
+    if view.sees_all or len(view.own_ids) > 1:
+        ids = frozenset(ledger_account_ids_of(organisation_ids=[party.id]))
     sees_award = row.award is not None and view.sees_award(row)
     return render(
         request,

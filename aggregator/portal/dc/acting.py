@@ -33,7 +33,7 @@ from aggregator.portal.tokens import Palette
 from market.registry.models import Resource
 from market.trading.models import Auction
 
-READ: Final = "instruction.read"
+READ: Final = "bid.read"
 READ_DELIVERY: Final = "delivery.read"
 HALF_HOURS: Final = 48
 REASON_LENGTH_MAX: Final = 200
@@ -170,7 +170,7 @@ def instruction_one(request: HttpRequest, instruction_id: UUID) -> HttpResponse:
     return page.answer(request)
 
 
-@person_required(READ_DELIVERY)
+@person_required(READ)
 @require_safe
 def delivery_list(request: HttpRequest) -> HttpResponse:
     """Show by auction what was ordered and delivered."""
@@ -279,7 +279,7 @@ def _half_hours(rows: Sequence[Delivery]) -> list[dict[str, Any]]:
     return [found[t] for t in sorted(found)]
 
 
-@person_required(READ_DELIVERY)
+@person_required(READ)
 @require_safe
 def delivery_one(request: HttpRequest, code: str, resource: str) -> HttpResponse:
     """Show the delivery of one resource, half hour by half hour."""
@@ -304,7 +304,7 @@ def delivery_one(request: HttpRequest, code: str, resource: str) -> HttpResponse
     )
 
 
-@person_required(READ_DELIVERY)
+@person_required(READ)
 @require_safe
 def delivery_chart(request: HttpRequest, code: str, resource: str) -> HttpResponse:
     """Draw meter against baseline."""

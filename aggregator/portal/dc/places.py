@@ -35,7 +35,7 @@ from market.trading.standing_services import (
     standing_bid_withdraw,
 )
 
-READ: Final = "site.read"
+READ: Final = "bid.read"
 MAP_WIDTH, MAP_HEIGHT, MAP_MARGIN = 640.0, 340.0, 46.0
 SPREAD_MIN_DEG: Final = 0.2
 RENEWALS_SHOWN: Final = 5

@@ -28,7 +28,7 @@ from market.registry.models import Area, CongestionPoint
 from market.trading.models import Auction, Bid
 from market.trading.selectors import OPEN_BOOK_STATES, bid_seen, content_of
 
-READ: Final = "award.read"
+READ: Final = "bid.read"
 COLUMNS: Final = (
     "auction", "client_bid_id", "form", "mechanism", "resource", "outcome", "awarded_max_kw",
     "awarded_kwh", "price_max_jpy_per_kwh", "margin_jpy_per_kwh", "change_at_jpy_per_kwh",

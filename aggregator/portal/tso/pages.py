@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -17,6 +16,7 @@ from aggregator.portal.approving import asked_of
 from aggregator.portal.entering import person_required
 from aggregator.portal.frame import frame, market_time, sight_in
 from aggregator.portal.lists import csv_answer
+from aggregator.portal.public.certificates import certificate_answer
 from aggregator.portal.tso import selectors as own
 from market.clearing.models import ClearingRun
 from market.trading.models import Auction, AuctionState, NeedState
@@ -168,12 +168,23 @@ def results(request: HttpRequest, day: date) -> HttpResponse:
         "relieved_count": sum(
             row.worst_ratio > own.FULL_RATIO >= (row.worst_after_ratio or 0.0) for row in seen
         ),
-        "checks": run.certificate.get("checks", []),
+        "checks": [
+            {**check, "value": _figure(check.get("value")), "limit": _figure(check.get("limit"))}
+            for check in run.certificate.get("checks", [])
+        ],
         "passed": run.certificate.get("passed"),
         "run": run,
         "settles": chosen.sight.may_somewhere("statement.read"),
     }
     return render(request, "portal/tso/results.html", context)
+
+
+def _figure(value: Any) -> str:
+    """Write a residual: digits that say nothing stay out."""
+    try:
+        return f"{float(value):.1e}" if float(value) else "0"
+    except (TypeError, ValueError):
+        return str(value)
 
 
 def _effect(row: selectors.Loading) -> dict[str, Any]:
@@ -213,19 +224,5 @@ def effects_csv(request: HttpRequest, day: date) -> HttpResponse:
 @require_safe
 def certificate(request: HttpRequest, day: date) -> HttpResponse:
     """Hand out the certificate of a result with the hashes it speaks of."""
-    chosen, run = _published(request, day)
-    told = {
-        "auction": chosen.auction.code,
-        "run": run.number,
-        "published_at": run.published_at.isoformat() if run.published_at else None,
-        "engine_version": run.engine_version,
-        "snapshot_sha256": run.snapshot.sha256 if run.snapshot else None,
-        "result_sha256": run.result_sha256,
-        "objective_jpy": None if run.objective_jpy is None else f"{run.objective_jpy:f}",
-        "certificate": run.certificate,
-    }
-    body = json.dumps(told, ensure_ascii=False, indent=2, sort_keys=True)
-    answer = HttpResponse(body, content_type="application/json")
-    name = f"certificate-{chosen.auction.code}.json"
-    answer["Content-Disposition"] = f'attachment; filename="{name}"'
-    return answer
+    chosen, _ = _published(request, day)
+    return certificate_answer(chosen.auction)

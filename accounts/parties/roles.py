@@ -71,6 +71,7 @@ MAY: dict[str, frozenset[str]] = {
             "webhook.manage",
             "need.read",
             "need.publish",
+            "capacity.call",
             "network.read",
             "statement.read",
             "instruction.read",
@@ -104,6 +105,7 @@ MAY: dict[str, frozenset[str]] = {
         {
             "result.cancel",
             "instruction.change",
+            "capacity.call",
             "webhook.manage",
             "book.read",
             "auction.run",

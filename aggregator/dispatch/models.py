@@ -139,7 +139,10 @@ class DispatchInstruction(models.Model):
         verbose_name="差替元",
     )
     response_s = models.PositiveIntegerField(
-        "応動時間 (秒)", default=RESPONSE_DEFAULT_S, help_text="商品の応動時間：指令から全量まで"
+        "応動時間 (秒)",
+        default=RESPONSE_DEFAULT_S,
+        db_default=RESPONSE_DEFAULT_S,
+        help_text="商品の応動時間：指令から全量まで",
     )
     reminded_at = models.DateTimeField("督促", null=True, blank=True)
     takes_over_at = models.DateTimeField(
@@ -224,7 +227,7 @@ class InstructionInterval(models.Model):
         help_text="差替・変更のみ：その量の単価。空欄は約定のまま（約定単価）",
     )
     is_added = models.BooleanField(
-        "延長分", default=False, help_text="約定にない時間帯。費用負担者が支払う"
+        "延長分", default=False, db_default=False, help_text="約定にない時間帯。費用負担者が支払う"
     )
 
     class Meta:

@@ -23,6 +23,7 @@ from accounts.parties.models import Membership, OrganisationKind
 from accounts.parties.roles import Role
 from aggregator.core.documents import DocumentKind, Frame, Party, tax_document
 from aggregator.core.taxing import DocumentRules
+from aggregator.dispatch.models import FlexibleConnection, ResourceUnit, Trial
 from aggregator.metering.excuses import force_majeure_request
 from aggregator.metering.services import meter_register
 from aggregator.outbox.models import OutboxMessage
@@ -95,6 +96,7 @@ class Stage:
             "site": "inzai-dc-1",
             "resource": "inzai-dc-1-battery",
             "run": day.run.id if day.run else "",
+            **self._dispatched(),
             **self._requests(),
             **self._identities(),
             **self._registered(),
@@ -124,6 +126,29 @@ class Stage:
             "open_bid": uuid.UUID(bid["bid_id"]),
             "open_need": uuid.UUID(need["needs"][0]["id"]),
             "branch": places.points["inzai-line"].branch.code,
+        }
+
+    def _dispatched(self) -> dict[str, Any]:
+        """Return a conditional connection of grid-t, and a unit of inzai-dc."""
+        places, now = self.day.places, market_now()
+        return {
+            "connection": FlexibleConnection.objects.create(
+                site=places.sites["inzai"],
+                organisation=places.people.grid_t,
+                firm_kw=500,
+                flexible_kw=500,
+                heartbeat_s=30,
+                failsafe_s=90,
+                created_at=now,
+            ).id,
+            "unit": ResourceUnit.objects.create(
+                resource=places.resources["inzai-load"],
+                code="hall-b",
+                rank=1,
+                limit_up_kw=500,
+                limit_down_kw=500,
+                added_at=now,
+            ).id,
         }
 
     def _requests(self) -> dict[str, Any]:
@@ -201,7 +226,23 @@ class Stage:
             is_metered=False,
         )
         pdf = b"%PDF-1.7\n1 0 obj\n<<>>\nendobj\ntrailer\n<<>>\n%%EOF\n"
+        now = market_now()
+        trial = Trial.objects.create(
+            prequalification=asked,
+            resource=battery,
+            organisation=inzai,
+            direction="UP",
+            quantity_kw=1,
+            response_s=1,
+            send_at=now,
+            starts_at=now + timedelta(hours=1),
+            ends_at=now + timedelta(hours=2),
+            state="SENT",
+            ordered_by="system",
+            ordered_at=now,
+        )
         return {
+            "trial": trial.id,
             "consent": Consent.objects.create(
                 site=site,
                 granted_by=inzai,

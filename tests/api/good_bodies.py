@@ -104,6 +104,29 @@ GOOD: Final[dict[tuple[str, str], dict[str, Any]]] = {
     ("POST", "force-majeure-decide"): {"outcome": "REJECTED", "reason": "x"},
     ("POST", "grid-model-list"): GRID,
     ("POST", "instruction-opt-out"): {"reason": "x"},
+    ("POST", "instruction-change"): {
+        "what": "EXTENDED", "reason": "x", "payer": "grid-t", "price_jpy_per_kwh": "70.00",
+        "quantities": [{"t": 40, "quantity_kw": "5000"}],
+    },
+    ("POST", "instruction-stop"): {"reason": "x"},
+    ("POST", "capacity-call"): {"quantities": [{"t": 40, "quantity_kw": "5000"}]},
+    ("POST", "flexible-connection-list"): {
+        "site": "<site>", "firm_kw": "500", "flexible_kw": "500", "heartbeat_s": 30,
+        "failsafe_s": 90,
+    },
+    ("POST", "connection-limit-list"): {
+        "starts_at": "2026-11-26T00:00:00Z", "ends_at": "2026-11-26T06:00:00Z",
+        "limit_kw": "600", "reason": "x",
+    },
+    ("POST", "trial-list"): {
+        "prequalification": "<prequalification>", "direction": "UP", "quantity_kw": "1",
+        "starts_at": "2026-11-26T00:00:00Z", "ends_at": "2026-11-26T01:00:00Z",
+    },
+    ("POST", "trial-cancel"): {"reason": "x"},
+    ("POST", "unit-list"): {
+        "resource": "<resource>", "code": "hall-a", "rank": 1, "limit_up_kw": "500",
+        "limit_down_kw": "500", "minimum_kw": "0", "ramp_kw_per_min": "10",
+    },
     ("POST", "invitation-list"): {"email": "taro@example.jp", "role": "operator_viewer"},
     ("POST", "member-list"): {"username": "operator_trader-at-inzai-dc", "role": "auditor"},
     ("PUT", "member"): {"role": "operator_viewer"},

@@ -21,6 +21,8 @@ from rest_framework.response import Response
 from accounts.approvals.kinds import (
     AUCTION_CLOSE_EARLY,
     BANK_ACCOUNT_CHANGE,
+    INSTRUCTION_CHANGE,
+    INSTRUCTION_EXTEND,
     KINDS,
     NEED_PUBLISH,
     RESULT_CANCEL,
@@ -35,6 +37,7 @@ from aggregator.api.v1.pagination import page
 from aggregator.api.v1.registry_rows import coded, pages_of
 from aggregator.api.v1.schema import PAGED
 from aggregator.dispatch.cancelling import result_cancel_approve, result_cancel_request
+from aggregator.dispatch.changes import change_approve
 from aggregator.settlement.payments.bank_accounts import (
     bank_account_approve,
     bank_account_decline,
@@ -50,6 +53,8 @@ DONE_AT_ONCE: Final[Mapping[str, Callable[..., object]]] = {
     RESULT_CANCEL: result_cancel_approve,
     AUCTION_CLOSE_EARLY: auction_close_early,
     BANK_ACCOUNT_CHANGE: bank_account_approve,
+    INSTRUCTION_CHANGE: change_approve,
+    INSTRUCTION_EXTEND: change_approve,
 }
 # What a second person's no undoes.
 UNDONE_AT_ONCE: Final[Mapping[str, Callable[..., object]]] = {
@@ -197,7 +202,7 @@ class ApprovalApprove(Door):
         summary="Approve a request that somebody else made",
         description="People only, with the role that the kind asks for, in the organisation whose "
         "matter it is. A need is published, a result cancelled, an auction closed, a bank "
-        "account used at once.",
+        "account used, an instruction changed at once.",
         tags=["approvals"],
         request=ApprovalGiven,
         responses={200: ApprovalWritten},

@@ -164,7 +164,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='dispatchinstruction',
             name='response_s',
-            field=models.PositiveIntegerField(default=1800, help_text='商品の応動時間：指令から全量まで', verbose_name='応動時間 (秒)'),
+            field=models.PositiveIntegerField(db_default=1800, default=1800, help_text='商品の応動時間：指令から全量まで', verbose_name='応動時間 (秒)'),
         ),
         migrations.AddField(
             model_name='dispatchinstruction',
@@ -174,7 +174,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='instructioninterval',
             name='is_added',
-            field=models.BooleanField(default=False, help_text='約定にない時間帯。費用負担者が支払う', verbose_name='延長分'),
+            field=models.BooleanField(db_default=False, default=False, help_text='約定にない時間帯。費用負担者が支払う', verbose_name='延長分'),
         ),
         migrations.AlterField(
             model_name='instructioninterval',

@@ -180,6 +180,7 @@ def needs(where: Places, of: Auction, *, by_order: Collection[str] = ()) -> dict
         ),
         "surplus": Need.objects.create(
             **common,
+            is_by_order="surplus" in by_order,
             kind=NeedKind.BALANCE,
             code="tokyo-down",
             area=where.area,

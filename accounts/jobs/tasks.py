@@ -14,11 +14,13 @@ from accounts.jobs.services import Claim
 logger = get_task_logger(__name__)
 
 RING_EXPIRES_S = 30  # an old ring is worth nothing: the sweep rings again every second
+# After each job only a few are rung: with hundreds due, ringing all after each is a storm of rings.
+RUNG_AFTER_COUNT = 8
 
 
-def jobs_ring() -> int:
+def jobs_ring(*, count_max: int = 200) -> int:
     """Send one message per due job; a message lost or doubled changes nothing."""
-    due = selectors.jobs_due()
+    due = selectors.jobs_due(count_max=count_max)
     for job_id, kind in due:
         current_app.send_task(kind, args=[str(job_id)], expires=RING_EXPIRES_S)
     return len(due)
@@ -49,7 +51,7 @@ def job_task(
                 logger.exception("%s %s failed", kind, claim.key)
                 services.job_fail(claim=claim, error=f"{type(error).__name__}: {error}")
             else:
-                jobs_ring()
+                jobs_ring(count_max=RUNG_AFTER_COUNT)
 
         return run
 

@@ -91,7 +91,8 @@ class AwardPosition:
     `price_jpy_per_kwh` is the value of a kWh of UP at the place: the seller of UP receives it,
     the seller of DOWN pays it. `splits` are parts that the seller passes on by agreement
     (weight = ratio of its receipts); `credits` are the buyers whom a shortfall let down. An
-    excused shortfall is given back without a penalty. `stand_in_jpy` is what those are paid who
+    excused shortfall is given back without a penalty; one that is released, as nobody ordered it,
+    both ways, also to a seller who was to pay. `stand_in_jpy` is what those are paid who
     stood in for it, `covered_kwh` what they made up for at its place.
     """
 
@@ -106,6 +107,7 @@ class AwardPosition:
     credits: tuple[Share, ...] = ()
     is_excused: bool = False
     stand_in_jpy: Decimal = Decimal(0)
+    is_released: bool = False
     covered_kwh: Decimal = Decimal(0)
 
 
@@ -235,14 +237,14 @@ def award_lines(position: AwardPosition, *, rules: SettlementRules, house: House
     """Pay the energy as ordered, then take back what was missing.
 
     A seller of DOWN at a positive price pays for the energy; if it does not take it, it has
-    bought it none the less: there is no refund to a seller.
+    bought it none the less: there is no refund to a seller, unless nobody ordered it.
     """
     _check(position)
     with localcontext(EXACT_CONTEXT):
         unit_jpy_per_kwh = receipt_jpy_per_kwh(position)
         excess_kwh = _excess_kwh(position, rules)
         penalty_jpy_per_kwh = (rules.penalty_factor_ratio - 1) * abs(position.price_jpy_per_kwh)
-        refund_jpy = max(Decimal(0), unit_jpy_per_kwh) * position.shortfall_kwh
+        refund_jpy = _gain_jpy_per_kwh(position) * position.shortfall_kwh
         seller, clearing = position.seller, house.clearing
         energy_jpy = unit_jpy_per_kwh * position.ordered_kwh
         penalty_jpy = penalty_jpy_per_kwh * excess_kwh
@@ -326,7 +328,7 @@ def credit_lines(position: AwardPosition, *, rules: SettlementRules, house: Hous
     """
     taken_jpy = sum(
         (
-            line.amount_exact_jpy
+            line.amount_exact_jpy * (1 if line.payer == position.seller else -1)
             for line in award_lines(position, rules=rules, house=house)
             if line.item in {Item.SHORTFALL_REFUND, Item.SHORTFALL_PENALTY}
         ),
@@ -433,6 +435,12 @@ def receipt_jpy_per_kwh(position: AwardPosition) -> Decimal:
     """Return what the seller receives per ordered kWh; negative if it pays."""
     up = position.direction is Direction.UP
     return position.price_jpy_per_kwh if up else -position.price_jpy_per_kwh
+
+
+def _gain_jpy_per_kwh(position: AwardPosition) -> Decimal:
+    """Return what is taken back per kWh that is missing; below zero, what is given back."""
+    unit_jpy_per_kwh = receipt_jpy_per_kwh(position)
+    return unit_jpy_per_kwh if position.is_released else max(Decimal(0), unit_jpy_per_kwh)
 
 
 def _excess_kwh(position: AwardPosition, rules: SettlementRules) -> Decimal:

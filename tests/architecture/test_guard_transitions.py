@@ -14,6 +14,7 @@ from aggregator.dispatch.models import TRANSITIONS as INSTRUCTION_TRANSITIONS
 from aggregator.metering.baseline_models import FINDING_TRANSITIONS
 from aggregator.metering.excuse_models import EXCUSE_TRANSITIONS
 from aggregator.outbox.models import MESSAGE_TRANSITIONS
+from aggregator.protocols.uftp.models import OFFER_TRANSITIONS
 from aggregator.settlement.dispute_models import DISPUTE_TRANSITIONS
 from aggregator.settlement.documents_models import DOCUMENT_TRANSITIONS
 from aggregator.settlement.payments_models import (
@@ -42,6 +43,7 @@ TABLES = {
     "settlement_paymentrow": PAYMENT_TRANSITIONS,
     "trading_auction": AUCTION_TRANSITIONS,
     "trading_need": NEED_TRANSITIONS,
+    "uftp_flexoffer": OFFER_TRANSITIONS,
 }
 
 

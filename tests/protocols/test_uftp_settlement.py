@@ -16,6 +16,9 @@ from accounts.clock.services import clock_set
 from accounts.jobs.models import Job
 from accounts.jobs.services import job_create
 from aggregator.core.settlement import Item
+from aggregator.dispatch import services as dispatch
+from aggregator.dispatch.confirming import orders_apply
+from aggregator.dispatch.models import DispatchInstruction
 from aggregator.metering.schedules import schedule_declare
 from aggregator.metering.services import ReadingRow, readings_ingest
 from aggregator.metering.verifications import verification_execute
@@ -361,3 +364,35 @@ def test_a_common_reference_operator_is_told_whom_we_act_for() -> None:
     assert sent.kind == "AGRPortfolioUpdate"
     assert telling.portfolio_send(participant=cro) == sent  # once a day
     assert telling.portfolio_send(participant=found.dso.participant) is None
+
+
+def test_who_was_to_pay_for_energy_that_nobody_ordered_pays_nothing() -> None:
+    # the surplus, too, is bought by order: at midday Inzai was to pay 90,000 for 15,000 kWh at 6
+    clock_set(market_at=PUBLISHED, speed_ratio=Decimal(0))
+    day = settled_day.published(
+        settled_day.settled_places(), by_order=("local", "shortage", "surplus")
+    )
+    job_create(
+        kind=dispatch.PLAN_KIND, key=str(day.auction.id), payload={"auction": str(day.auction.id)}
+    )
+    work(dispatch.PLAN_KIND)
+    orders_apply(
+        auction_id=day.auction.id,
+        ordered=(),
+        released=[need.id for need in day.needs.values()],
+        cause="test",
+    )
+    assert set(DispatchInstruction.objects.values_list("state", flat=True)) == {"CANCELLED"}
+    settled_day.metered(day)
+    verification_execute(auction_id=day.auction.id, stage="FINAL")
+    settlement_run_execute(auction_id=day.auction.id)
+    owed: dict[str, Decimal] = {}
+    for line in SettlementLine.objects.select_related("payer", "payee"):
+        for side, sign in ((line.payer, -1), (line.payee, 1)):
+            name = side.organisation.code if side.organisation else side.code
+            owed[name] = owed.get(name, Decimal(0)) + sign * line.amount_exact_jpy
+    assert set(owed.values()) == {Decimal(0)}
+    given_back = SettlementLine.objects.filter(
+        item=Item.SHORTFALL_REFUND, payee__organisation=day.places.people.inzai_dc
+    )
+    assert sum(line.amount_exact_jpy for line in given_back) == Decimal(90_000)

@@ -11,6 +11,7 @@ from accounts.fields import PRICE_MAX_JPY_PER_KWH, bounded
 from accounts.fields.keys import uuid7
 from accounts.parties.models import Organisation
 from aggregator.metering.models import Meter
+from aggregator.outbox.models import OutboxEndpoint
 
 DOMAIN = r"^([a-z0-9]+(-[a-z0-9]+)*\.)+[a-z]{2,}$"
 ENTITY = r"^(ea1\.[0-9]{4}-[0-9]{2}\..{1,244}:.{1,244}|ean\.[0-9]{12,34})$"
@@ -44,6 +45,16 @@ class Participant(models.Model):
     )
     endpoint = models.CharField(
         "宛先", max_length=2000, help_text="https://…/shapeshifter/api/v3/message"
+    )
+    outbox_endpoint = models.ForeignKey(
+        OutboxEndpoint,
+        models.PROTECT,
+        null=True,
+        blank=True,
+        editable=False,
+        related_name="+",
+        verbose_name="送信先",
+        help_text="Messages to it go one at a time, in their order.",
     )
     is_active = models.BooleanField("有効", default=True)
     created_at = models.DateTimeField("登録日時", db_default=Now())

@@ -259,15 +259,20 @@ def settlement_difference(
         return f"OrderedFlexPower of ISP {t + 1} is {ordered.get(t, 0)} W, not {told.get(t, 0)} W"
     agreed_jpy = price_jpy * activation_ratio
     if abs(said.price - agreed_jpy) >= 1:
-        return f"Price is {agreed_jpy.normalize():f} {CURRENCY}, not {said.price:f}"
+        return f"Price is {amount(agreed_jpy)} {CURRENCY}, not {amount(said.price)}"
     if abs(said.price - said.penalty - said.net_settlement) >= 1:
         return "NetSettlement is Price less Penalty"
     if abs(said.net_settlement - ours_exact_jpy) >= 1:
         return (
-            f"NetSettlement is {ours_exact_jpy.normalize():f} {CURRENCY} by our metering and "
-            f"settlement, not {said.net_settlement:f}"
+            f"NetSettlement is {amount(ours_exact_jpy)} {CURRENCY} by our metering and "
+            f"settlement, not {amount(said.net_settlement)}"
         )
     return ""
+
+
+def amount(value: Decimal) -> str:
+    """Return an amount without zeros that say nothing."""
+    return f"{value.normalize():f}"
 
 
 def powers_w(energy_kwh: Mapping[int, Decimal]) -> list[int]:

@@ -13,6 +13,7 @@ from aggregator.protocols.uftp.mapping import (
     CURRENCY,
     REASON_LENGTH_MAX,
     Rejection,
+    amount,
     settlement_difference,
 )
 from aggregator.protocols.uftp.messages import (
@@ -145,7 +146,7 @@ def _dispute(
     participant = inbound.participant
     text = (
         f"FlexSettlement {inbound.message_id}, order {order.order_reference}: "
-        f"NetSettlement {said.net_settlement:f} {CURRENCY}. {reason}"
+        f"NetSettlement {amount(said.net_settlement)} {CURRENCY}. {reason}"
     )
     try:
         return dispute_open(

@@ -7,8 +7,9 @@ from aggregator.protocols.uftp import offering, services, telling
 
 @job_task(services.DECIDE_KIND)
 def message_decide(claim: Claim) -> None:
-    """Decide a message that came in."""
+    """Decide a message that came in, and others that wait."""
     services.message_decide(claim=claim)
+    services.messages_decide()
 
 
 @job_task(services.REPEAT_KIND)

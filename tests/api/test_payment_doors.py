@@ -45,8 +45,8 @@ def test_a_batch_goes_from_two_people_to_the_bank_and_back(clerks: Clerks) -> No
     assert sum(row["amount_jpy"] for row in body["rows"]) == body["total_jpy"]
     assert all("****" in row["bank_account"] for row in body["rows"])
     one = f"{PATH}/{body['id']}"
-    assert maker.post(f"{one}/release", {"format": "ZENGIN"}).json()["code"] == "approval-missing"
-    assert maker.get(f"{one}/files/ZENGIN/1").json()["code"] == "file-withheld"
+    assert maker.post(f"{one}/release", {"format": "ZENGIN"}).json()["code"] == "conflict"
+    assert maker.get(f"{one}/files/ZENGIN/1").json()["code"] == "conflict"
     approval = Approval.objects.get(id=body["approval"])
     say = {"content_sha256": approval.content_sha256}
     assert maker.post(f"/api/v1/approvals/{approval.id}/approve", say).status_code == 403
@@ -54,8 +54,8 @@ def test_a_batch_goes_from_two_people_to_the_bank_and_back(clerks: Clerks) -> No
     released = checker.post(f"{one}/release", {"format": "ZENGIN"}).json()
     assert (released["state"], released["file_format"]) == ("RELEASED", "ZENGIN")
     again = maker.post(f"{one}/release", {"format": "PAIN001"})
-    assert (again.status_code, again.json()["code"]) == (409, "batch-decided")
-    assert maker.get(f"{one}/files/PAIN001/1").json()["code"] == "file-withheld"
+    assert (again.status_code, again.json()["code"]) == (409, "conflict")
+    assert maker.get(f"{one}/files/PAIN001/1").json()["code"] == "conflict"
     sent = maker.get(f"{one}/files/ZENGIN/1")
     batch = PaymentBatch.objects.get()
     assert sent.content == bytes(batch.files.get(format="ZENGIN").content)

@@ -18,6 +18,7 @@ MATRIX = {
     "/money/disputes/new/?line=1": NOBODYS,
     f"/money/disputes/{NOTHING}/": NOBODYS,
     f"/money/disputes/{NOTHING}/comment/": NOBODYS,
+    f"/money/disputes/{NOTHING}/correct/": NOBODYS,
     f"/money/disputes/{NOTHING}/evidence/{NOTHING}/": NOBODYS,
     "/money/closes/": NOBODYS,
     "/money/closes/reconcile/": NOBODYS,

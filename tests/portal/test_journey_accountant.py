@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from accounts.parties.models import Organisation, User
 from accounts.parties.roles import Role
-from aggregator.settlement.adjustments import LineDelta, adjustment_run
 from aggregator.settlement.closes import period_close
 from aggregator.settlement.documents.issuing import documents_issue
 from aggregator.settlement.models import Dispute, Document
@@ -32,7 +30,7 @@ WORDS = {
     "ja": {"held": "保留中", "raised": "申立済", "accepted": "認容", "fixed": "訂正の精算",
            "revision": "版 2", "dispute": "この行に異議を申し立てる", "now": "必要量"},
     "en": {"held": "Held", "raised": "Raised", "accepted": "Accepted", "fixed": "Put right by",
-           "revision": "version 2", "dispute": "Dispute this line", "now": "Need"},
+           "revision": "revision 2", "dispute": "Dispute this line", "now": "Need"},
 }  # fmt: skip
 
 
@@ -112,7 +110,14 @@ def test_an_accountant_downloads_disputes_and_sees_the_correction(  # noqa: PLR0
         theirs.locator("form[action$='/decide/'] button").click()
         theirs.wait_for_selector(".note.good")
         shot(theirs, f"accountant-{language}-7-decided")
-        _corrected(clerks, dispute)
+        theirs.locator(".head a.primary").click()
+        theirs.wait_for_url("**/correct/")
+        # 2,900 kWh at 45: 130,500, typed as people do
+        theirs.locator("input[name^=quantity_kwh]").fill("２，９００")
+        shot(theirs, f"accountant-{language}-7b-correct")
+        theirs.locator("main button.primary").click()
+        theirs.wait_for_selector(".note.good")
+        _reissued(clerks, dispute)
         page.reload()
         assert said["accepted"] in page.locator(".head").inner_text()
         assert said["fixed"] in page.locator(".note.good").inner_text()
@@ -122,14 +127,16 @@ def test_an_accountant_downloads_disputes_and_sees_the_correction(  # noqa: PLR0
         _policy_kept(page)
 
 
-def _corrected(clerks: Clerks, dispute: Dispute) -> None:
-    """Put the disputed line right, close again and issue: what the jobs do by themselves."""
-    line = dispute.disputed_lines.get().line
-    adjustment_run(
-        dispute_id=dispute.id,
-        deltas=[LineDelta(line_id=line.pk, amount_exact_jpy=Decimal(130_500))],
-        actor=clerks.checker.actor,
-    )
+def _reissued(clerks: Clerks, dispute: Dispute) -> None:
+    """Close again and issue: what the jobs do by themselves."""
+    dispute.refresh_from_db()
+    assert not dispute.is_held
     period_close(period_id=clerks.period.pk)
     documents_issue(period_id=clerks.period.pk)
-    assert Document.objects.filter(organisation__code="shiroi-dc", revision=2).exists()
+    row = Document.objects.get(
+        organisation__code="shiroi-dc", kind="STATEMENT", corrected_by__isnull=True
+    )
+    # 945,000 less 135,000 and more 130,500, 100 kWh less
+    assert row.revision == 2
+    assert row.content["lines"][0]["amount_jpy"] == 940_500
+    assert row.content["lines"][0]["quantity"] == "17900"

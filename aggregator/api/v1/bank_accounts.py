@@ -27,7 +27,7 @@ from aggregator.settlement.payments.bank_accounts import (
     bank_account_number_show,
     bank_account_propose,
 )
-from aggregator.settlement.payments.seen import bank_accounts_seen
+from aggregator.settlement.payments.seen import RELEASE, bank_accounts_seen
 from aggregator.settlement.payments_models import (
     BankAccount,
     BankAccountKind,
@@ -35,7 +35,6 @@ from aggregator.settlement.payments_models import (
 )
 from aggregator.settlement.seen import READ_LEDGER
 
-RELEASE: Final = "payment.release"
 TEXT_LENGTH_MAX: Final = 60
 NAMED: Final = (
     "bank_code",

@@ -42,7 +42,13 @@ from aggregator.settlement.payments.batches import (
     payment_file_hand_out,
 )
 from aggregator.settlement.payments.results import payment_result_import
-from aggregator.settlement.payments.seen import batch_rows, batches_seen
+from aggregator.settlement.payments.seen import (
+    CONTENT_TYPES,
+    RELEASE,
+    batch_rows,
+    batches_seen,
+    file_name,
+)
 from aggregator.settlement.payments_models import (
     BatchState,
     PaymentBatch,
@@ -52,12 +58,7 @@ from aggregator.settlement.payments_models import (
 )
 from aggregator.settlement.seen import READ_LEDGER
 
-RELEASE: Final = "payment.release"
 PAYEES_MAX: Final = 1_000
-FILE_NAMES: Final = {
-    PaymentFormat.ZENGIN: ("txt", "text/plain"),
-    PaymentFormat.PAIN001: ("xml", "application/xml"),
-}
 
 
 class ResultParser(parsers.BaseParser):
@@ -65,7 +66,7 @@ class ResultParser(parsers.BaseParser):
 
     media_type = "application/octet-stream"
 
-    def parse(
+    def parse(  # type: ignore[override]
         self,
         stream: IO[Any],
         _media_type: str | None = None,
@@ -335,10 +336,9 @@ class PaymentFileDoor(BatchDoor):
         found = payment_file_hand_out(
             batch_id=batch.id, file_format=file_format, position=position, by=self.sight
         )
-        ending, content_type = FILE_NAMES[PaymentFormat(file_format)]
         return attachment(
-            name=f"{batch.pay_on:%Y%m%d}-{str(batch.id)[-12:]}-{position}.{ending}",
-            content_type=content_type,
+            name=file_name(found),
+            content_type=CONTENT_TYPES[PaymentFormat(file_format)],
             content=bytes(found.content),
         )
 
@@ -360,7 +360,8 @@ class PaymentResultDoor(BatchDoor):
     def post(self, request: Request, batch_id: UUID) -> Response:
         """Take it in."""
         batch = self.batch(batch_id)
-        content = request.data if isinstance(request.data, bytes) else b""
+        sent: Any = request.data  # no body at all is an empty form
+        content = sent if isinstance(sent, bytes) else b""
         payment_result_import(batch_id=batch.id, content=content, actor=self.sight.actor)
         return Response(self.detail(batch.id))
 

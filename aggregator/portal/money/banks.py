@@ -21,7 +21,6 @@ from accounts.audit.services import subject_of
 from accounts.core.errors import Refused
 from accounts.parties.models import Organisation
 from accounts.parties.sight import Sight
-from aggregator.api.v1.payment_batches import RELEASE
 from aggregator.core.zengin import BankDetails
 from aggregator.portal import words
 from aggregator.portal.answering import Done, FormPage
@@ -37,7 +36,7 @@ from aggregator.settlement.payments.bank_accounts import (
     bank_account_number_show,
     bank_account_propose,
 )
-from aggregator.settlement.payments.seen import bank_accounts_seen
+from aggregator.settlement.payments.seen import RELEASE, bank_accounts_seen
 from aggregator.settlement.payments_models import BankAccount, BankAccountState
 
 PAGE = "money_payments"

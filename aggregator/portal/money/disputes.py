@@ -18,12 +18,12 @@ from accounts.core.files import file_checked
 from accounts.ledger.selectors import ledger_account_ids_of
 from accounts.parties.models import Organisation
 from accounts.parties.sight import Sight
-from aggregator.api.v1.files import attachment
 from aggregator.portal.answering import Done, FormPage
 from aggregator.portal.forms import ChoiceField, FileField, PortalForm, TextField
 from aggregator.portal.frame import frame, sight_in
 from aggregator.portal.lists import Filter, listed
 from aggregator.portal.money import selectors
+from aggregator.portal.money.handing import attachment
 from aggregator.portal.money.words import dispute_mark, reason_word, reasons
 from aggregator.settlement.dispute_models import TEXT_LENGTH_MAX, Dispute, DisputeState
 from aggregator.settlement.disputes import (
@@ -280,7 +280,7 @@ FORMS: dict[str, type[PortalForm]] = {
 
 def _works(row: Dispute, sight: Sight) -> dict[str, Callable[[dict[str, Any]], str]]:
     """Return what may be done in a dispute, by the name of its form; each says what was done."""
-    about = {"dispute_id": row.id, "actor": sight.actor}
+    about: dict[str, Any] = {"dispute_id": row.id, "actor": sight.actor}
 
     def comment(given: dict[str, Any]) -> str:
         side = dispute_side(seen_by=sight, dispute=row)
@@ -337,11 +337,13 @@ def dispute(request: HttpRequest, dispute_id: UUID, act: str = "") -> HttpRespon
         if shown in forms:
             form.auto_id = f"id_{shown}_%s"
             forms[shown] = form
+        waits = row.state == DisputeState.ACCEPTED and row.is_held
         return {
             **frame(request, page=_page(request)),
             **_told(row, sight),
             "forms": forms,
             "act": shown,
+            "may_correct": waits and _is_party(row, sight, "decide"),
         }
 
     return FormPage(

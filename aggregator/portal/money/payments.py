@@ -20,8 +20,6 @@ from accounts.approvals.services import approval_approve
 from accounts.audit.services import subject_of
 from accounts.core.errors import Refused
 from accounts.parties.sight import Sight
-from aggregator.api.v1.files import attachment
-from aggregator.api.v1.payment_batches import FILE_NAMES, RELEASE
 from aggregator.core.business_days import next_business_day
 from aggregator.portal import words
 from aggregator.portal.answering import Done, FormPage
@@ -29,6 +27,7 @@ from aggregator.portal.forms import ChoiceField, DayField, FileField, PortalForm
 from aggregator.portal.frame import frame, market_time, sight_in
 from aggregator.portal.lists import Filter, listed
 from aggregator.portal.money import selectors
+from aggregator.portal.money.handing import attachment
 from aggregator.portal.money.words import batch_mark, form_word
 from aggregator.settlement.payments.batches import (
     payment_batch_create,
@@ -36,9 +35,15 @@ from aggregator.settlement.payments.batches import (
     payment_batch_release,
     payment_file_hand_out,
 )
-from aggregator.settlement.payments.dues import dues_open
+from aggregator.settlement.payments.dues import dues_open, dues_standing, parties_open
 from aggregator.settlement.payments.results import RESULT_BYTES_MAX, payment_result_import
-from aggregator.settlement.payments.seen import batch_rows, batches_seen
+from aggregator.settlement.payments.seen import (
+    CONTENT_TYPES,
+    RELEASE,
+    batch_rows,
+    batches_seen,
+    file_name,
+)
 from aggregator.settlement.payments_models import BatchState, PaymentBatch, PaymentFormat
 from aggregator.settlement.seen import READ_LEDGER
 
@@ -103,7 +108,8 @@ def payment_list(request: HttpRequest) -> HttpResponse:
             BATCH_CSV,
             lambda row: [getattr(row, name) for name in BATCH_CSV],
         )
-    parties = dues_open()
+    standing = dues_standing()
+    parties = parties_open(standing)
     return render(
         request,
         "portal/money/payments.html",
@@ -113,8 +119,8 @@ def payment_list(request: HttpRequest) -> HttpResponse:
             "payable": [party for party in parties if party.open_jpy > 0],
             "payable_jpy": sum(party.open_jpy for party in parties if party.open_jpy > 0),
             "owing": [party for party in parties if party.open_jpy < 0],
-            "owing_jpy": sum(party.open_jpy for party in parties if party.open_jpy < 0),
-            "held_jpy": sum(abs(due.held_jpy) for party in parties for due in party.dues),
+            "owing_jpy": -sum(party.open_jpy for party in parties if party.open_jpy < 0),
+            "held_jpy": sum(abs(due.held_jpy) for due in standing),
             "may_pay": sight.may_everywhere(RELEASE),
         },
     )
@@ -318,9 +324,8 @@ def payment_file(
         )
     except Refused as refused:
         raise Http404(words.rule(refused)) from refused
-    ending, content_type = FILE_NAMES[PaymentFormat(file_format)]
     return attachment(
-        name=f"{found.batch.pay_on:%Y%m%d}-{str(batch_id)[-12:]}-{position}.{ending}",
-        content_type=content_type,
+        name=file_name(found),
+        content_type=CONTENT_TYPES[PaymentFormat(file_format)],
         content=bytes(found.content),
     )

@@ -19,7 +19,7 @@ from aggregator.settlement.chains import runs_in_force
 from aggregator.settlement.dispute_models import Dispute, DisputedLine, DisputeState
 from aggregator.settlement.documents_models import Document
 from aggregator.settlement.models import SettlementItem, SettlementLine, SettlementPeriod
-from aggregator.settlement.payments.dues import dues_open
+from aggregator.settlement.payments.dues import dues_standing
 from aggregator.settlement.payments_models import BatchState, PaymentPart, PaymentState
 from aggregator.settlement.seen import READ, LineView, periods_of
 from market.clearing.models import AwardInterval
@@ -125,8 +125,7 @@ class Standing:
 
 def standing_of(organisation: Organisation) -> Standing:
     """Return what is open now, and how many statements wait for the party's word."""
-    parties = dues_open(organisations=[organisation])
-    dues = [due for party in parties for due in party.dues]
+    dues = dues_standing(organisations=[organisation])
     asked = Document.objects.filter(
         organisation=organisation, kind="STATEMENT", state="ISSUED", corrected_by__isnull=True
     )
@@ -177,10 +176,12 @@ def items_of(document: Document) -> list[ItemDays]:
         )
         for row in document.content["lines"]
     ]
-    by_item = {one.item: one for one in reversed(found)}
+    days: dict[str, dict[date, Decimal]] = defaultdict(dict)
     for day in document.content["days"]:
-        if day["item"] in by_item:
-            by_item[day["item"]].days.append({**day, "on": date.fromisoformat(day["on"])})
+        of_item, on = days[day["item"]], date.fromisoformat(day["on"])
+        of_item[on] = of_item.get(on, Decimal(0)) + Decimal(day["amount_exact_jpy"])
+    for one in found:
+        one.days = [{"on": on, "amount_exact_jpy": amount} for on, amount in days[one.item].items()]
     return found
 
 

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from django.urls import URLPattern, path
 
-from aggregator.portal.money import banks, closes, disputes, documents, payments, statements
+from aggregator.portal.money import (
+    banks,
+    closes,
+    corrections,
+    disputes,
+    documents,
+    payments,
+    statements,
+)
 
 ONE = "statements/<slug:code>/<iso_day:day>/"
 urlpatterns: list[URLPattern] = [
@@ -25,6 +33,11 @@ urlpatterns: list[URLPattern] = [
         "disputes/<uuid:dispute_id>/evidence/<uuid:evidence_id>/",
         disputes.evidence,
         name="money_evidence",
+    ),
+    path(
+        "disputes/<uuid:dispute_id>/correct/",
+        corrections.dispute_correct,
+        name="money_dispute_correct",
     ),
     path("disputes/<uuid:dispute_id>/<slug:act>/", disputes.dispute, name="money_dispute_act"),
     path("closes/", closes.close_list, name="money_closes"),

@@ -73,10 +73,8 @@ def statements_waiting(sight: Sight) -> list[Notice]:
         Notice(
             at=row.objection_due_at,
             text=gettext("%(number)s の確認（%(total)s 円）")
-            % {"number": row.number, "total": words.yen(row.total_jpy)},
-            url=reverse(
-                "portal:money_statement", args=[row.organisation.code, row.period.start_on]
-            ),
+            % {"number": row.number, "total": words.number(row.total_jpy)},
+            url=statement_url(row),
         )
         for row in rows.defer("content").order_by("objection_due_at", "id")[:SHOWN_COUNT]
     ]
@@ -108,9 +106,7 @@ def lately(sight: Sight) -> Sequence[Notice]:
             at=row.issued_at,
             text=gettext("%(kind)s %(number)s が発行されました")
             % {"kind": kind_word(row.kind), "number": row.number},
-            url=reverse(
-                "portal:money_statement", args=[row.organisation.code, row.period.start_on]
-            ),
+            url=statement_url(row),
         )
         for row in documents[:SHOWN_COUNT]
     ]

@@ -175,7 +175,7 @@ def webhook_act(request: HttpRequest, webhook_id: UUID, act: str) -> HttpRespons
 
     def work(_: dict[str, Any]) -> Done:
         if act == "rotate":
-            _, made["secret"] = subscriptions.subscription_rotate(subscription_id=row.id, by=sight)
+            made["secret"] = subscriptions.subscription_rotate(subscription_id=row.id, by=sight)[1]
             return Done(url=here, said=gettext("新しい秘密鍵を作りました。"))
         said = _works(row, sight)[act]()
         return Done(url=reverse("portal:webhooks") if act == "remove" else here, said=said)

@@ -92,30 +92,49 @@ def dues_open(
     without
         A batch that is taken not to have been made.
     """
+    return parties_open(dues_standing(organisations=organisations, without=without))
+
+
+def parties_open(dues: Sequence[Due]) -> list[PartyDue]:
+    """Join dues that are open by their party."""
+    by_party: dict[UUID, list[Due]] = defaultdict(list)
+    for due in dues:
+        if due.open_jpy:
+            by_party[due.document.organisation_id].append(due)
+    return [
+        PartyDue(organisation=own[0].document.organisation, dues=tuple(own))
+        for own in by_party.values()
+    ]
+
+
+def dues_standing(
+    *, organisations: Sequence[Organisation] | None = None, without: PaymentBatch | None = None
+) -> list[Due]:
+    """Return how every latest account stands, by party and period, also where nothing is open.
+
+    Parameters are those of :func:`dues_open`.
+    """
     accounts = Document.objects.filter(kind=Kind.ACCOUNT, corrected_by__isnull=True).select_related(
         "organisation", "period"
     )
     if organisations is not None:
         accounts = accounts.filter(organisation__in=organisations)
-    rows = list(accounts.order_by("organisation__code", "period__start_on"))
+    rows = list(accounts.order_by("organisation__code", "period__start_on").defer("content"))
     moved = _moved_jpy({row.organisation_id for row in rows}, without)
     held = held_jpy(rows)
-    by_party: dict[UUID, list[Due]] = defaultdict(list)
+    found = []
     for row in rows:
         key = (row.organisation_id, row.period_id)
         moved_jpy = moved.get(key, 0)
-        due = Due(
-            document=row,
-            net_jpy=row.total_jpy,
-            held_jpy=_within(held.get(key, 0), row.total_jpy - moved_jpy),
-            moved_jpy=moved_jpy,
+        found.append(
+            Due(
+                document=row,
+                net_jpy=row.total_jpy,
+                held_jpy=_within(held.get(key, 0), row.total_jpy - moved_jpy),
+                moved_jpy=moved_jpy,
+            )
         )
-        if due.open_jpy:
-            by_party[row.organisation_id].append(due)
-    return [
-        PartyDue(organisation=dues[0].document.organisation, dues=tuple(dues))
-        for dues in by_party.values()
-    ]
+    return found
 
 
 def receivables_open() -> list[PartyDue]:

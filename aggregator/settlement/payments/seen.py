@@ -8,10 +8,15 @@ from accounts.parties.sight import Sight
 from aggregator.settlement.payments_models import (
     BankAccount,
     PaymentBatch,
+    PaymentFile,
+    PaymentFormat,
     PaymentRow,
     PaymentState,
 )
 from aggregator.settlement.seen import READ_LEDGER
+
+RELEASE = "payment.release"
+CONTENT_TYPES = {PaymentFormat.ZENGIN: "text/plain", PaymentFormat.PAIN001: "application/xml"}
 
 
 def batches_seen(*, seen_by: Sight) -> QuerySet[PaymentBatch]:
@@ -34,3 +39,10 @@ def bank_accounts_seen(*, seen_by: Sight) -> QuerySet[BankAccount]:
     """Bank accounts for those who read the house's books; numbers are shown masked."""
     rows = BankAccount.objects.select_related("organisation")
     return rows if seen_by.may_everywhere(READ_LEDGER) else rows.none()
+
+
+def file_name(file: PaymentFile) -> str:
+    """Return the name under which a file for the bank is saved: day, batch, number."""
+    ending = "txt" if file.format == PaymentFormat.ZENGIN else "xml"
+    batch = file.batch
+    return f"{batch.pay_on:%Y%m%d}-{str(batch.id)[-12:]}-{file.position}.{ending}"

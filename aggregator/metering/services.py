@@ -39,9 +39,9 @@ NULL = "\\N"
 
 # A line's key orders it by half hour, meter and stage, which is the append order of the table.
 Line = tuple[int, str]
+Source = str | Mapping[str, str]  # of all rows, or of those of each point number
 STAGE_BITS = 2
-# A piece is checked while the database stores the one before: small, so that both are busy.
-PIECE_ROWS = 2_048
+PIECE_ROWS = 2_048  # checked while the database stores the piece before: both are busy
 SLOT_SHIFT = 42
 STAGE_MASK = (1 << STAGE_BITS) - 1
 OK_QUALITY, LOWEST_STAGE, HIGHEST_STAGE = int(Quality.OK), int(Stage.PRELIMINARY), int(Stage.FINAL)
@@ -116,7 +116,7 @@ def plausible_rule(max_kwh: Decimal, *, name: str = "half hour") -> str:
     return f"plausible for its site: at most {max_kwh.normalize():f} kWh in a {name}, in or out"
 
 
-def readings_ingest(*, rows: Sequence[ReadingRow], source: str) -> Ingested:
+def readings_ingest(*, rows: Sequence[ReadingRow], source: str | Mapping[str, str]) -> Ingested:
     """Take in a batch of readings, all or nothing.
 
     A row equal to what is stored for its meter, half hour and stage changes nothing, so a
@@ -145,8 +145,9 @@ def readings_ingest(*, rows: Sequence[ReadingRow], source: str) -> Ingested:
         meter's site can carry (:func:`~aggregator.metering.selectors.meters_known`), an
         unknown quality or stage, or a duplicate within the batch.
     """
-    if not is_source(source):
-        raise ReadingRefused(field="source", value=source, rule="1 to 40 plain characters")
+    for name in sorted(set(source.values())) if isinstance(source, Mapping) else [source]:
+        if not is_source(name):
+            raise ReadingRefused(field="source", value=name, rule="1 to 40 plain characters")
     if not rows:
         return Ingested(added=0, revised=0, unchanged=0)
     now = market_now()
@@ -164,11 +165,11 @@ def readings_ingest(*, rows: Sequence[ReadingRow], source: str) -> Ingested:
         raise
 
 
-def _checked(rows: Sequence[ReadingRow], source: str, now: datetime) -> None:
+def _checked(rows: Sequence[ReadingRow], source: str | Mapping[str, str], now: datetime) -> None:
     """Check every row in the order of the batch, and raise for the first that breaks a rule."""
     meters = meters_known(point_numbers={row[0] for row in rows if is_point_number(row[0])})
     for n, row in enumerate(rows):
-        reading_line(n, row, meters.get(row[0]), source, now)
+        reading_line(n, row, meters.get(row[0]), str(source), now)
 
 
 def _ordered(rows: Sequence[ReadingRow], now: datetime) -> Sequence[ReadingRow] | None:
@@ -184,7 +185,7 @@ def _ordered(rows: Sequence[ReadingRow], now: datetime) -> Sequence[ReadingRow] 
     return ordered if in_bounds else None
 
 
-def _taken_in(ordered: Sequence[ReadingRow], source: str, now: datetime) -> Ingested:
+def _taken_in(ordered: Sequence[ReadingRow], source: Source, now: datetime) -> Ingested:
     """Check and write what says something new, piece by piece.
 
     While one piece is checked here, the database stores the one before it.
@@ -217,7 +218,7 @@ def _taken_in(ordered: Sequence[ReadingRow], source: str, now: datetime) -> Inge
             action="metering.readings.ingested",
             subject="metering.intervalreading",
             detail={
-                "source": source,
+                "source": sorted(set(source.values())) if isinstance(source, Mapping) else source,
                 "rows": added,
                 "revised": revised,
                 "from": first_at.isoformat(),
@@ -246,9 +247,34 @@ def _pieces(ordered: Sequence[ReadingRow]) -> tuple[list[int], set[tuple[int, in
 
 
 def _validated(
-    rows: Sequence[ReadingRow], meters: Mapping[str, MeterKnown], source: str, now: datetime
+    rows: Sequence[ReadingRow], meters: Mapping[str, MeterKnown], source: Source, now: datetime
 ) -> list[Line]:
-    """Check every row in plain Python; return COPY text in append order.
+    """Check every row in plain Python; return COPY text in append order."""
+    lines: list[Line] = []
+    if isinstance(source, Mapping):
+        for name in sorted(set(source.values())):
+            _lines_add(lines, [r for r in rows if source[r[0]] == name], meters, name, now)
+    else:
+        _lines_add(lines, rows, meters, source, now)
+    lines.sort()
+    for (key, _), (following, _) in pairwise(lines):
+        if key == following:
+            raise ReadingRefused(
+                field="rows",
+                value=_at(key >> SLOT_SHIFT).isoformat(),
+                rule="each meter, half hour and stage once in a batch",
+            )
+    return lines
+
+
+def _lines_add(
+    lines: list[Line],
+    rows: Sequence[ReadingRow],
+    meters: Mapping[str, MeterKnown],
+    source: str,
+    now: datetime,
+) -> None:
+    """Add lines of one source.
 
     This loop runs once per reading of the whole market. The common case is a few cheap tests
     and one line of text; what they don't recognise is looked at again by :func:`reading_line`,
@@ -256,7 +282,6 @@ def _validated(
     """
     halves: dict[datetime, tuple[int, str]] = {}
     tail = f"\t{now.isoformat()}\t{source}\n"
-    lines: list[Line] = []
     add = lines.append
     is_plain = PLAIN_KWH.fullmatch
     for n, row in enumerate(rows):
@@ -285,15 +310,6 @@ def _validated(
         else:
             add(reading_line(n, row, known, source, now))
             halves[start_at] = (int(start_at.timestamp()) // HALF_HOUR_S, start_at.isoformat())
-    lines.sort()
-    for (key, _), (following, _) in pairwise(lines):
-        if key == following:
-            raise ReadingRefused(
-                field="rows",
-                value=_at(key >> SLOT_SHIFT).isoformat(),
-                rule="each meter, half hour and stage once in a batch",
-            )
-    return lines
 
 
 def reading_line(

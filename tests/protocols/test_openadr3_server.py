@@ -167,8 +167,13 @@ def test_each_site_sees_its_own_events_and_the_one_for_all() -> None:
             f"{BATTERY}-20261125T0800Z-v1",
             f"{LOAD}-20261125T0800Z-v1",
             "metering-2026-11-25",
+            "price-inzai-dc-1-2026-11-25",
         ],
-        shiroi.name: ["metering-2026-11-25", "shiroi-dc-1-load-20261125T0800Z-v1"],
+        shiroi.name: [
+            "metering-2026-11-25",
+            "price-shiroi-dc-1-2026-11-25",
+            "shiroi-dc-1-load-20261125T0800Z-v1",
+        ],
         stranger.name: ["metering-2026-11-25"],
     }
 
@@ -220,7 +225,7 @@ def test_only_granted_targets_are_shown() -> None:
     assert inzai.get(f"events/{event.id}").json()["targets"] == [LOAD]
     # nor can a hidden one be found out by asking for it
     assert inzai.get("events", {"targets": "shiroi-dc-1-load"}).json() == []
-    assert len(inzai.get("events", {"targets": [LOAD, "shiroi-dc-1-load"]}).json()) == 1
+    assert len(inzai.get("events", {"targets": [LOAD, "shiroi-dc-1-load"]}).json()) == 2
 
 
 def test_the_aggregators_own_client_sees_all_and_a_sites_read_all_does_not() -> None:
@@ -228,7 +233,7 @@ def test_the_aggregators_own_client_sees_all_and_a_sites_read_all_does_not() -> 
     people = cast.people()
     Ven(people.inzai_dc).enrol(LOAD)
     desk = Ven(people.platform, scopes=("read_all",))
-    assert len(desk.get("events").json()) == 5
+    assert len(desk.get("events").json()) == 7
     assert len(desk.get("vens").json()) == 1
     pretender = Ven(people.stranger_org, scopes=("read_all",))
     assert len(pretender.get("events").json()) == 1
@@ -240,7 +245,7 @@ def test_an_event_that_is_void_is_gone() -> None:
     inzai = Ven(cast.people().inzai_dc).enrol(LOAD, BATTERY)
     event = event_of(day, "inzai-defer")
     instruction_cancel(instruction_id=event.instruction_id, reason="the line is out of service")
-    assert len(inzai.get("events").json()) == 3
+    assert len(inzai.get("events").json()) == 4
     is_problem(inzai.get(f"events/{event.id}"), 404)
     is_problem(inzai.post("reports", ack_report(event)), 404)
 
@@ -284,10 +289,10 @@ def test_lists_narrow_by_program_target_and_time() -> None:
     inzai = Ven(cast.people().inzai_dc).enrol(LOAD, BATTERY)
     dispatch = Program.objects.get(name="wattbit-dispatch")
     assert len(inzai.get("events", {"programID": str(dispatch.id)}).json()) == 3
-    assert len(inzai.get("events", {"targets": [LOAD, "x"]}).json()) == 1
+    assert len(inzai.get("events", {"targets": [LOAD, "x"]}).json()) == 2
     # at 14:00 the battery's midday is over
-    assert len(inzai.get("events", {"active": "true"}).json()) == 3
-    assert len(inzai.get("events", {"dateStart": "unknown is ignored"}).json()) == 4
+    assert len(inzai.get("events", {"active": "true"}).json()) == 4
+    assert len(inzai.get("events", {"dateStart": "unknown is ignored"}).json()) == 5
     report = inzai.post("reports", ack_report(event_of(day, "inzai-defer"))).json()
     assert inzai.get("reports", {"programID": str(dispatch.id)}).json() == [report]
     assert inzai.get("reports", {"clientName": "other"}).json() == []

@@ -90,6 +90,11 @@ def report_act(
         _readings_pass_on(client, said.readings, units)
 
 
+def source_of(client: ApiClient) -> str:
+    """Return what stands beside a reading as where it came from."""
+    return f"openadr3:{client.client_id}"[:SOURCE_LENGTH_MAX]
+
+
 def _answer_pass_on(
     client: ApiClient, event: Event, answer: mapping.Answer, unit: Resource
 ) -> None:
@@ -167,7 +172,7 @@ def _readings_pass_on(
                     quality=quality,
                 )
             )
-    source = f"openadr3:{client.client_id}"[:SOURCE_LENGTH_MAX]
+    source = source_of(client)
     if fine:
         fine_readings_ingest(rows=fine, source=source)
     if rows:

@@ -302,6 +302,23 @@ def object_shown(
     return found[0] if found else None
 
 
+def reports_written(ids: Collection[UUID]) -> dict[UUID, str]:
+    """Return reports, just written, as they are shown to whoever wrote them."""
+    shape = _SHAPES[ObjectKind.REPORT]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""
+            SELECT o.id, (o.body || jsonb_build_object(
+                       'id', o.id, 'createdDateTime', openadr3_date_time(o.created_at),
+                       'modificationDateTime', openadr3_date_time(o.modified_at),
+                       'objectType', 'REPORT', {shape.stamps}, 'targets', NULL))::text
+            FROM {shape.source} WHERE o.id = ANY(%s)
+            """,
+            [list(ids)],
+        )
+        return dict(cursor.fetchall())
+
+
 def object_is_seen(kind: str, caller: Caller, object_id: UUID) -> bool:
     """Whether the caller would be shown an object."""
     shape = _SHAPES[kind]

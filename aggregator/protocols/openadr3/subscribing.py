@@ -94,6 +94,8 @@ def _echo(url: str, send: Callable[..., Answer]) -> None:
 
 def urls_new(*, caller: Caller, subscription_id: UUID | None, urls: Sequence[str]) -> list[str]:
     """Return those addresses that a subscription of the caller does not have yet."""
+    if subscription_id is None:
+        return sorted(set(urls))
     known = SubscriptionRule.objects.filter(
         subscription_id=subscription_id,
         subscription__client_id=caller.client.id,

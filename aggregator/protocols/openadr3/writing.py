@@ -421,7 +421,7 @@ def _program_for(caller: Caller, program_id: str) -> Program:
     # held, so that it is not removed before its event is there
     program = (
         Program.objects.select_for_update(of=("self",), no_key=True)
-        .filter(id=known, removed_at=None)
+        .filter(id=shown.id, removed_at=None)
         .first()
         if shown
         else None
@@ -437,7 +437,7 @@ def _ven_for(caller: Caller, request: ResourceRequest) -> Ven:
     shown = object_shown(ObjectKind.VEN, caller, known)
     ven = (
         Ven.objects.select_for_update(of=("self",), no_key=True)
-        .filter(id=known, removed_at=None)
+        .filter(id=shown.id, removed_at=None)
         .first()
         if shown
         else None

@@ -64,14 +64,13 @@ class Door(View):
     def dispatch(self, request: HttpRequest, *_args: Any, **named: str) -> HttpResponseBase:
         """Answer, or refuse with a problem; stamp the market's time either way."""
         self.caller: Caller | None = None
-        self.market_at: datetime | None = None
         self.raw = b""
         try:
             answer = self._answered(request, named)
         except Exception as error:  # noqa: BLE001 - every failure has its problem body
             answer = problem_of(error)
             self.refused(request, answer, error)
-        answer[MARKET_TIME_HEADER] = wire.print_date_time(self.market_at or market_now())
+        answer[MARKET_TIME_HEADER] = wire.print_date_time(self._market_at())
         if not answer.has_header("Cache-Control"):
             answer["Cache-Control"] = "no-store"
         return answer
@@ -79,11 +78,10 @@ class Door(View):
     def _answered(self, request: HttpRequest, named: Mapping[str, str]) -> HttpResponse:
         if not address_is_plain(request.path_info, request.GET.lists()):
             raise wire.Malformed("address", PLAIN_RULE)
-        method = "get" if request.method == "HEAD" else (request.method or "").lower()
+        method = "get" if request.method == "HEAD" else str(request.method).lower()
         chosen = getattr(self, method, None) if method in METHODS else None
         if not self.is_open:
             self.caller = self._caller(request)
-            self.market_at = self.caller.market_at
         if chosen is None:
             raise Denied(405, f"{request.method} is not for {request.path_info}", self._allowed())
         if self.caller is None:
@@ -91,6 +89,10 @@ class Door(View):
         self._permitted(method.upper())
         with acting_as(f"client:{self.caller.client.id}"):
             return chosen(request, **named)  # type: ignore[no-any-return]
+
+    def _market_at(self) -> datetime:
+        """Return the market's time as it was read with the caller, or now."""
+        return market_now() if self.caller is None else self.caller.market_at or market_now()
 
     def _caller(self, request: HttpRequest) -> Caller:
         kind, _, text = request.headers.get("Authorization", "").partition(" ")

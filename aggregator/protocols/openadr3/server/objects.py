@@ -27,6 +27,7 @@ from aggregator.protocols.openadr3 import (
     wire_requests,
     writing,
 )
+from aggregator.protocols.openadr3.gathering import report_gathered
 from aggregator.protocols.openadr3.models import ObjectKind
 from aggregator.protocols.openadr3.selectors import Shown, Sql
 from aggregator.protocols.openadr3.server import bell
@@ -322,6 +323,12 @@ class ListView(ObjectDoor):
         read, sent = self.sent(request, ven_id=ven_id)
         if self.kind == ObjectKind.SUBSCRIPTION:
             subscribing.addresses_confirm(urls=[rule.url for rule in read.rules])
+        if self.kind == ObjectKind.REPORT:
+            text = report_gathered(
+                caller=self.who, request=read, sent=sent, raw=self.raw, version=self.version
+            )
+            if text is not None:
+                return json_answer(text, status=CREATED)
         shown = self.written(
             request,
             lambda: self.its.create(caller=self.who, request=read, sent=sent),

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 PACKAGES = sorted(file.stem.removeprefix("axe_") for file in HERE.glob("axe_*.py"))
-NO_PAGES = (".json", ".csv", ".geojson", ".txt", ".zip", "/admin/", "/logout/")
+NO_PAGES = ("/events/", ".json", ".csv", ".geojson", ".txt", ".zip", "/admin/", "/logout/")
 RULES = {
     "runOnly": {
         "type": "tag",
@@ -33,6 +33,8 @@ RULES = {
     }
 }
 Opened = tuple[User | None, str]
+DESK: Any = {"width": 1440, "height": 900}
+PHONE: Any = {"width": 390, "height": 844}
 pytestmark = [
     needs_browser,
     pytest.mark.django_db(transaction=True),
@@ -74,6 +76,13 @@ def wrongs(page: Page, script: str) -> list[str]:
     ]
 
 
+def on_a_phone(page: Page) -> list[str]:
+    """Return whether the page must be pushed sideways at the width of a phone."""
+    page.set_viewport_size(PHONE)
+    wide = page.evaluate("document.documentElement.scrollWidth")
+    return [f"{wide} px wide on a phone"] if wide > PHONE["width"] else []
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("package", ["matrices", *PACKAGES])
 def test_axe_finds_nothing(live_server: Any, package: str, theme: str) -> None:
@@ -88,7 +97,7 @@ def test_axe_finds_nothing(live_server: Any, package: str, theme: str) -> None:
             if key not in contexts:
                 context = signed_in(
                     browser, live_server.url, user, theme=theme, bypass_csp=True,
-                    viewport={"width": 1440, "height": 900},
+                    viewport=DESK,
                 )  # fmt: skip
                 contexts[key] = context.new_page()
             page = contexts[key]
@@ -98,4 +107,9 @@ def test_axe_finds_nothing(live_server: Any, package: str, theme: str) -> None:
             if package != "matrices":
                 shot(page, f"axe-{package}-{theme}-{len(found):02d}")
             found[address] = wrongs(page, script)
+            if theme == "light":
+                found[address] += on_a_phone(page)
+                if package != "matrices":
+                    shot(page, f"phone-{package}-{len(found):02d}")
+                page.set_viewport_size(DESK)
     assert {address: one for address, one in found.items() if one} == {}

@@ -44,6 +44,7 @@ class Listener:
 
     view: View
     wake: Callable[[], None]
+    is_over: bool = False
 
 
 @dataclass(kw_only=True)
@@ -71,6 +72,17 @@ class Watch:
         """Take a listener away; without any the reader ends."""
         with self._lock:
             self._listeners.discard(listener)
+
+    def end(self) -> None:
+        """Send all listeners home and wait for the reader: what a process does before it ends."""
+        with self._lock:
+            listeners, thread = list(self._listeners), self._thread
+            self._listeners.clear()
+        for listener in listeners:
+            listener.is_over = True
+            listener.wake()
+        if thread is not None:
+            thread.join(timeout=5.0)
 
     def shown(self, view: View) -> Shown:
         """Return the panels of a view as they were read last; none before the first reading."""
@@ -215,6 +227,8 @@ def stream(view: View, sight: Sight, known: dict[str, str], still: Any) -> Itera
         while True:
             bell.wait(1.0)
             bell.clear()
+            if listener.is_over:
+                return
             if time.monotonic() - asked_at >= HEARTBEAT_S:
                 asked_at = time.monotonic()
                 if not still():
@@ -242,6 +256,8 @@ async def stream_async(
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(bell.wait(), 1.0)
             bell.clear()
+            if listener.is_over:
+                return
             if time.monotonic() - asked_at >= HEARTBEAT_S:
                 asked_at = time.monotonic()
                 if not await still():

@@ -15,6 +15,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.approvals.kinds import INSTRUCTION_EXTEND, NEED_PUBLISH
 from accounts.core.errors import Conflict
+from accounts.parties.models import Organisation
 from aggregator.portal import facts, once, words
 from aggregator.portal.answering import UNPROCESSABLE, Done, FormPage
 from aggregator.portal.approving import Decision, approval_in, asked_of
@@ -25,6 +26,7 @@ from aggregator.portal.selectors import spans_of
 from aggregator.portal.tso import selectors as own
 from market.trading.models import Auction, Direction, Need, NeedKind, NeedState
 from market.trading.needs import NeedDetails, need_publish, need_withdraw
+from market.trading.proposals import published_alone_jpy, takes_two_people
 
 HALF_HOURS: Final = 48
 CAP_DEFAULT: Final = Decimal(60)
@@ -161,6 +163,7 @@ def need_edit(request: HttpRequest, need_id: UUID) -> HttpResponse:
 
 def _edit(request: HttpRequest, auction: Auction, need: Need | None) -> HttpResponse:
     sight = sight_in(request)
+    organisation = need.organisation if need else sight.acting_for(own.PUBLISH)
     back = reverse("portal:tso_network", args=[auction.delivery_on])
     initial = _initial(request, auction, need) if request.method != "POST" else {}
 
@@ -168,7 +171,6 @@ def _edit(request: HttpRequest, auction: Auction, need: Need | None) -> HttpResp
         return NeedForm(fields, initial=initial, auction=auction, sight=sight)
 
     def work(clean: dict[str, Any]) -> Done:
-        organisation = need.organisation if need else sight.acting_for(own.PUBLISH)
         published = need_publish(
             auction_id=auction.id,
             organisation=organisation,
@@ -190,7 +192,7 @@ def _edit(request: HttpRequest, auction: Auction, need: Need | None) -> HttpResp
             "need": need,
             "back_url": back,
             "gate_ms": int(auction.gate_closure_at.timestamp() * 1000),
-            **(_summary(form, auction) if form.is_bound and not form.errors else {}),
+            **(_summary(form, auction, organisation) if form.is_bound and not form.errors else {}),
         }
 
     page = FormPage(form=made, work=work, template="portal/tso/need_edit.html", context=context)
@@ -244,14 +246,14 @@ def _confirm(request: HttpRequest, form: PortalForm, context: Mapping[str, Any])
     )
 
 
-def _summary(form: PortalForm, auction: Auction) -> dict[str, Any]:
+def _summary(form: PortalForm, auction: Auction, organisation: Organisation) -> dict[str, Any]:
     clean = form.cleaned_data
     quantity = quantities_of(clean)
     energy_kwh = sum(quantity, Decimal(0)) / 2
     most_jpy = energy_kwh * clean["cap"]
     place = dict(form.fields["place"].choices)[clean["place"]]  # type: ignore[attr-defined]
-    limit_jpy = auction.ruleset.rules.get("need_approval_limit_jpy")
-    takes_two = limit_jpy is not None and most_jpy > Decimal(str(limit_jpy))
+    alone_jpy = published_alone_jpy(auction, organisation, but=clean["code"])
+    takes_two = takes_two_people(auction.ruleset.rules, alone_jpy + most_jpy)
     spans = gettext("、").join(words.spans(spans_of([kw > 0 for kw in quantity])))
     top = max(quantity)
     return {

@@ -396,3 +396,37 @@ def test_who_was_to_pay_for_energy_that_nobody_ordered_pays_nothing() -> None:
         item=Item.SHORTFALL_REFUND, payee__organisation=day.places.people.inzai_dc
     )
     assert sum(line.amount_exact_jpy for line in given_back) == Decimal(90_000)
+
+
+def test_the_pure_rule_gives_back_to_who_was_to_pay_only_what_nobody_ordered() -> None:
+    from aggregator.core.delivery import Direction
+    from aggregator.core.settlement import AwardPosition, House, award_lines
+    from aggregator.core.terms import rules_from_mapping
+
+    house = House(clearing="clearing", fee="fee", rounding="rounding")
+    rules = rules_from_mapping(settled_day.SETTLEMENT)
+
+    def refunds(*, is_released: bool) -> list[tuple[str, str, Decimal]]:
+        lines = award_lines(
+            AwardPosition(
+                award="a",
+                t=20,
+                direction=Direction.DOWN,
+                price_jpy_per_kwh=Decimal(6),
+                ordered_kwh=Decimal(2_500),
+                shortfall_kwh=Decimal(2_500),
+                seller="inzai",
+                is_excused=True,
+                is_released=is_released,
+            ),
+            rules=rules,
+            house=house,
+        )
+        return [
+            (line.payer, line.payee, line.amount_exact_jpy)
+            for line in lines
+            if line.item == Item.SHORTFALL_REFUND
+        ]
+
+    assert refunds(is_released=False) == []
+    assert refunds(is_released=True) == [("clearing", "inzai", Decimal(15_000))]

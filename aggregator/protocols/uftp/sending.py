@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import replace
+from dataclasses import fields
 from typing import Any
 from uuid import uuid4
 
@@ -112,13 +112,12 @@ def told(
 
 def content_sha256(message: Payload) -> str:
     """Return a hash of what a message says, whenever and under whatever id it is said."""
-    bare = replace(
-        message,
-        message_id="",
-        conversation_id="",
-        **({"revision": 0} if hasattr(message, "revision") else {}),
-    )
-    text = repr(replace(bare, time_stamp=None))  # type: ignore[arg-type]  # of no message to be sent
+    told = {
+        item.name: getattr(message, item.name)
+        for item in fields(message)
+        if item.name not in ("message_id", "conversation_id", "time_stamp", "revision")
+    }
+    text = repr((NAME_OF[type(message)], told))
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -154,8 +153,10 @@ def response_of(
     """Return an answer that names the message it answers."""
     return kind(
         **common,
-        result=result,
-        rejection_reason=reason or None,
-        **{reference_field(kind): inbound.message_id},
         **more,
+        **{
+            "result": result,
+            "rejection_reason": reason or None,
+            reference_field(kind): inbound.message_id,
+        },
     )

@@ -17,6 +17,7 @@ from django.views.decorators.csrf import csrf_exempt
 from accounts.audit.acting import acting_as
 from aggregator.protocols.uftp import wire
 from aggregator.protocols.uftp.keys import keys_of, own_domain
+from aggregator.protocols.uftp.messages import Payload
 from aggregator.protocols.uftp.models import Participant
 from aggregator.protocols.uftp.selectors import participant_of
 from aggregator.protocols.uftp.services import message_take
@@ -112,7 +113,7 @@ def _rate_check(participant: Participant) -> None:
         raise Turned(TOO_MANY, f"more than {settings.UFTP_MESSAGES_PER_10S} in {WINDOW_S} s")
 
 
-def _opened(envelope: wire.Envelope, participant: Participant) -> tuple[bytes, wire.Payload]:
+def _opened(envelope: wire.Envelope, participant: Participant) -> tuple[bytes, Payload]:
     keys = keys_of(participant)
     if not keys:
         raise Turned(NO_KEY, "no key of the sender counts now")

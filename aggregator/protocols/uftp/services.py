@@ -231,7 +231,8 @@ def _decided(inbound: InboundMessage, message: Payload) -> str | None:
         outcome: str = taker(inbound=inbound, message=message)
         return outcome
     if isinstance(message, Response):
-        return _response_noted(inbound, message)
+        _response_noted(inbound, message)
+        return None
     raise Rejection("Invalid Message", f"an aggregator receives no {inbound.kind}")
 
 

@@ -9,7 +9,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from accounts.clock.selectors import market_now
 from accounts.jobs.services import Claim, job_finish, job_postpone
@@ -88,7 +88,7 @@ def _prognosis(address: CongestionAddress, period: date) -> SentMessage | None:
     return _told_once(address.participant, message, f"{address.address} {period}", subject=address)
 
 
-def _connections(address: CongestionAddress, period: date):  # noqa: ANN202 - a plain queryset
+def _connections(address: CongestionAddress, period: date) -> QuerySet[ConnectionAddress]:
     return address.connections.filter(started_on__lte=period).filter(
         Q(ended_on__isnull=True) | Q(ended_on__gte=period)
     )

@@ -132,7 +132,8 @@ def envelope_render(inner: bytes, *, sender_domain: str, sender_role: str, key: 
     root.set("SenderRole", sender_role)
     root.set("Body", base64.b64encode(bytes(key.sign(inner))).decode())
     _in_schema(root)
-    return etree.tostring(root, encoding="utf-8", xml_declaration=True).decode()
+    rendered: bytes = etree.tostring(root, encoding="utf-8", xml_declaration=True)
+    return rendered.decode()
 
 
 def seal_open(envelope: Envelope, keys: Iterable[VerifyKey]) -> bytes:
@@ -215,7 +216,8 @@ def message_render(message: Payload) -> bytes:
     """
     root = _element(NAME_OF[type(message)], message)
     _in_schema(root)
-    return etree.tostring(root, encoding="utf-8", xml_declaration=True)
+    rendered: bytes = etree.tostring(root, encoding="utf-8", xml_declaration=True)
+    return rendered
 
 
 def _in_schema(root: etree._Element) -> None:
@@ -237,7 +239,7 @@ class _Slot:
 
 
 @cache
-def _slots(kind: type) -> tuple[_Slot, ...]:
+def _slots(kind: Any) -> tuple[_Slot, ...]:
     hints = get_type_hints(kind)
     found = []
     for item in fields(kind):
@@ -265,7 +267,8 @@ def _camel(name: str) -> str:
 
 def _value(kind: type[T], element: etree._Element) -> T:
     values: dict[str, Any] = {}
-    for slot in _slots(kind):
+    of: Any = kind
+    for slot in _slots(of):
         if slot.is_many:
             children = element.iterchildren(slot.xml)
             values[slot.name] = tuple(_value(slot.of, child) for child in children)
@@ -307,7 +310,8 @@ def _bounded(number: Any, name: str) -> Any:
 
 def _element(name: str, value: Any) -> etree._Element:
     element = etree.Element(name)
-    for slot in _slots(type(value)):
+    of: Any = type(value)
+    for slot in _slots(of):
         held = getattr(value, slot.name)
         if slot.is_many:
             for one in held:

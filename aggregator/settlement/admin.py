@@ -1,5 +1,7 @@
 """Runs, lines and what the close made of them."""
 
+from typing import Any
+
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -213,8 +215,9 @@ class BankAccountAdmin(FactAdmin):
     readonly_fields = ("masked_number",)
     actions_detail = ("compare",)
 
-    def has_release_permission(self, request: HttpRequest) -> bool:
+    def has_release_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
         """Whether the person releases payments: staff alone is not enough."""
+        del object_id
         user = request.user
         return isinstance(user, User) and sight_of(user).may_everywhere("payment.release")
 
@@ -237,8 +240,9 @@ class PaymentBatchAdmin(FactAdmin):
     actions_list = ("propose",)
     actions_detail = ("release", "take_in_result")
 
-    def has_release_permission(self, request: HttpRequest) -> bool:
+    def has_release_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
         """Whether the person releases payments: staff alone is not enough."""
+        del object_id
         user = request.user
         return isinstance(user, User) and sight_of(user).may_everywhere("payment.release")
 
@@ -252,7 +256,7 @@ class PaymentBatchAdmin(FactAdmin):
         del request
         return redirect("portal:money_payment", batch_id=object_id)
 
-    @action(description="結果の取込", permissions=["release"])
+    @action(description="結果の取込", url_path="result", permissions=["release"])
     def take_in_result(self, request: HttpRequest, object_id: str) -> HttpResponse:
         del request
         return redirect("portal:money_payment_act", batch_id=object_id, act="result")

@@ -115,10 +115,10 @@ def test_acts_of_the_admin_lead_to_the_pages_that_ask_two_people(clerks: Clerks)
     asked = {
         f"{base}/propose/": "/money/payments/new/",
         f"{base}/{batch.id}/release/": f"/money/payments/{batch.id}/",
-        f"{base}/{batch.id}/take-in-result/": f"/money/payments/{batch.id}/result/",
+        f"{base}/{batch.id}/result/": f"/money/payments/{batch.id}/result/",
     }
     for address, to in asked.items():
-        answer = client_of(User.objects.get(pk=clerk.pk)).get(address.replace("_", "-"))
+        answer = client_of(User.objects.get(pk=clerk.pk)).get(address)
         assert (answer.status_code, answer.headers.get("Location")) == (302, to)
         assert client_of(User.objects.get(pk=auditor.pk)).get(address).status_code == 403
 

@@ -18,6 +18,7 @@ from django.db.models.expressions import RawSQL
 
 from accounts.clock.selectors import market_now
 from accounts.fields import HALF_HOURS_COUNT
+from accounts.jobs.failpoints import failpoint
 from accounts.jobs.services import Claim, job_finish
 from aggregator.dispatch.connections import spans_of
 from aggregator.dispatch.models import (
@@ -114,6 +115,8 @@ def instructions_send(*, claim: Claim) -> int:
     for instruction in sent:
         if program is not None:
             event_publish(instruction=instruction, program=program)
+    if sent:
+        failpoint("dispatch.sent")
     sweep_renew(claim=claim, due_at=sends_next_at(auction_id=auction.id))
     return len(sent)
 

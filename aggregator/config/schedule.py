@@ -26,6 +26,12 @@ BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
         "schedule": 1.0,
         "options": {"expires": 10},
     },
+    # every five seconds: what is wrong and nobody told of, and alarms whose cause is gone
+    "aggregator.control.alarms_watch": {
+        "task": "aggregator.control.alarms_watch",
+        "schedule": 5.0,
+        "options": {"expires": 10},
+    },
     # twice an hour: forget answers to keys that are older than two days
     "aggregator.api.answers_sweep": {
         "task": "aggregator.api.answers_sweep",

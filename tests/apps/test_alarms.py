@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 from django.db import IntegrityError, connection, transaction
 
+from accounts.approvals.services import approval_request
 from accounts.audit.models import AuditEntry
 from accounts.core.errors import Conflict, NotFound, NotPermitted
+from accounts.jobs.models import Job
 from accounts.jobs.services import job_claim, job_create
 from accounts.parties.sight import sight_of
 from aggregator.control.models import Alarm
@@ -21,6 +23,7 @@ from aggregator.control.services import (
     alarm_clear,
     alarm_raise,
 )
+from aggregator.control.watching import alarms_watch
 from tests import cast
 
 pytestmark = pytest.mark.django_db
@@ -147,3 +150,73 @@ def test_the_database_keeps_what_an_alarm_said(people: cast.People) -> None:
         statement = f"UPDATE control_alarm SET {change} WHERE id = %s"  # noqa: S608 - our own
         with pytest.raises(IntegrityError), transaction.atomic():
             connection.cursor().execute(statement, [alarm.id])
+
+
+def test_a_job_that_was_given_up_is_an_alarm_until_it_is_tried_again(people: cast.People) -> None:
+    job = job_create(kind="aggregator.settlement.run_execute", key="1")
+    assert alarms_watch() == (0, 0)
+    Job.objects.filter(id=job.id).update(state="RUNNING", token=1)
+    Job.objects.filter(id=job.id).update(state="QUARANTINED")
+    assert alarms_watch() == (1, 0)
+    assert alarms_watch() == (0, 0)  # found again: neither counted nor raised again
+    alarm = Alarm.objects.get()
+    assert (alarm.kind, alarm.priority, alarm.count, alarm.text) == (
+        "job.dead", 2, 1, "aggregator.settlement.run_execute 1",
+    )  # fmt: skip
+    Job.objects.filter(id=job.id).update(state="READY")
+    assert alarms_watch() == (0, 1)
+    alarm.refresh_from_db()
+    assert alarm.state == "CLEARED"
+
+
+def test_an_answered_order_and_a_late_meter(db: None) -> None:
+    from tests.portal.matrix_desk import instruction_of
+
+    day = cast.published_day()
+    cast.market_time(day.auction.delivery_start)
+    row = instruction_of(day)
+    alarm_raise(kind="instruction.silent", priority=3, subject=row, text="", key="silent")
+    assert alarms_watch() == (0, 0)
+    rows = type(row).objects.filter(id=row.id)
+    rows.update(state="ACKNOWLEDGED", token=1)
+    assert alarms_watch() == (0, 1)
+    # half an hour after an hour of its order (17:00 on) the meter has said nothing
+    rows.update(state="ACTIVE", token=2)
+    cast.market_time(row.starts_at + timedelta(minutes=60))
+    assert alarms_watch() == (0, 0)
+    cast.market_time(row.starts_at + timedelta(minutes=61))
+    assert alarms_watch() == (1, 0)
+    assert Alarm.objects.get(kind="meter.late").subject == f"dispatch.dispatchinstruction:{row.id}"
+
+
+def test_a_need_without_its_second_person_is_an_alarm_in_the_last_hour(people: cast.People) -> None:
+    approval_request(
+        kind="need.publish",
+        organisation=people.grid_t,
+        subject="trading.need:1",
+        content={"need": 1},
+        maker="user:1",
+        detail={"auction": "DA", "code": "n"},
+        expires_at=AT + timedelta(hours=2),
+    )
+    assert alarms_watch() == (0, 0)
+    cast.market_time(AT + timedelta(hours=1))
+    assert alarms_watch() == (1, 0)
+    assert Alarm.objects.get().text == "DA n"
+    cast.market_time(AT + timedelta(hours=2))
+    assert alarms_watch() == (0, 1)
+
+
+def test_a_failed_run_is_urgent_until_another_one_is_there(db: None) -> None:
+    places = cast.places()
+    auction = cast.auction(places, state="CLEARING")
+    cast.market_time(auction.gate_closure_at)
+    run = cast.run(auction, state="FAILED")
+    assert alarms_watch() == (1, 0)
+    alarm = Alarm.objects.get()
+    assert (alarm.kind, alarm.priority, alarm.subject) == (
+        "run.failed", 1, f"trading.auction:{auction.id}",
+    )  # fmt: skip
+    cast.run(auction, state="RUNNING")
+    assert run.number == 1
+    assert alarms_watch() == (0, 1)

@@ -1,0 +1,164 @@
+"""A changed order is verified and paid by the version in force at each half hour."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+from aggregator.dispatch.models import (
+    DispatchInstruction,
+    InstructionInterval,
+    InstructionState,
+)
+from aggregator.metering.models import Delivery, Stage, StandInDelivery
+from aggregator.metering.services import ReadingRow, readings_ingest
+from aggregator.metering.verifications import verification_execute
+from aggregator.settlement.models import SettlementLine, SettlementRun
+from aggregator.settlement.replays import settlement_replay
+from aggregator.settlement.runs import settlement_run_execute
+from tests import cast, settled_day
+
+pytestmark = pytest.mark.django_db
+D = Decimal
+S = InstructionState
+
+
+def _versions(
+    day: cast.MarketDay, name: str, changed: dict[int, tuple[int, str | None, bool]]
+) -> DispatchInstruction:
+    """Give an award its order and, from the first changed half hour on, the version after it."""
+    award = day.awards[name]
+    spans = list(award.intervals.order_by("t"))
+    common = {
+        "award": award,
+        "bid": award.bid,
+        "organisation": award.organisation,
+        "resource": award.resource,
+        "direction": award.direction,
+    }
+    first_t = min(changed)
+    is_longer = first_t > spans[-1].t
+    times = {
+        "starts_at": spans[0].start_at,
+        "ends_at": settled_day.half_hour(day, spans[-1].t + 1),
+        "send_at": spans[0].start_at,
+        "respond_by_at": spans[0].start_at,
+    }
+    first = DispatchInstruction.objects.create(
+        **common,
+        **times,
+        acknowledged_at=spans[0].start_at,
+        state=S.EXTENDED if is_longer else S.PARTIAL,
+        finished_at=spans[0].start_at,
+    )
+    InstructionInterval.objects.bulk_create(
+        InstructionInterval(
+            instruction=first, t=row.t, start_at=row.start_at, quantity_kw=row.quantity_kw
+        )
+        for row in spans
+    )
+    start_at = settled_day.half_hour(day, first_t)
+    made = DispatchInstruction.objects.create(
+        **common,
+        version=2,
+        replaces=first,
+        takes_over_at=start_at,
+        payer=day.places.people.grid_t if is_longer else None,
+        starts_at=start_at,
+        ends_at=settled_day.half_hour(day, max(changed) + 1),
+        send_at=start_at,
+        respond_by_at=start_at,
+        acknowledged_at=start_at,
+        state=S.FINISHED,
+    )
+    InstructionInterval.objects.bulk_create(
+        InstructionInterval(
+            instruction=made,
+            t=t,
+            start_at=settled_day.half_hour(day, t),
+            quantity_kw=kw,
+            replacement_price_jpy_per_kwh=price and D(price),
+            is_added=is_added,
+        )
+        for t, (kw, price, is_added) in changed.items()
+    )
+    return made
+
+
+def _settled(day: cast.MarketDay) -> SettlementRun:
+    settled_day.metered(day)
+    verification_execute(auction_id=day.auction.id, stage="FINAL")
+    return settlement_run_execute(auction_id=day.auction.id)
+
+
+def _lines(
+    run: SettlementRun, day: cast.MarketDay, name: str
+) -> dict[tuple[str, int | None], Decimal]:
+    found: dict[tuple[str, int | None], Decimal] = {}
+    for row in SettlementLine.objects.filter(run=run, award=day.awards[name]):
+        house = row.payer.organisation.code == "wattbit"
+        sign = 1 if house else -1
+        key = (row.item, row.t)
+        found[key] = found.get(key, D(0)) + sign * row.amount_exact_jpy
+    return found
+
+
+def test_less_is_paid_for_what_it_still_orders_without_a_penalty() -> None:
+    day = settled_day.published(settled_day.settled_places())
+    # the scarce half hour, in which the site delivers 3,500 of 4,500 kWh, is cut to 6,000 kW
+    rest = dict.fromkeys((37, 38, 39), (9_000, None, False))
+    made = _versions(day, "inzai-defer", {36: (6_000, "150.00", False), **rest})
+    run = _settled(day)
+    own = Delivery.objects.get(award=day.awards["inzai-defer"], t=36)
+    assert (own.delivered_kwh, own.cause, own.is_excused) == (0, "EXCUSED", True)
+    counted = StandInDelivery.objects.get(instruction=made)
+    # 3,000 kWh are ordered now, and 3,500 came
+    assert (counted.t, counted.ordered_kwh, counted.delivered_kwh, counted.over_kwh) == (
+        36, 3_000, 3_000, 500,
+    )  # fmt: skip
+    assert not StandInDelivery.objects.exclude(t=36).exists()
+    lines = _lines(run, day, "inzai-defer")
+    assert lines["SELLER_ENERGY", 36] == 675_000  # as sold: 4,500 at 150
+    assert lines["SHORTFALL_REFUND", 36] == -675_000
+    assert lines["REPLACEMENT", 36] == 450_000  # 3,000 at 150
+    assert ("SHORTFALL_PENALTY", 36) not in lines
+    # what is not ordered any more goes back to the buyers
+    assert lines["SHORTFALL_CREDIT", 36] == 225_000
+    # the others stay as they were sold
+    assert lines["SELLER_ENERGY", 37] == 270_000
+    assert ("REPLACEMENT", 37) not in lines
+    assert settlement_replay(run_id=run.pk).is_identical
+
+
+def test_longer_is_paid_by_who_agreed_to_it_and_costs_the_buyers_nothing() -> None:
+    day = settled_day.published(settled_day.settled_places())
+    made = _versions(day, "inzai-battery-up", {40: (4_000, "70.00", True)})
+    meters = settled_day.metered(day)
+    readings_ingest(
+        rows=[
+            ReadingRow(
+                point_number=meters["inzai-battery"].point_number,
+                start_at=settled_day.half_hour(day, 40),
+                energy_kwh=D(-1_500),
+                stage=Stage.FINAL,
+            )
+        ],
+        source="correction",
+    )
+    verification_execute(auction_id=day.auction.id, stage="FINAL")
+    run = settlement_run_execute(auction_id=day.auction.id)
+    counted = StandInDelivery.objects.get(instruction=made)
+    assert (counted.ordered_kwh, counted.delivered_kwh, counted.shortfall_kwh) == (
+        2_000, 1_500, 500,
+    )  # fmt: skip
+    rows = SettlementLine.objects.filter(run=run, item="REPLACEMENT").order_by("id")
+    moved = {(row.payer.organisation.code, row.payee.organisation.code): row.amount_exact_jpy
+             for row in rows}  # fmt: skip
+    # 1,500 kWh at 70
+    assert moved == {("wattbit", "inzai-dc"): 105_000, ("grid-t", "wattbit"): 105_000}
+    assert not SettlementLine.objects.filter(run=run, item="SHORTFALL_CREDIT", t=40).exists()
+    # the award's own half hours are as they were
+    own = Delivery.objects.filter(award=day.awards["inzai-battery-up"])
+    assert set(own.values_list("shortfall_kwh", flat=True)) == {D(0)}
+    assert settlement_replay(run_id=run.pk).is_identical

@@ -122,7 +122,15 @@
   }
   function later() {
     clearTimeout(timer);
-    timer = setTimeout(check, CHECK_MS);
+    timer = setTimeout(() => { timer = 0; check(); }, CHECK_MS);
+  }
+  /* Who leaves within that time has what they typed saved all the same. */
+  function leave() {
+    const box = form();
+    if (!timer || !box || box.dataset.sent) return;
+    clearTimeout(timer);
+    timer = 0;
+    navigator.sendBeacon(box.dataset.check, new FormData(box));
   }
 
   function stepAdd() {
@@ -182,7 +190,8 @@
     box.addEventListener("input", () => { redraw(); strip(); later(); });
     box.addEventListener("change", () => { redraw(); strip(); later(); });
     box.addEventListener("paste", paste);
-    box.addEventListener("submit", () => clearTimeout(timer));
+    box.addEventListener("submit", () => { clearTimeout(timer); timer = 0; });
+    addEventListener("pagehide", leave);
     box.addEventListener("click", (event) => {
       if (event.target.closest("[data-add]")) stepAdd();
       if (event.target.closest("[data-reset]")) reset();
@@ -195,9 +204,11 @@
       event.target.closest("[data-step]")?.classList.add("sel");
     });
     document.addEventListener("htmx:afterSwap", live);
-    document.addEventListener("gate:closed", () => {
+    const shut = () => {
       box.querySelectorAll("input.in, textarea.in").forEach((input) => { input.readOnly = true; });
-    });
+    };
+    document.addEventListener("gate:closed", shut);
+    if (document.querySelector("[data-gate][data-tone=shut]")) shut();
     document.addEventListener("chart:ready", (event) => {
       if (event.target.dataset.name !== "curve") return;
       const { model, document: owner } = event.detail;

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import transaction
 
 from market.clearing.models import ClearingPrice, ElementFlow
 from market.registry.models import Ruleset
@@ -30,7 +31,8 @@ WORDS = {
 
 def cleared(auction: Auction, places: cast.Places, need: Need) -> None:
     """Publish a result for the auction as the engine would: 2,000 kW of one half hour are left."""
-    cast.book_opened(auction)
+    with transaction.atomic():
+        cast.book_opened(auction)
     for state in ("CLEARING", "PUBLISHED"):
         Auction.objects.filter(id=auction.id).update(state=state)
     auction.refresh_from_db()
@@ -65,6 +67,8 @@ def test_a_planner_turns_an_overload_into_a_need_and_sees_its_effect(  # noqa: P
         shot(page, f"planner-{language}-1-home")
         page.goto("/tso/network/")
         page.wait_for_url("**/tso/network/2026-11-25/")
+        for name in ("network", "loading"):
+            page.wait_for_selector(f"figure[data-name={name}][data-state=shown]", timeout=60_000)
         shot(page, f"planner-{language}-2-network")
         page.get_by_text(said["make"]).first.click()
         page.wait_for_url("**/needs/new/?element=inzai-line")

@@ -6,7 +6,9 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Any, Final
+from uuid import UUID
 
 from django.template.loader import render_to_string
 from django.utils.translation import gettext
@@ -18,11 +20,11 @@ from aggregator.portal import facts, words
 from aggregator.portal.charts import desk_country as country_chart
 from aggregator.portal.charts.desk_timeline import Span, Timeline, stretches, timeline
 from aggregator.portal.desk import alarm_words, country, selectors
-from market.clearing.models import RunState
+from market.clearing.models import ClearingRun, RunState
 from market.trading.models import Auction, AuctionState
 
-ALARMS_MAX: Final = 5
-INSTRUCTIONS_MAX: Final = 6
+ALARMS_MAX: Final = 3
+INSTRUCTIONS_MAX: Final = 4
 SECONDS_PER_HOUR: Final = 3600
 PANELS: Final = ("status", "timeline", "country", "alarms", "instructions", "auction", "jobs")
 # which topics' marks a panel is made of
@@ -58,16 +60,47 @@ class Panel:
         return hashlib.sha256(self.html.encode()).hexdigest()[:8]
 
 
+@dataclass(kw_only=True)
+class Shared:
+    """What several panels say, read once for all of them."""
+
+    now: datetime
+    sight: Sight
+
+    @cached_property
+    def auctions(self) -> list[Auction]:
+        """Auctions around the day."""
+        return selectors.auctions_around(selectors.half_hour_of(self.now)[0])
+
+    @cached_property
+    def runs(self) -> dict[UUID, ClearingRun]:
+        """The latest run of each of them."""
+        return selectors.latest_runs(row.id for row in self.auctions if row.closed_at)
+
+    @cached_property
+    def instructions(self) -> selectors.InstructionsNow:
+        """Open instructions."""
+        return selectors.instructions_now(self.now, rows_max=INSTRUCTIONS_MAX)
+
+    @cached_property
+    def jobs(self) -> selectors.JobsNow:
+        """The list of jobs."""
+        return selectors.jobs_now(self.now)
+
+    @cached_property
+    def alarms(self) -> list[Alarm]:
+        """Open alarms, those that wait for a person first."""
+        return list(alarms_open(seen_by=self.sight)[:500])
+
+
 def panels_made(
     names: Sequence[str], *, now: datetime, sight: Sight, may_act: bool
 ) -> dict[str, Panel]:
     """Render panels in the language that is active."""
-    auctions: list[Auction] | None = None
+    shared = Shared(now=now, sight=sight)
     made = {}
     for name in names:
-        if auctions is None and name in ("status", "timeline", "auction"):
-            auctions = selectors.auctions_around(selectors.half_hour_of(now)[0])
-        read = READERS[name](now, sight, auctions or [])
+        read = READERS[name](shared)
         context = {**read, "may_act": may_act, "panel": name}
         html = render_to_string(f"portal/desk/room_{name}.html", context)
         made[name] = Panel(name=name, html=html)
@@ -86,12 +119,11 @@ class Cell:
     url: str = ""
 
 
-def _status(now: datetime, sight: Sight, auctions: Sequence[Auction]) -> dict[str, Any]:
-    instructions = selectors.instructions_now(now, rows_max=0)
-    jobs = selectors.jobs_now(now)
+def _status(shared: Shared) -> dict[str, Any]:
+    instructions, jobs = shared.instructions, shared.jobs
     return {
         "cells": [
-            _auction_cell(selectors.auction_now(auctions, now)),
+            _auction_cell(selectors.auction_now(shared.auctions, shared.now)),
             Cell(
                 name=gettext("実施中の指令"),
                 figure=str(instructions.active_count),
@@ -99,8 +131,8 @@ def _status(now: datetime, sight: Sight, auctions: Sequence[Auction]) -> dict[st
             ),
             _answer_cell(instructions),
             _silent_cell(instructions),
-            _run_cell(auctions),
-            _alarm_cell(sight),
+            _run_cell(shared),
+            _alarm_cell(shared.alarms),
             Cell(
                 name=gettext("ジョブ"),
                 figure=str(jobs.running_count),
@@ -134,7 +166,7 @@ def _auction_cell(auction: Auction | None) -> Cell:
 def _answer_cell(seen: selectors.InstructionsNow) -> Cell:
     name = gettext("応動（拠点の報告）")
     if not seen.said_of_kw:
-        note = gettext("報告待ち") if seen.active_count else gettext("実施中の指令はありません")
+        note = gettext("報告待ち") if seen.active_count else gettext("指令なし")
         return Cell(name=name, figure=words.UNKNOWN, note=note)
     ratio = seen.said_kw / seen.said_of_kw
     note = gettext("%%・%(mw)s MW") % {"mw": words.megawatt(seen.said_kw)}
@@ -144,7 +176,7 @@ def _answer_cell(seen: selectors.InstructionsNow) -> Cell:
 
 def _silent_cell(seen: selectors.InstructionsNow) -> Cell:
     count = seen.silent_count + seen.trouble_count
-    note = gettext("受諾待ち %(silent)d・応答なしと辞退 %(lost)d") % {
+    note = gettext("待ち %(silent)d・辞退等 %(lost)d") % {
         "silent": seen.silent_count,
         "lost": seen.trouble_count,
     }
@@ -152,13 +184,13 @@ def _silent_cell(seen: selectors.InstructionsNow) -> Cell:
     return Cell(name=gettext("未応答"), figure=str(count), note=note, tone=tone)
 
 
-def _run_cell(auctions: Sequence[Auction]) -> Cell:
+def _run_cell(shared: Shared) -> Cell:
     name = gettext("直近の約定計算")
-    cleared = [row for row in auctions if row.closed_at is not None]
+    cleared = [row for row in shared.auctions if row.closed_at is not None]
     if not cleared:
         return Cell(name=name, figure=words.UNKNOWN, note=gettext("まだありません"))
     last = max(cleared, key=lambda row: row.closed_at or row.gate_closure_at)
-    run = selectors.latest_runs([last.id]).get(last.id)
+    run = shared.runs.get(last.id)
     if run is None:
         return Cell(name=name, figure=gettext("待機"), note=last.code)
     word, tone = {
@@ -168,18 +200,14 @@ def _run_cell(auctions: Sequence[Auction]) -> Cell:
         RunState.PUBLISHED: (gettext("公表済"), ""),
         RunState.FAILED: (gettext("失敗"), "crit"),
     }[RunState(run.state)]
-    note = gettext("%(code)s・%(n)d回目") % {"code": last.code, "n": run.number}
+    note = last.code if run.number == 1 else f"{last.code} #{run.number}"
     return Cell(name=name, figure=word, note=note, tone=tone)
 
 
-def _alarm_cell(sight: Sight) -> Cell:
-    rows = list(
-        alarms_open(seen_by=sight)
-        .filter(state=AlarmState.RAISED)
-        .values_list("priority", flat=True)[:1_000]
-    )
+def _alarm_cell(alarms: Sequence[Alarm]) -> Cell:
+    rows = [row.priority for row in alarms if row.state == AlarmState.RAISED]
     urgent = rows.count(AlarmPriority.URGENT)
-    note = gettext("未確認・至急 %(n)d") % {"n": urgent}
+    note = gettext("件・至急 %(n)d") % {"n": urgent}
     return Cell(
         name=gettext("警報"), figure=str(len(rows)), note=note, tone="crit" if urgent else ""
     )
@@ -215,8 +243,8 @@ def alarm_seen(row: Alarm, subjects: Mapping[str, Any]) -> AlarmSeen:
     )
 
 
-def _alarms(_now: datetime, sight: Sight, _auctions: Sequence[Auction]) -> dict[str, Any]:
-    rows = list(alarms_open(seen_by=sight)[:500])
+def _alarms(shared: Shared) -> dict[str, Any]:
+    rows = shared.alarms
     subjects = alarm_words.subjects_of(rows[:ALARMS_MAX])
     counted = []
     for priority in AlarmPriority.values:
@@ -231,8 +259,8 @@ def _alarms(_now: datetime, sight: Sight, _auctions: Sequence[Auction]) -> dict[
     }
 
 
-def _instructions(now: datetime, _sight: Sight, _auctions: Sequence[Auction]) -> dict[str, Any]:
-    seen = selectors.instructions_now(now, rows_max=INSTRUCTIONS_MAX)
+def _instructions(shared: Shared) -> dict[str, Any]:
+    seen = shared.instructions
     return {
         "seen": seen,
         "more_count": max(0, seen.open_count + seen.trouble_count - len(seen.rows)),
@@ -240,26 +268,27 @@ def _instructions(now: datetime, _sight: Sight, _auctions: Sequence[Auction]) ->
     }
 
 
-def _auction(now: datetime, sight: Sight, auctions: Sequence[Auction]) -> dict[str, Any]:
-    auction = selectors.auction_now(auctions, now)
+def _auction(shared: Shared) -> dict[str, Any]:
+    auction = selectors.auction_now(shared.auctions, shared.now)
     if auction is None:
         return {"seen": None}
-    run = selectors.latest_runs([auction.id]).get(auction.id)
-    seen = selectors.auction_seen(auction, seen_by=sight, run=run)
+    run = shared.runs.get(auction.id)
+    seen = selectors.auction_seen(auction, seen_by=shared.sight, run=run)
     return {"seen": seen, "state": facts.state_of(auction)}
 
 
-def _jobs(now: datetime, _sight: Sight, _auctions: Sequence[Auction]) -> dict[str, Any]:
+def _jobs(shared: Shared) -> dict[str, Any]:
     from aggregator.portal.desk.job_words import job_seen
 
-    seen = selectors.jobs_now(now)
+    seen = shared.jobs
     return {"seen": seen, "jobs": [job_seen(row) for row in seen.rows]}
 
 
-def _timeline(now: datetime, _sight: Sight, auctions: Sequence[Auction]) -> dict[str, Any]:
+def _timeline(shared: Shared) -> dict[str, Any]:
+    now = shared.now
     day, _ = selectors.half_hour_of(now)
-    spans = gate_spans(auctions, now)
-    spans += run_spans(auctions, now)
+    spans = gate_spans(shared.auctions, now)
+    spans += run_spans(shared.auctions, shared.runs, now)
     spans += order_spans(selectors.ordered_today(day))
     start = selectors.day_start_of(now)
     drawn: Timeline = timeline(
@@ -267,7 +296,8 @@ def _timeline(now: datetime, _sight: Sight, auctions: Sequence[Auction]) -> dict
             ("ahead", gettext("前日")),
             ("intraday", gettext("当日")),
             ("runs", gettext("約定計算")),
-            ("orders", gettext("実需給")),
+            ("UP", gettext("上げ指令")),
+            ("DOWN", gettext("下げ指令")),
         ],
         spans,
         now_h=(now - start).total_seconds() / SECONDS_PER_HOUR,
@@ -312,10 +342,11 @@ def gate_spans(auctions: Sequence[Auction], now: datetime) -> list[Span]:
     return found
 
 
-def run_spans(auctions: Sequence[Auction], now: datetime) -> list[Span]:
+def run_spans(
+    auctions: Sequence[Auction], runs: Mapping[UUID, ClearingRun], now: datetime
+) -> list[Span]:
     """Return when results were calculated."""
     closed = [row for row in auctions if row.closed_at is not None]
-    runs = selectors.latest_runs(row.id for row in closed)
     found = []
     for row in closed:
         run = runs.get(row.id)
@@ -352,7 +383,7 @@ def order_spans(ordered_kw: Mapping[str, Sequence[float]]) -> list[Span]:
             mw = words.megawatt(top_kw)
             found.append(
                 Span(
-                    row="orders",
+                    row=direction,
                     start_h=first / 2,
                     end_h=end / 2,
                     tone=tone,
@@ -369,7 +400,8 @@ def order_spans(ordered_kw: Mapping[str, Sequence[float]]) -> list[Span]:
     return found
 
 
-def _country(now: datetime, _sight: Sight, _auctions: Sequence[Auction]) -> dict[str, Any]:
+def _country(shared: Shared) -> dict[str, Any]:
+    now = shared.now
     seen = country.country_now(now)
     _, t = selectors.half_hour_of(now)
     boxes = _area_boxes(seen)
@@ -452,7 +484,7 @@ def _map(seen: country.Country) -> dict[str, Any] | None:
     return {"lines": lines, "sites": sites}
 
 
-Reader = Callable[[datetime, Sight, Sequence[Auction]], dict[str, Any]]
+Reader = Callable[[Shared], dict[str, Any]]
 READERS: Final[Mapping[str, Reader]] = {
     "status": _status,
     "timeline": _timeline,

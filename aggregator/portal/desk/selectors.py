@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -35,7 +35,8 @@ from market.trading.models import Auction, AuctionState, Bid, BidState, Need, Ne
 SEE: Final = "instruction.read"
 ACT: Final = "auction.run"
 ROWS_MAX: Final = 8
-JOBS_MAX: Final = 6
+JOBS_MAX: Final = 5
+DEAD_MAX: Final = 100
 COUNT_MAX: Final = 10_000
 DAYS_AHEAD: Final = 8
 RUNNING = (AuctionState.OPEN, AuctionState.CLOSED, AuctionState.CLEARING)
@@ -97,7 +98,7 @@ def marks_read(now: datetime) -> Marks:
         "day": day,
         "from": start - timedelta(days=1),
         "until": start + timedelta(days=DAYS_AHEAD),
-        "half_hour": start + t * INTERVAL,
+        "half_hour": start + (t - 1) * INTERVAL,
     }
     with connection.cursor() as cursor:
         cursor.execute(MARKS_SQL, values)
@@ -202,11 +203,15 @@ def auction_seen(
 
 @dataclass(frozen=True, kw_only=True)
 class InstructionSeen:
-    """An instruction at a half hour: what is ordered and what the site says it does."""
+    """An instruction: what it orders now, and what the site says of the half hour before.
+
+    Sites say what they delivered once a half hour is over.
+    """
 
     row: DispatchInstruction
     ordered_kw: Decimal
     said_kw: Decimal | None
+    said_of_kw: Decimal
 
     @property
     def is_troubled(self) -> bool:
@@ -216,9 +221,9 @@ class InstructionSeen:
     @property
     def ratio(self) -> float | None:
         """Said over ordered."""
-        if self.said_kw is None or not self.ordered_kw:
+        if self.said_kw is None or not self.said_of_kw:
             return None
-        return float(self.said_kw / self.ordered_kw)
+        return float(self.said_kw / self.said_of_kw)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -256,7 +261,8 @@ def instructions_now(now: datetime, *, rows_max: int = ROWS_MAX) -> Instructions
         silent=Count("id", filter=Q(state="SENT")),
         trouble=Count("id", filter=Q(state__in=TROUBLED)),
     )
-    sums = _sums_at(half_hour_at)
+    said = _said_at(half_hour_at - INTERVAL)
+    sums = _sums_at(half_hour_at, said)
     order = {"UNREACHED": 0, "OPTED_OUT": 1, "SENT": 2, "ACTIVE": 3, "ACKNOWLEDGED": 4}
     shown = list(
         watched.select_related("resource__site", "organisation", "bid", "award__auction")
@@ -264,7 +270,7 @@ def instructions_now(now: datetime, *, rows_max: int = ROWS_MAX) -> Instructions
         .order_by("starts_at", "id")[: 4 * rows_max + 20]
     )
     shown.sort(key=lambda row: (order.get(row.state, 5), row.starts_at, str(row.id)))
-    rows = _instructions_seen(shown[:rows_max], half_hour_at)
+    rows = _instructions_seen(shown[:rows_max], half_hour_at, said)
     return InstructionsNow(
         rows=rows,
         open_count=counts["open"],
@@ -276,43 +282,46 @@ def instructions_now(now: datetime, *, rows_max: int = ROWS_MAX) -> Instructions
 
 
 def _instructions_seen(
-    shown: Sequence[DispatchInstruction], half_hour_at: datetime
+    shown: Sequence[DispatchInstruction], half_hour_at: datetime, said: Mapping[UUID, Decimal]
 ) -> list[InstructionSeen]:
-    ordered = dict(
-        InstructionInterval.objects.filter(
-            instruction__in=shown, start_at=half_hour_at
-        ).values_list("instruction_id", "quantity_kw")
-    )
-    said = _said_at([row.resource_id for row in shown], half_hour_at)
+    before_at = half_hour_at - INTERVAL
+    ordered = {
+        (instruction_id, start_at): kw
+        for instruction_id, start_at, kw in InstructionInterval.objects.filter(
+            instruction__in=shown, start_at__in=(half_hour_at, before_at)
+        ).values_list("instruction_id", "start_at", "quantity_kw")
+    }
     return [
         InstructionSeen(
             row=row,
-            ordered_kw=ordered.get(row.id, getattr(row, "kw_max", None) or ZERO),
-            said_kw=said.get(row.resource_id) if row.state == "ACTIVE" else None,
+            ordered_kw=ordered.get((row.id, half_hour_at), getattr(row, "kw_max", None) or ZERO),
+            said_kw=said.get(row.resource_id) if (row.id, before_at) in ordered else None,
+            said_of_kw=ordered.get((row.id, before_at), ZERO),
         )
         for row in shown
     ]
 
 
-def _said_at(resource_ids: Iterable[UUID], half_hour_at: datetime) -> dict[UUID, Decimal]:
-    """Return what sites say they deliver in a half hour; of several words the latest."""
-    rows = SiteReport.objects.filter(
-        resource_id__in=list(resource_ids), kind=SiteReportKind.DELIVERED, start_at=half_hour_at
-    ).order_by("number")
-    return {row.resource_id: abs(row.power_kw) for row in rows}
+def _said_at(start_at: datetime) -> dict[UUID, Decimal]:
+    """Return what sites say they delivered in a half hour; of several words the latest."""
+    rows = SiteReport.objects.filter(kind=SiteReportKind.DELIVERED, start_at=start_at)
+    found = rows.order_by("number").values_list("resource_id", "power_kw")
+    return {resource_id: abs(power_kw) for resource_id, power_kw in found}
 
 
-def _sums_at(half_hour_at: datetime) -> dict[str, Decimal]:
-    active = list(
+def _sums_at(half_hour_at: datetime, said: Mapping[UUID, Decimal]) -> dict[str, Decimal]:
+    """Return what is ordered now, and what was said of the half hour before."""
+    before_at = half_hour_at - INTERVAL
+    rows = list(
         InstructionInterval.objects.filter(
-            start_at=half_hour_at, instruction__state="ACTIVE"
-        ).values_list("instruction__resource_id", "quantity_kw")
+            start_at__in=(half_hour_at, before_at), instruction__state="ACTIVE"
+        ).values_list("start_at", "instruction__resource_id", "quantity_kw")
     )
-    said = _said_at({resource for resource, _ in active}, half_hour_at)
+    told = {resource for at, resource, _ in rows if at == before_at and resource in said}
     return {
-        "ordered_kw": sum((kw for _, kw in active), ZERO),
-        "said_kw": sum(said.values(), ZERO),
-        "said_of_kw": sum((kw for resource, kw in active if resource in said), ZERO),
+        "ordered_kw": sum((kw for at, _, kw in rows if at == half_hour_at), ZERO),
+        "said_kw": sum((said[resource] for resource in told), ZERO),
+        "said_of_kw": sum((kw for at, who, kw in rows if at == before_at and who in said), ZERO),
     }
 
 
@@ -352,13 +361,10 @@ def jobs_now(now: datetime) -> JobsNow:
         due=Count("id", filter=Q(state=JobState.READY, due_at__lte=now)),
         later=Count("id", filter=Q(state=JobState.READY, due_at__gt=now)),
     )
-    dead = list(Job.objects.filter(state=JobState.QUARANTINED).order_by("-created_at")[:3])
-    shown = [
-        *dead,
-        *open_jobs.filter(Q(state=JobState.RUNNING) | Q(attempts_count__gt=0)).order_by(
-            "-state", "due_at", "id"
-        )[:JOBS_MAX],
-    ]
+    given_up = Job.objects.filter(state=JobState.QUARANTINED).order_by("-created_at")
+    dead = list(given_up[:DEAD_MAX])
+    at_work = open_jobs.filter(Q(state=JobState.RUNNING) | Q(attempts_count__gt=0))
+    shown = [*dead[:3], *at_work.order_by("-state", "due_at", "id")[:JOBS_MAX]]
     if len(shown) < JOBS_MAX:
         known = {row.id for row in shown}
         coming = open_jobs.filter(state=JobState.READY).order_by("due_at", "id")[:JOBS_MAX]
@@ -368,7 +374,7 @@ def jobs_now(now: datetime) -> JobsNow:
         running_count=counts["running"],
         due_count=counts["due"],
         later_count=counts["later"],
-        dead_count=Job.objects.filter(state=JobState.QUARANTINED).order_by()[:1_000].count(),
+        dead_count=len(dead),
     )
 
 

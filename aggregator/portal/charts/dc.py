@@ -29,9 +29,13 @@ MONEY_UNIT_JPY = 1_000
 
 @dataclass(frozen=True, kw_only=True)
 class CurveChart:
-    """A step curve: kW and price per step; floors as (kW, price) from zero; band of past prices."""
+    """A step curve: kW and price per step; floors as (kW, price) from zero; band of past prices.
+
+    `limit_kw` is what the resource can change: an empty chart is as wide.
+    """
 
     mechanism: str
+    limit_kw: float
     steps: Sequence[tuple[float, float]]
     floors: Sequence[tuple[float, float]]
     band: tuple[float, float] | None
@@ -40,7 +44,8 @@ class CurveChart:
 
 def curve_figure(chart: CurveChart, palette: Palette) -> figure:
     """Draw a curve one can drag: steps, their ink line, the cost floor and a handle per step."""
-    total = max(sum(kw for kw, _ in chart.steps), sum(kw for kw, _ in chart.floors), 100.0)
+    sums = [sum(kw for kw, _ in steps) for steps in (chart.steps, chart.floors)]
+    total = max(*sums, 100.0) if any(sums) else max(chart.limit_kw, 100.0)
     asks = [ask for _, ask in (*chart.steps, *chart.floors)] + list(chart.band or ())
     positive = [ask for ask in asks if ask > 0]
     low = 10 ** math.floor(math.log10(min([*positive, 10.0])))

@@ -206,6 +206,7 @@ def bid_curve(request: HttpRequest, code: str, name: str) -> HttpResponse:
         steps = [(float(kw), float(ask)) for kw, ask in curve.steps] if curve else []
         chart = CurveChart(
             mechanism=desk.mechanism,
+            limit_kw=float(desk.resource.limit_up_kw),
             steps=steps,
             floors=[(float(s.quantity_kw), float(s.cost_jpy_per_kwh)) for s in desk.floors],
             band=(float(told.band[0]), float(told.band[1])) if told.band else None,

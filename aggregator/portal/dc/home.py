@@ -145,16 +145,22 @@ def todos_of(sight: Sight, now: datetime, drafts: list[Any], auction: Auction | 
                     verb=gettext("確認する"),
                 )
             )
-    found += [
-        Todo(
-            priority=2,
-            title=gettext("下書きの入札があります"),
-            text=gettext("%(name)s。未提出のまま締め切られます。") % {"name": draft.name},
-            url=reverse("portal:dc_bid_edit", args=[draft.subject, draft.name]),
-            verb=gettext("開く"),
+    if drafts:
+        first = drafts[0]
+        many = ngettext(
+            "下書きの入札が%(n)d件あります", "下書きの入札が%(n)d件あります", len(drafts)
         )
-        for draft in drafts
-    ]
+        one = reverse("portal:dc_bid_edit", args=[first.subject, first.name])
+        found.append(
+            Todo(
+                priority=2,
+                title=many % {"n": len(drafts)},
+                text=gettext("%(name)s。未提出のまま締め切られます。")
+                % {"name": gettext("、").join(draft.name for draft in drafts[:2])},
+                url=one if len(drafts) == 1 else reverse("portal:dc_bids"),
+                verb=gettext("開く"),
+            )
+        )
     if auction is not None and not drafts and not selectors.bid_count(sight, auction):
         found.append(
             Todo(

@@ -7,14 +7,22 @@ sixteen connections: how many are answered in a second, and how long the slowest
 
 from __future__ import annotations
 
+import ipaddress
 import json
+import os
+import ssl
 import statistics
 import threading
 import time
 from collections.abc import Sequence
 from datetime import UTC, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any, ClassVar, Final
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from accounts.clock.selectors import market_now
 from accounts.parties.keys import api_client_create
@@ -49,6 +57,9 @@ OK, CREATED = 200, 201
 
 def run(stack: Stack) -> dict[str, Any]:
     """Measure polls, reports and webhooks on a server and a worker of the stack's."""
+    certificate = _certificate(stack.home)
+    # the receiver of webhooks stands on this machine, and is called by HTTPS like any other
+    os.environ |= {"OUTBOX_PRIVATE_ADDRESSES": "true", "SSL_CERT_FILE": str(certificate)}
     opened_auction()
     operators = _operators()
     metering, tokens = _sites(operators)
@@ -66,7 +77,7 @@ def run(stack: Stack) -> dict[str, Any]:
     acked_count = sum(shot.status == CREATED for shot in shots) + WARM_COUNT
     figures["reports_lost"] = acked_count - Report.objects.count()
     figures["readings"] = IntervalReading.objects.count()
-    figures |= _webhooks(stack, address, tokens[0])
+    figures |= _webhooks(stack, address, tokens[0], certificate)
     return figures
 
 
@@ -229,13 +240,50 @@ class _Receiver(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
-def _webhooks(stack: Stack, address: tuple[str, int], token: str) -> dict[str, Any]:
+def _certificate(home: Path) -> Path:
+    """Write a key and a certificate of this machine for a day."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "bench")])
+    now = market_now().astimezone(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=2))
+        .add_extension(
+            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]),
+            critical=False,
+        )
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    path = home / "bench-receiver.pem"
+    path.write_bytes(
+        certificate.public_bytes(serialization.Encoding.PEM)
+        + key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+    return path
+
+
+def _webhooks(
+    stack: Stack, address: tuple[str, int], token: str, certificate: Path
+) -> dict[str, Any]:
     """Measure how long after an event is committed its subscriber is told."""
     stack.start_worker(concurrency=1)
     stack.start_beat()
     stack.wait_ready()
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Receiver)
     server.daemon_threads = True
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(certificate)
+    server.socket = tls.wrap_socket(server.socket, server_side=True)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
         wish = {
@@ -244,7 +292,7 @@ def _webhooks(stack: Stack, address: tuple[str, int], token: str) -> dict[str, A
                 {
                     "objects": ["EVENT"],
                     "operations": ["CREATE"],
-                    "callbackUrl": f"http://127.0.0.1:{server.server_port}/",
+                    "callbackUrl": f"https://127.0.0.1:{server.server_port}/",
                 }
             ],
         }

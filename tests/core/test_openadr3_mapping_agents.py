@@ -10,10 +10,13 @@ import pytest
 
 from aggregator.protocols.openadr3.client.behaviour import (
     AgentsConfig,
+    Decision,
     WrongConfig,
     agents_config,
     completed_count,
+    decide,
     energy_kwh,
+    is_out,
 )
 
 
@@ -121,3 +124,62 @@ def test_the_agents_need_no_django() -> None:
         "sys.exit(any(name.split('.')[0] in ('django', 'rest_framework') for name in sys.modules))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_unit_fails_by_its_seed_and_as_often_as_it_is_told() -> None:
+    config = _config(
+        faults={"silent_ratio": 0.2, "decline_ratio": 0.2, "late_ratio": 0.2, "late_s": 60,
+                "wrong_sign_ratio": 0.25, "partial_ratio": 0.25}
+    )  # fmt: skip
+    resource = config.vens[0].resources[0]
+    found = [decide(config, resource, f"order-{n}") for n in range(1_000)]
+    assert found == [decide(config, resource, f"order-{n}") for n in range(1_000)]
+
+    def share(count: int) -> float:
+        return count / len(found)
+
+    assert share(sum(d.answer == "SILENT" for d in found)) == pytest.approx(0.2, abs=0.04)
+    assert share(sum(d.answer == "DECLINE" for d in found)) == pytest.approx(0.2, abs=0.04)
+    assert share(sum(d.delay_s == 60 for d in found)) == pytest.approx(0.2, abs=0.04)
+    accepted = [d for d in found if d.answer == "ACCEPT"]
+    assert sum(d.factor == -1 for d in accepted) / len(accepted) == pytest.approx(0.25, abs=0.05)
+    partial = [d.factor for d in accepted if 0 < d.factor < 1]
+    assert min(partial) >= 0.3
+    assert max(partial) <= 0.9
+    assert len(partial) / len(accepted) == pytest.approx(0.25, abs=0.05)
+
+
+def test_without_faults_every_order_is_accepted_whole() -> None:
+    config = _config()
+    found = {decide(config, config.vens[0].resources[0], f"order-{n}") for n in range(50)}
+    assert found == {Decision()}
+
+
+def test_a_fine_meter_shows_the_ramp_and_adds_up_to_the_half_hour() -> None:
+    config = _config(meter_min=5, lag_s=60)
+    resource = config.vens[0].resources[0]
+    ordered = _ordered(t34=-400, t35=-400)
+    parts = [energy_kwh(config, resource, 34, ordered, part=n) for n in range(6)]
+    # 60 s nothing, 180 s of ramp, 60 s in full: (90 + 60) / 300 of 400 kW = 200 kW less
+    assert parts == [Decimal("66.667"), *[Decimal("50.000")] * 5]
+
+
+def test_a_unit_draws_no_more_than_its_connection_lets_it() -> None:
+    config = _config()
+    resource = config.vens[0].resources[0]
+    assert energy_kwh(config, resource, 3, _ordered(), limit_kw=600) == Decimal("300.000")
+
+
+def test_a_site_in_an_outage_hears_nothing() -> None:
+    document = _document()
+    document["vens"][0]["outages"] = [{"from_h": 13, "to_h": 14}]
+    config = agents_config(document)
+    at = [config.day_starts_at + timedelta(hours=hour) for hour in (12.9, 13, 13.9, 14)]
+    assert [is_out(config, config.vens[0], moment) for moment in at] == [False, True, True, False]
+
+
+def test_a_fault_nobody_knows_is_named() -> None:
+    with pytest.raises(WrongConfig, match=r"r\.faults\.sleepy_ratio is not one of"):
+        _config(faults={"sleepy_ratio": 0.1})
+    with pytest.raises(WrongConfig, match=r"r\.meter_min is 7"):
+        _config(meter_min=7)

@@ -38,6 +38,12 @@ BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
         "schedule": 1800.0,
         "options": {"expires": 600},
     },
+    # twice an hour: forget forms that were sent more than two days ago
+    "aggregator.portal.sent_sweep": {
+        "task": "aggregator.portal.sent_sweep",
+        "schedule": 1800.0,
+        "options": {"expires": 600},
+    },
     # every ten minutes: forget messages of protocols that are older than they have to be kept
     "aggregator.messages.messages_sweep": {
         "task": "aggregator.messages.messages_sweep",

@@ -14,7 +14,7 @@ from django.test.utils import CaptureQueriesContext
 from accounts.parties.roles import Role
 from aggregator.portal.drafts import DraftText, draft_save, draft_text
 from aggregator.portal.models import Draft, FormSent
-from aggregator.portal.once import token_made
+from aggregator.portal.once import sent_sweep, token_made
 from market.trading.models import Bid, BidState
 from tests import cast
 from tests.portal.conftest import client_of
@@ -407,3 +407,12 @@ def test_the_editor_costs_few_queries(day: cast.MarketDay, draft: Draft, owner: 
     with CaptureQueriesContext(connection) as counted:
         owner.get(here(day))
     assert len(counted) <= 20, [query["sql"][:90] for query in counted.captured_queries]
+
+
+def test_forms_sent_long_ago_are_forgotten(
+    day: cast.MarketDay, draft: Draft, owner: Client
+) -> None:
+    owner.post(here(day), sent(day, draft))
+    assert sent_sweep() == 0
+    assert sent_sweep(older_than_h=0) == 1
+    assert not FormSent.objects.exists()

@@ -30,7 +30,8 @@ from market.trading.models import Auction, AuctionState
 
 NOT_ORDERED: Final = "not ordered by its buyer"
 LIVE = (AuctionState.PUBLISHED, AuctionState.PUBLISHED_BY_FALLBACK)
-GRACE = timedelta(minutes=1)
+# An order that came in time is waited for so long, whatever keeps it from being read.
+GRACE = timedelta(minutes=10)
 _NOW = RawSQL("market_now()", ())
 
 

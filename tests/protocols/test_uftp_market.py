@@ -185,8 +185,11 @@ def test_without_the_offers_job_the_dispatch_lets_go_by_itself() -> None:
     job_create(kind=dispatch.PLAN_KIND, key=str(day.auction.id), payload=payload)
     work(dispatch.PLAN_KIND, dispatch.RELEASE_KIND)
     assert DispatchInstruction.objects.count() == 1
-    # koma 35 starts at 17:00; sites have until 16:00 to answer, and a minute of grace
-    clock_set(market_at=datetime(2026, 11, 25, 7, 2, tzinfo=UTC), speed_ratio=Decimal(0))
+    # koma 35 starts at 17:00; sites have until 16:00 to answer, and slow orders ten minutes more
+    clock_set(market_at=datetime(2026, 11, 25, 7, 9, tzinfo=UTC), speed_ratio=Decimal(0))
+    work(dispatch.RELEASE_KIND)
+    assert DispatchInstruction.objects.count() == 1
+    clock_set(market_at=datetime(2026, 11, 25, 7, 11, tzinfo=UTC), speed_ratio=Decimal(0))
     work(dispatch.RELEASE_KIND)
     assert DispatchInstruction.objects.filter(state="CANCELLED", reason=NOT_ORDERED).count() == 3
 
@@ -253,6 +256,16 @@ def test_an_order_that_came_in_time_is_not_let_go_because_workers_are_slow(found
     assert Offer.objects.get().state == OfferState.OPEN
     work()
     assert InboundMessage.objects.get(message_id=order.message_id).result == "Accepted"
+
+
+def test_an_order_that_is_never_read_does_not_hold_its_offer_open(found: Found) -> None:
+    assert found.dso.say(found.dso.order(found.offer())) == 200
+    clock_set(market_at=PUBLISHED + timedelta(hours=1, minutes=10), speed_ratio=Decimal(0))
+    work(offering.EXPIRE_KIND)
+    assert Offer.objects.get().state == OfferState.EXPIRED
+    work()
+    said = InboundMessage.objects.get(kind="FlexOrder")
+    assert (said.result, said.reason) == ("Rejected", "Reference message expired")
 
 
 def test_an_offer_that_is_not_accepted_is_let_go_at_once(found: Found) -> None:

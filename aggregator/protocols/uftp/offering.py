@@ -15,7 +15,7 @@ from accounts.audit.services import entry_append
 from accounts.clock.selectors import market_now
 from accounts.core.errors import NotFound, Refused
 from accounts.jobs.services import Claim, job_create, job_finish, job_postpone
-from aggregator.dispatch.confirming import confirm_by_at, orders_apply
+from aggregator.dispatch.confirming import GRACE, confirm_by_at, orders_apply
 from aggregator.dispatch.tentative import tentative_awards
 from aggregator.protocols.uftp.mapping import (
     CURRENCY,
@@ -46,6 +46,7 @@ OPTION: Final = "1"
 NO_BASELINE: Final = "WattBit"
 LIVE = (AuctionState.PUBLISHED, AuctionState.PUBLISHED_BY_FALLBACK)
 SLACK = timedelta(seconds=2)
+ORDER_PATIENCE = GRACE - timedelta(minutes=1)  # dispatch lets go by itself after its own
 _S = OfferState
 
 
@@ -198,13 +199,14 @@ def offer_message(offer: FlexOffer, common: Mapping[str, object]) -> Message:
 def offers_expire(*, claim: Claim) -> int:
     """End offers whose time is over; returns how many. Sleeps until the next.
 
-    An order that came in time and is still to be decided is waited for.
+    An order that came in time and is still to be decided is waited for, for a while.
     """
     auction_id = UUID(claim.payload["auction"])
     now = market_now()
     pending = InboundMessage.objects.filter(
         kind="FlexOrder",
         decided_at__isnull=True,
+        received_at__lt=OuterRef("expires_at"),
         participant=OuterRef("request__congestion_address__participant"),
     )
     rows = list(
@@ -214,7 +216,11 @@ def offers_expire(*, claim: Claim) -> int:
         .annotate(is_awaited=Exists(pending))
         .order_by("id")
     )
-    over = [row for row in rows if row.expires_at <= now and not row.is_awaited]
+    over = [
+        row
+        for row in rows
+        if row.expires_at <= now and not (row.is_awaited and now < row.expires_at + ORDER_PATIENCE)
+    ]
     offers_let_go(over, _S.EXPIRED, reason="not ordered in time")
     left = [
         max(row.expires_at, now) + SLACK

@@ -274,6 +274,26 @@ class DemoRun:
     def _auction(self) -> Auction:
         return Auction.objects.get(code=self.day.code)
 
+    def step_do(self, step: str, *, key: str, **payload: Any) -> None:
+        """Have a participants' step done, for whoever goes on after the day."""
+        self._job(step, key=key, **payload)
+
+    def wait(self, what: str, is_so: Callable[[], bool]) -> None:
+        """Wait until the rows say so; raises DemoFailed after two minutes in vain."""
+        self._wait(what, is_so)
+
+    def sites_start(self, config: Path) -> None:
+        """Start the simulated sites, instead of those that run."""
+        if self.agents is not None:
+            self.stack.stop_child(self.agents)
+        self.agents = self.stack.spawn("agents", agents.argv(config))
+
+    def sites_tidy(self) -> None:
+        """Take note of sites that have reported all they had to, and ended."""
+        if self.agents is not None and self.agents.process.poll() == 0:
+            self.stack.stop_child(self.agents)
+            self.agents = None
+
     def _job(self, step: str, *, key: str | None = None, **payload: Any) -> None:
         """Put a participants' step on the list, ring, and wait until it is done."""
         job = self._job_begin(step, key=key, **payload)
@@ -299,9 +319,7 @@ class DemoRun:
 
     def _check(self) -> None:
         """Raise if a process died or a job was given up; agents may end when they are done."""
-        if self.agents is not None and self.agents.process.poll() == 0:
-            self.stack.stop_child(self.agents)
-            self.agents = None
+        self.sites_tidy()
         self.stack.check()
         _refuse_quarantined()
 

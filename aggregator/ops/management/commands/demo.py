@@ -17,6 +17,7 @@ from django.utils import timezone
 from kombu.exceptions import OperationalError as BrokerError
 
 from aggregator.ops.demo import cast
+from aggregator.ops.demo.lively import KEYS, Lively
 from aggregator.ops.demo.month import MonthRun
 from aggregator.ops.demo.month_report import month_facts, month_lines_of
 from aggregator.ops.demo.report import Facts, facts_of, lines_of
@@ -182,12 +183,14 @@ class Command(BaseCommand):
         for organisation, username, _, role in cast.MEMBERS:
             self.stdout.write(f"  {username:<20}{organisation:<12}{role}")
         self.stdout.write("Admin: /admin/ as desk")
-        auction = run.auction_next()
-        gate = timezone.localtime(auction.gate_closure_at)
-        self.stdout.write(
-            f"Auction {auction.code} takes bids for half an hour, until {gate:%Y-%m-%d %H:%M} JST "
-            "on the market's clock: docs/api.md, First steps"
-        )
+        lively = self._lively(run)
+        if lively is None:
+            auction = run.auction_next()
+            gate = timezone.localtime(auction.gate_closure_at)
+            self.stdout.write(
+                f"Auction {auction.code} takes bids for half an hour, until {gate:%Y-%m-%d %H:%M} "
+                "JST on the market's clock: docs/api.md, First steps"
+            )
         self.stdout.flush()
         ended = False
 
@@ -198,8 +201,31 @@ class Command(BaseCommand):
         signal.signal(signal.SIGINT, end)
         signal.signal(signal.SIGTERM, end)
         while not ended:
+            if lively is not None:
+                try:
+                    lively.turn()
+                except DemoFailed as failure:
+                    self.stderr.write(f"The market stands still from here: {failure}")
+                    lively = None
+            run.sites_tidy()
             run.stack.check()
             time.sleep(ENDING_S)
+
+    def _lively(self, run: DemoRun) -> Lively | None:
+        """Let days go on after the demo's, if its sites have keys; None: the clock alone does."""
+        if not (run.stack.home / KEYS).exists() or isinstance(run, MonthRun):
+            return None
+        lively = Lively(run, say=self._told)
+        try:
+            lively.begin()
+        except DemoFailed as failure:
+            self.stderr.write(f"The market stands still from here: {failure}")
+            return None
+        return lively
+
+    def _told(self, sentence: str) -> None:
+        self.stdout.write(sentence)
+        self.stdout.flush()
 
 
 def _first_line(error: Exception) -> str:

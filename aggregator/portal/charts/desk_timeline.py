@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 WIDTH = 1_200.0
-LEFT = 92.0
+LEFT = 112.0
 ROW_HEIGHT = 23.0
 BOX_HEIGHT = 15.0
 TOP = 20.0

@@ -24,7 +24,7 @@ from django.utils import translation
 
 from accounts.parties.sight import Sight
 from aggregator.portal.desk import selectors
-from aggregator.portal.desk.room import PANELS, TOPICS, Panel, View, panels_made
+from aggregator.portal.desk.room import PANELS, TOPICS, URGENT_FIRST, Panel, View, panels_each
 from aggregator.portal.frame import MarketTime, market_time
 
 logger = logging.getLogger(__name__)
@@ -126,18 +126,12 @@ class Watch:
         changed = {name for name, mark in marks.items() if before.get(name) != mark}
         if is_time:
             changed.add("time")
-        is_news = bool(changed)
         for view in views:
             known = self._shown.get(view, {})
-            due = [name for name in PANELS if name not in known or TOPICS[name] & changed]
+            due = [name for name in URGENT_FIRST if name not in known or TOPICS[name] & changed]
             if due:
-                is_news = True
                 self._render(view, due, clock)
-        if is_news:
-            with self._lock:
-                listeners = list(self._listeners)
-            for listener in listeners:
-                listener.wake()
+        self._wake()
         return dict(marks)
 
     def _render(self, view: View, due: list[str], clock: MarketTime) -> None:
@@ -145,9 +139,17 @@ class Watch:
         if sight is None:
             return
         with translation.override(view.language):
-            made = panels_made(due, now=clock.now, sight=sight, may_act=view.may_act)
+            # each is told as soon as it is made: an order does not wait for the map
+            for panel in panels_each(due, now=clock.now, sight=sight, may_act=view.may_act):
+                with self._lock:
+                    self._shown[view] = {**self._shown.get(view, {}), panel.name: panel}
+                self._wake()
+
+    def _wake(self) -> None:
         with self._lock:
-            self._shown[view] = {**self._shown.get(view, {}), **made}
+            listeners = list(self._listeners)
+        for listener in listeners:
+            listener.wake()
 
 
 WATCH: Final = Watch()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -18,8 +18,9 @@ from aggregator.control.models import Alarm, AlarmPriority, AlarmState
 from aggregator.control.selectors import alarms_open
 from aggregator.portal import facts, words
 from aggregator.portal.charts import desk_country as country_chart
-from aggregator.portal.charts.desk_timeline import Span, Timeline, stretches, timeline
+from aggregator.portal.charts.desk_timeline import Timeline, timeline
 from aggregator.portal.desk import alarm_words, country, selectors
+from aggregator.portal.desk.spans import gate_spans, order_spans, run_spans
 from market.clearing.models import ClearingRun, RunState
 from market.trading.models import Auction, AuctionState
 
@@ -27,6 +28,10 @@ ALARMS_MAX: Final = 3
 INSTRUCTIONS_MAX: Final = 4
 SECONDS_PER_HOUR: Final = 3600
 PANELS: Final = ("status", "timeline", "country", "alarms", "instructions", "auction", "jobs")
+# what is told first
+URGENT_FIRST: Final = (
+    "instructions", "alarms", "status", "auction", "jobs", "timeline", "country",
+)  # fmt: skip
 # which topics' marks a panel is made of
 TOPICS: Final[Mapping[str, frozenset[str]]] = {
     "status": frozenset({"alarms", "instructions", "jobs", "auctions", "time"}),
@@ -93,18 +98,22 @@ class Shared:
         return list(alarms_open(seen_by=self.sight)[:500])
 
 
+def panels_each(
+    names: Iterable[str], *, now: datetime, sight: Sight, may_act: bool
+) -> Iterator[Panel]:
+    """Render panels in the language that is active, one after the other."""
+    shared = Shared(now=now, sight=sight)
+    for name in names:
+        context = {**READERS[name](shared), "may_act": may_act, "panel": name}
+        yield Panel(name=name, html=render_to_string(f"portal/desk/room_{name}.html", context))
+
+
 def panels_made(
-    names: Sequence[str], *, now: datetime, sight: Sight, may_act: bool
+    names: Iterable[str], *, now: datetime, sight: Sight, may_act: bool
 ) -> dict[str, Panel]:
     """Render panels in the language that is active."""
-    shared = Shared(now=now, sight=sight)
-    made = {}
-    for name in names:
-        read = READERS[name](shared)
-        context = {**read, "may_act": may_act, "panel": name}
-        html = render_to_string(f"portal/desk/room_{name}.html", context)
-        made[name] = Panel(name=name, html=html)
-    return made
+    made = panels_each(names, now=now, sight=sight, may_act=may_act)
+    return {panel.name: panel for panel in made}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -304,100 +313,6 @@ def _timeline(shared: Shared) -> dict[str, Any]:
         now_text=words.jst(now),
     )
     return {"drawn": drawn, "day": day, "spans": [span for span in spans if span.title]}
-
-
-def _hours(moment: datetime, now: datetime) -> float:
-    return (moment - selectors.day_start_of(now)).total_seconds() / SECONDS_PER_HOUR
-
-
-def gate_spans(auctions: Sequence[Auction], now: datetime) -> list[Span]:
-    """Return when bids are taken: auctions for later days above those of the day itself."""
-    found = []
-    for row in auctions:
-        opened_on = row.gate_closure_at.astimezone(words.JST).date()
-        where = "ahead" if row.delivery_on > opened_on else "intraday"
-        tone = {
-            AuctionState.OPEN: "b-open",
-            AuctionState.SCHEDULED: "b-next",
-            AuctionState.CANCELLED: "b-bad",
-        }.get(AuctionState(row.state), "b-done")
-        state = facts.state_of(row).word
-        day = f"{row.delivery_on.month}/{row.delivery_on.day}"
-        found.append(
-            Span(
-                row=where,
-                start_h=_hours(row.opens_at, now),
-                end_h=_hours(row.shut_at, now),
-                tone=tone,
-                text=f"{day} {state}",
-                title=gettext("%(code)s：募集 %(opens)s、締切 %(gate)s、%(state)s")
-                % {
-                    "code": row.code,
-                    "opens": words.jst_day(row.opens_at),
-                    "gate": words.jst_day(row.shut_at),
-                    "state": state,
-                },
-            )
-        )
-    return found
-
-
-def run_spans(
-    auctions: Sequence[Auction], runs: Mapping[UUID, ClearingRun], now: datetime
-) -> list[Span]:
-    """Return when results were calculated."""
-    closed = [row for row in auctions if row.closed_at is not None]
-    found = []
-    for row in closed:
-        run = runs.get(row.id)
-        if run is None or row.closed_at is None:
-            continue
-        is_bad = run.state == RunState.FAILED
-        end = run.published_at or now
-        begin_h = _hours(row.closed_at, now)
-        word = (
-            gettext("失敗") if is_bad else gettext("公表") if run.published_at else gettext("計算")
-        )
-        found.append(
-            Span(
-                row="runs",
-                start_h=begin_h,
-                end_h=max(_hours(end, now), begin_h + 0.12),
-                tone="b-bad" if is_bad else "b-again" if run.number > 1 else "b-done",
-                text=f"{row.delivery_on.month}/{row.delivery_on.day} {word}",
-                title=gettext("%(code)s：約定計算 %(n)d回目、%(word)s")
-                % {"code": row.code, "n": run.number, "word": word},
-            )
-        )
-    return found
-
-
-def order_spans(ordered_kw: Mapping[str, Sequence[float]]) -> list[Span]:
-    """Return when sites are ordered to act, by direction."""
-    found = []
-    for direction, tone, word in (
-        ("UP", "b-up", gettext("上げ")),
-        ("DOWN", "b-down", gettext("下げ")),
-    ):
-        for first, end, top_kw in stretches(ordered_kw[direction]):
-            mw = words.megawatt(top_kw)
-            found.append(
-                Span(
-                    row=direction,
-                    start_h=first / 2,
-                    end_h=end / 2,
-                    tone=tone,
-                    text=f"{word} {mw} MW",
-                    title=gettext("%(word)s指令 %(start)s–%(end)s、最大 %(mw)s MW")
-                    % {
-                        "word": word,
-                        "start": words.clock(first),
-                        "end": words.clock(end),
-                        "mw": mw,
-                    },
-                )
-            )
-    return found
 
 
 def _country(shared: Shared) -> dict[str, Any]:

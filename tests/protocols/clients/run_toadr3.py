@@ -16,7 +16,7 @@ async def run() -> dict[str, object]:
     oauth = toadr3.OAuthConfig(
         token_url=f"{config['url']}/auth/token",
         grant_type="client_credentials",
-        claims={},
+        claims={"scope": "read_all write_reports"},
         **config["site"],
     )
     async with toadr3.ToadrClient(config["url"], oauth) as site:

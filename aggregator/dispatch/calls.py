@@ -65,24 +65,9 @@ def capacity_call(
     )
     if award is None or award.product is None:
         raise NotFound(field="award", value=str(award_id), rule="capacity reserved then")
-    if not quantities_kw:
-        raise Refused(field="quantities_kw", value={}, rule="at least one half hour")
+    _quantities_check(award, quantities_kw)
     now = market_now()
-    held = dict(
-        CapacityInterval.objects.filter(award=award, quantity_kw__gt=0).values_list(
-            "t", "quantity_kw"
-        )
-    )
     midnight = award.auction.delivery_start
-    for t, kw in sorted(quantities_kw.items()):
-        field = f"quantities_kw.{t}"
-        if t not in held:
-            raise NotFound(field=field, value=f"{award_id} t={t}", rule="capacity reserved then")
-        decimal_of(kw, field=field, low=ZERO, high=Decimal(KW_MAX), places=1)
-        if kw > held[t]:
-            raise Refused(field=field, value=kw, rule=f"at most {held[t]:f} kW")
-        if midnight + (t + 1) * INTERVAL <= now:
-            raise Refused(field=field, value=kw, rule="a half hour that is not over")
     called = {t: kw for t, kw in sorted(quantities_kw.items()) if kw > ZERO}
     _former_stop(award, NEWER if called else TAKEN_BACK)
     if not called:
@@ -126,6 +111,26 @@ def capacity_call(
         },
     )
     return made
+
+
+def _quantities_check(award: Award, quantities_kw: Mapping[int, Decimal]) -> None:
+    if not quantities_kw:
+        raise Refused(field="quantities_kw", value={}, rule="at least one half hour")
+    held = dict(
+        CapacityInterval.objects.filter(award=award, quantity_kw__gt=0).values_list(
+            "t", "quantity_kw"
+        )
+    )
+    now, midnight = market_now(), award.auction.delivery_start
+    for t, kw in sorted(quantities_kw.items()):
+        field = f"quantities_kw.{t}"
+        if t not in held:
+            raise NotFound(field=field, value=f"{award.id} t={t}", rule="capacity reserved then")
+        decimal_of(kw, field=field, low=ZERO, high=Decimal(KW_MAX), places=1)
+        if kw > held[t]:
+            raise Refused(field=field, value=kw, rule=f"at most {held[t]:f} kW")
+        if midnight + (t + 1) * INTERVAL <= now:
+            raise Refused(field=field, value=kw, rule="a half hour that is not over")
 
 
 def _former_stop(award: Award, reason: str) -> None:

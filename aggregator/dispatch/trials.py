@@ -94,14 +94,7 @@ def trial_order(
         )
     now = market_now()
     send_at = _times_checked(starts_at, ends_at, row.product.response_s, now)
-    overlapping = Trial.objects.filter(
-        resource=row.resource,
-        state__in=(_S.PLANNED, _S.SENT, _S.ACKNOWLEDGED),
-        starts_at__lt=ends_at,
-        ends_at__gt=starts_at,
-    )
-    if overlapping.exists():
-        raise Conflict(field="starts_at", value=starts_at.isoformat(), rule="no other test then")
+    _overlap_check(row, starts_at, ends_at)
     trial = Trial.objects.create(
         prequalification=row,
         resource=row.resource,
@@ -119,6 +112,17 @@ def trial_order(
     job_create(kind=SCORE_KIND, key=str(trial.id), due_at=ends_at, attempts_max=20)
     _tell("ordered", trial, {"by": by.actor, "kw": str(quantity_kw)})
     return trial
+
+
+def _overlap_check(row: Prequalification, starts_at: datetime, ends_at: datetime) -> None:
+    overlapping = Trial.objects.filter(
+        resource=row.resource,
+        state__in=(_S.PLANNED, _S.SENT, _S.ACKNOWLEDGED),
+        starts_at__lt=ends_at,
+        ends_at__gt=starts_at,
+    )
+    if overlapping.exists():
+        raise Conflict(field="starts_at", value=starts_at.isoformat(), rule="no other test then")
 
 
 def _times_checked(

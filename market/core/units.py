@@ -41,6 +41,7 @@ UNITS: Final = MappingProxyType(
         "_gb_per_kw": "gigabytes to move one kilowatt of work",
         "_gb_per_kwh": "gigabytes of running traffic per kilowatt-hour moved",
         "_ratio": "dimensionless, mostly 0 to 1",
+        "_kw_per_min": "kilowatt per minute: how fast a unit changes",
         "_kw_per_kw": "kilowatt on an element per kilowatt injected at a place",
         "_pu": "per unit on the base of the grid model",
         "_deg": "degree: angle",

@@ -244,7 +244,7 @@ def _faults(document: Mapping[str, Any], name: str) -> Faults:
 def _minutes(value: object, name: str) -> int:
     if value not in METER_MINUTES:
         raise WrongConfig(f"{name} is {value!r}, but must be one of {METER_MINUTES}")
-    return int(value)  # type: ignore[call-overload, no-any-return]
+    return int(value)
 
 
 def _bounds(value: Any, name: str) -> tuple[float, float]:

@@ -30,6 +30,7 @@ from accounts.core.errors import Conflict, NotFound, NotPermitted, Refused
 from aggregator.portal import once, words
 from aggregator.portal.entering import text_kept
 from aggregator.portal.forms import PortalForm
+from aggregator.portal.models import FormSent
 from market.trading.gates import GateClosed
 
 UNPROCESSABLE: Final = 422
@@ -175,7 +176,7 @@ class FormPage:
         once.sending_end(token, location=done.url, said=done.said)
         return led_on(request, done)
 
-    def _again(self, request: HttpRequest, form: PortalForm, before: once.FormSent) -> HttpResponse:
+    def _again(self, request: HttpRequest, form: PortalForm, before: FormSent) -> HttpResponse:
         at = words.jst(before.sent_at, seconds=True)
         if not once.is_same(before, request):
             text = gettext(

@@ -7,9 +7,9 @@ reads it, runs the service that judges, and leads on. See docs/portal.md, "Forms
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from decimal import Decimal, InvalidOperation
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from django import forms
 from django.core.exceptions import ValidationError
@@ -70,7 +70,7 @@ def read_number(text: str) -> Decimal:
 class _Asked:
     """What every field says when it is left empty."""
 
-    default_error_messages: Mapping[str, Any] = {"required": gettext_lazy("入力してください。")}
+    default_error_messages: ClassVar[Any] = {"required": gettext_lazy("入力してください。")}
 
 
 class NumberField(_Asked, forms.Field):
@@ -82,7 +82,7 @@ class NumberField(_Asked, forms.Field):
     def __init__(
         self,
         *,
-        unit: str = "",
+        unit: Any = "",
         digits: int = 0,
         low: Decimal | int | None = None,
         high: Decimal | int | None = None,

@@ -199,8 +199,7 @@ class Listing:
     ) -> HttpResponse:
         """Return the filtered list, all pages of it."""
         rows = self.rows[:CSV_ROWS_MAX]
-        many = rows.iterator(chunk_size=2_000) if isinstance(rows, QuerySet) else rows
-        return csv_answer(name, header, (cells(row) for row in many))
+        return csv_answer(name, header, (cells(row) for row in rows.iterator(chunk_size=2_000)))
 
 
 def listed(

@@ -354,7 +354,8 @@ def _series(
             end_at=start + timedelta(days=1),
             as_of=market_time().now,
         ):
-            meter[reading.t] = float(reading.energy_kwh) * 2
+            if reading.energy_kwh is not None:
+                meter[reading.t] = float(reading.energy_kwh) * 2
     for row in rows:
         if row.baseline_kwh is not None:
             base[row.t] = float(row.baseline_kwh) * 2

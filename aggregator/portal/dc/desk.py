@@ -15,6 +15,7 @@ from accounts.core.errors import Conflict, NotFound
 from accounts.parties.models import Organisation
 from accounts.parties.sight import Sight
 from aggregator.core.terms import SettlementRules, rules_from_mapping
+from aggregator.core.value_of_compute import CostStep
 from aggregator.portal import words
 from aggregator.portal.answering import Changed, Difference
 from aggregator.portal.dc import meaning, selectors
@@ -107,7 +108,7 @@ class BidDesk:
         return selectors.prices_before(self.resource.site, self.auction.delivery_on)
 
     @cached_property
-    def floors(self) -> list[meaning.CostStep]:
+    def floors(self) -> list[CostStep]:
         """Cost curve of the mechanism at this resource."""
         cheap = None
         if self.prices:

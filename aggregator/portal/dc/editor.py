@@ -372,7 +372,7 @@ def bid_copy(request: HttpRequest, code: str, name: str) -> HttpResponse:
     typed = {key: value for key, value in sent.items() if key in known}
     fields = typed or {k: str(v) for k, v in desk.text.fields.items()}
     if not fields:
-        fields = dict(_as_sent(desk.form()).items())
+        fields = {key: str(value) for key, value in _as_sent(desk.form()).items()}
     stem = f"{desk.resource.code[:40]}-{desk.mechanism.lower()[:9]}"
     copied = name_free(desk.organisation, target, stem)
     draft_save(

@@ -50,7 +50,7 @@ def ratio_field(label: Any, **more: Any) -> NumberField:
     return NumberField(label=label, unit="%", digits=2, low=0, high=100, is_trimmed=True, **more)
 
 
-def plain(number: Decimal) -> str:
+def plain(number: Any) -> str:
     """Write a number as services read it."""
     text = f"{number:f}"
     return text.rstrip("0").rstrip(".") if "." in text else text

@@ -105,7 +105,7 @@ def map_of(sites: Sequence[Site]) -> dict[str, Any]:
         y = MAP_HEIGHT / 2 - (latitude - mid_lat) * scale * 1.22
         return round(x, 1), round(y, 1)
 
-    pins = []
+    pins: list[dict[str, Any]] = []
     for site in sites:
         x, y = place(float(site.longitude_deg), float(site.latitude_deg))
         near = sum(abs(pin["y"] - y) < 14 and abs(pin["x"] - x) < 90 for pin in pins)  # noqa: PLR2004 - px of a label
@@ -113,6 +113,8 @@ def map_of(sites: Sequence[Site]) -> dict[str, Any]:
     at = {}
     buses = []
     for bus in buses_latest().order_by("code"):
+        if bus.longitude_deg is None or bus.latitude_deg is None:
+            continue
         x, y = at[bus.pk] = place(float(bus.longitude_deg), float(bus.latitude_deg))
         if 0 < x < MAP_WIDTH and 0 < y < MAP_HEIGHT:
             buses.append({"x": x - 3, "y": y - 3, "name": words.local_name(bus)})

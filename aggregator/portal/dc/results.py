@@ -20,12 +20,13 @@ from aggregator.portal import words
 from aggregator.portal.dc import selectors
 from aggregator.portal.dc.offered import form_word
 from aggregator.portal.entering import person_required
+from aggregator.portal.facts import need_word
 from aggregator.portal.frame import frame, sight_in
 from aggregator.portal.lists import Filter, listed
 from market.clearing.models import BidOutcome, Outcome, RunState
 from market.clearing.selectors import outcomes_seen, with_intervals
 from market.registry.models import Area, CongestionPoint
-from market.trading.models import Auction, Bid
+from market.trading.models import Auction, Bid, Need
 from market.trading.selectors import OPEN_BOOK_STATES, bid_seen, content_of
 
 READ: Final = "bid.read"
@@ -250,6 +251,9 @@ def _deciding(explanation: Mapping[str, Any]) -> str:
     elif code and kind == "element":
         point = CongestionPoint.objects.filter(code=code).first()
         place = words.local_name(point) if point else str(code)
+    elif code and kind == "need":
+        need = Need.objects.select_related("area", "congestion_point").filter(pk=UUID(code)).first()
+        place = need_word(need) if need else str(code)
     elif code:
         place = str(code)
     when = words.koma_full(t) if isinstance(t, int) else ""

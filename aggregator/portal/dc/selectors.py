@@ -180,8 +180,9 @@ def load_latest(resource: Resource) -> tuple[date, list[float]] | None:
         rows = readings_latest(
             meter_ids=[meter.pk], start_at=start, end_at=start + timedelta(days=1), as_of=now
         )
-        if len(rows) == HALF_HOURS:
-            return day, [float(row.energy_kwh) * 2 for row in sorted(rows, key=lambda r: r.t)]
+        known = {row.t: row.energy_kwh for row in rows if row.energy_kwh is not None}
+        if len(known) == HALF_HOURS:
+            return day, [float(known[t]) * 2 for t in range(HALF_HOURS)]
     return None
 
 

@@ -14,7 +14,7 @@ from django.urls import reverse
 from django.utils.translation import gettext, gettext_lazy
 from django.views.decorators.http import require_http_methods, require_safe
 
-from accounts.core.csvtext import cell_read
+from accounts.core.csvtext import Cell, cell_read
 from accounts.core.errors import Refused
 from accounts.parties.models import Organisation
 from aggregator.portal.answering import Done, FormPage
@@ -131,7 +131,7 @@ def _step(
     curves: list[dict[str, Any]], lines: dict[str, int], cells: Mapping[str, str], line: int
 ) -> None:
     step = {key: _cell(key, cells[key]) for key in STEP if key in cells}
-    window = {key: step.pop(key) for key in ("first_t", "last_t") if key in step}
+    window: dict[str, Any] = {key: step.pop(key) for key in ("first_t", "last_t") if key in step}
     if not curves or {key: curves[-1].get(key) for key in window} != window:
         lines[f"curves[{len(curves)}]"] = line
         curves.append({**window, "steps": []})
@@ -224,5 +224,5 @@ def bids_template(request: HttpRequest) -> HttpResponse:
     """Give an empty file with an example of each form."""
     own = selectors.resources_own(sight_in(request))
     code = own[0].code if own else "resource"
-    step = ["bid-1", "STEPS", "DEFERRAL", code, "", "UP", 34, 39]
+    step: list[Cell] = ["bid-1", "STEPS", "DEFERRAL", code, "", "UP", 34, 39]
     return csv_answer("bids-template.csv", COLUMNS, [[*step, 1000, 28], [*step, 500, "35.50"]])

@@ -42,7 +42,7 @@ def work_word(row: Any) -> str:
         "FINE_TUNING": gettext("追加学習"),
         "INFERENCE": gettext("推論"),
         "BATCH": gettext("バッチ"),
-    }.get(row.kind, row.kind)
+    }.get(row.kind, str(row.kind))
 
 
 @register.filter
@@ -68,12 +68,13 @@ def mech_class(mechanism: str) -> str:
 @register.filter
 def cell_input(bound: BoundField) -> SafeString:
     """Draw an input of a table, its label for readers only."""
-    attrs = {"aria-label": str(bound.label)}
+    attrs: dict[str, Any] = {"aria-label": str(bound.label)}
     errors = list(bound.errors) if bound.form.is_bound else []
     if errors:
         attrs |= {"aria-invalid": "true", "aria-describedby": f"{bound.auto_id}_error"}
+    said = " ".join(map(str, errors))
     error = (
-        format_html('<span class="wrong" id="{}_error">{}</span>', bound.auto_id, " ".join(errors))
+        format_html('<span class="wrong" id="{}_error">{}</span>', bound.auto_id, said)
         if errors
         else ""
     )

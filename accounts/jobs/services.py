@@ -98,6 +98,21 @@ def job_claim(*, job_id: UUID, lease_s: float | None = None) -> Claim | None:
     )
 
 
+def job_claim_next(*, kind: str, lease_s: float | None = None) -> Claim | None:
+    """Take the next due job of a kind, for a worker that is at this kind already; None if none."""
+    ids = (
+        Job.objects.filter(kind=kind, state=JobState.READY, not_before=None)
+        .filter(due_at__lte=RawSQL("market_now()", ()))
+        .order_by("due_at", "created_at", "id")
+        .values_list("id", flat=True)[:8]
+    )
+    for job_id in ids:
+        claim = job_claim(job_id=job_id, lease_s=lease_s)
+        if claim is not None:
+            return claim
+    return None
+
+
 def job_renew(*, claim: Claim, lease_s: float | None = None) -> None:
     """Extend the lease of a long job; raises ClaimLost if another worker took over."""
     with connection.cursor() as cursor:

@@ -59,7 +59,7 @@ FROM (
     FROM settlement_settlementline l
     WHERE l.run_id = ANY(%(runs)s)
       AND ((l.item = 'SELLER_ENERGY' AND l.payer_id = %(clearing)s)
-           OR l.item = 'SHORTFALL_REFUND')
+           OR (l.item = 'SHORTFALL_REFUND' AND l.payee_id = %(clearing)s))
     GROUP BY 1, 2, 3
 ) AS r
 JOIN clearing_award a ON a.id = r.award_id

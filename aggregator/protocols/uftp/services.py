@@ -16,8 +16,7 @@ from django.db.models.expressions import RawSQL
 from accounts.audit.services import entry_append
 from accounts.clock.selectors import market_now
 from accounts.core.errors import ClaimLost, Refused
-from accounts.jobs.models import Job, JobState
-from accounts.jobs.services import Claim, job_claim, job_create, job_fail, job_finish
+from accounts.jobs.services import Claim, job_claim_next, job_create, job_fail, job_finish
 from aggregator.messages.models import Direction, Protocol
 from aggregator.messages.services import message_record
 from aggregator.protocols.uftp import (
@@ -182,10 +181,7 @@ def messages_decide() -> int:
     """
     count = 0
     while count < IN_ONE_GO_COUNT:
-        waiting = Job.objects.filter(kind=DECIDE_KIND, state=JobState.READY, due_at__lte=_NOW)
-        ids = waiting.filter(not_before=None).order_by("due_at", "created_at", "id")
-        claims = (job_claim(job_id=id_) for id_ in ids.values_list("id", flat=True)[:8])
-        claim = next((claim for claim in claims if claim is not None), None)
+        claim = job_claim_next(kind=DECIDE_KIND)
         if claim is None:
             break
         try:

@@ -59,9 +59,7 @@ class JsonFault(Exception):
         super().__init__(rule)
 
 
-def read_json(
-    body: bytes, *, bytes_max: int, fraction: type[Decimal | float] = Decimal
-) -> Any:
+def read_json(body: bytes, *, bytes_max: int, fraction: type[Decimal | float] = Decimal) -> Any:
     """Parse a body in which every reader would read the same thing.
 
     Parameters

@@ -27,6 +27,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_DOWN, Context, Decimal, localcontext
+from fractions import Fraction
 
 from accounts.core.errors import Refused, ensure
 from accounts.core.money import exact, split_largest_remainder
@@ -311,6 +312,7 @@ def assess_response(
     baseline_kwh: Decimal | None,
     metered_kwh: Sequence[Decimal | None],
     called_kw: Mapping[Direction, Decimal] | None = None,
+    energy_ratio: Fraction = Fraction(1),
     rules: AssessmentRules | None = None,
 ) -> Response:
     r"""Hold a response against its instruction (assessment II).
@@ -330,6 +332,9 @@ def assess_response(
     called_kw
         What all calls need of the meter at once, this one among them (see :func:`required_kw`);
         this one alone if omitted.
+    energy_ratio
+        How much of what was called is energy of this award: less than 1 where the same kWh
+        answer calls of other products of its composite, and then no more than was called.
 
     Returns
     -------
@@ -354,6 +359,9 @@ def assess_response(
             total += change
             if abs(change - asked_kwh) > band_kwh:
                 failed.append(k)
+        if energy_ratio != 1:
+            own = min(total, instructed_kw * HALF_HOUR_H)
+            total = own * energy_ratio.numerator / energy_ratio.denominator
         return Response(
             responded_kwh=max(Decimal(0), total).quantize(QUANTUM_KWH, ROUND_DOWN),
             is_responsive=not failed,

@@ -34,7 +34,8 @@ JOIN metering_finereading n ON n.meter_id = m.id
 WHERE a.auction_id = %(auction)s AND a.leg = 'RESERVED'
   AND n.start_at >= %(day_at)s AND n.start_at < %(end_at)s AND n.available_at > %(since)s
 """
-# An excuse, a log or a call concerns awards of this auction by place and time.
+# An excuse, a log or a call concerns awards of this auction by place and time; so does a call by
+# another auction of the day, with which what a meter changed is shared.
 EXCUSES_SQL = """
 SELECT i.resource_id, i.t FROM (
     SELECT a.resource_id, i.t, i.start_at
@@ -64,8 +65,9 @@ JOIN clearing_award a ON a.id = l.award_id AND a.auction_id = %(auction)s
 WHERE l.available_at > %(since)s
 UNION
 SELECT a.resource_id, c.t FROM metering_capacityactivation c
-JOIN clearing_award a ON a.id = c.award_id AND a.auction_id = %(auction)s
-WHERE c.noted_at > %(since)s
+JOIN clearing_award called ON called.id = c.award_id
+JOIN clearing_award a ON a.resource_id = called.resource_id AND a.auction_id = %(auction)s
+WHERE c.noted_at > %(since)s AND c.start_at >= %(day_at)s AND c.start_at < %(end_at)s
 """
 # What a store holds follows from its whole day until then.
 STORES_SQL = """

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 from uuid import UUID
 
@@ -27,6 +28,7 @@ from aggregator.core.assessment import (
 from aggregator.core.delivery import Direction
 from aggregator.metering.counting import HOURS_PER_INTERVAL, Facts, stage_check
 from aggregator.metering.fine_selectors import fine_values
+from aggregator.metering.held import Held
 from aggregator.metering.models import CapacityActivation
 from aggregator.metering.orders import Place
 from aggregator.metering.selectors import OrderedInterval
@@ -39,22 +41,6 @@ HALF_HOUR = timedelta(minutes=30)
 MINUTES = 30
 ZERO = Decimal(0)
 SIGNS = {Direction.UP: 1, Direction.DOWN: -1}
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Held:
-    """What one award reserved in one half hour."""
-
-    award_id: UUID
-    resource_id: UUID
-    resource_kind: str
-    site_id: UUID
-    product: str
-    response_s: int
-    direction: Direction
-    t: int
-    start_at: datetime
-    reserved_kw: Decimal
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,50 +72,6 @@ class _Known:
     rules: AssessmentRules
 
 
-def capacity_held(*, auction_id: UUID, places: Collection[Place] | None = None) -> list[Held]:
-    """Return what an auction reserved, by resource, half hour and award."""
-    wanted = ""
-    parameters: list[Any] = [auction_id]
-    if places is not None:
-        ordered = sorted(places)
-        wanted = (
-            "JOIN unnest(%s::uuid[], %s::smallint[]) AS wanted (resource_id, t)"
-            " ON wanted.resource_id = a.resource_id AND wanted.t = i.t"
-        )
-        parameters = [[r for r, _ in ordered], [t for _, t in ordered], auction_id]
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"""
-            SELECT a.id, a.resource_id, r.kind, r.site_id, a.product_id, p.response_s,
-                   a.direction, i.t, i.start_at, i.quantity_kw
-            FROM clearing_award a
-            JOIN clearing_clearingrun c ON c.id = a.run_id AND c.state = 'PUBLISHED'
-            JOIN clearing_capacityinterval i ON i.award_id = a.id AND i.quantity_kw > 0
-            JOIN registry_resource r ON r.id = a.resource_id
-            JOIN registry_marketproduct p ON p.code = a.product_id
-            {wanted}
-            WHERE a.auction_id = %s
-            ORDER BY a.resource_id, i.t, a.id
-            """,  # noqa: S608 - the join is one of two constants
-            parameters,
-        )
-        return [
-            Held(
-                award_id=row[0],
-                resource_id=row[1],
-                resource_kind=row[2],
-                site_id=row[3],
-                product=row[4],
-                response_s=row[5],
-                direction=Direction(row[6]),
-                t=row[7],
-                start_at=row[8],
-                reserved_kw=row[9],
-            )
-            for row in cursor
-        ]
-
-
 def capacity_assessed(
     held: Sequence[Held],
     *,
@@ -139,12 +81,13 @@ def capacity_assessed(
     meter_ids: Mapping[UUID, int],
     rules: AssessmentRules,
 ) -> list[AssessmentRow]:
-    """Assess every half hour of what was reserved.
+    """Assess every half hour of what an auction reserved.
 
     Parameters
     ----------
     held
-        What to assess; all products of a resource in the half hours it names.
+        What to assess; all products of a resource in the half hours it names, those of other
+        auctions among them.
     facts
         Meters and baselines of those resources: of stores, of the whole day.
     orders
@@ -170,7 +113,8 @@ def capacity_assessed(
     rows: list[AssessmentRow] = []
     for place in sorted(by_place):
         rows += _place_rows(place, by_place[place], facts, known)
-    return sorted(rows, key=lambda row: (row.held.award_id, row.held.t))
+    mine = [row for row in rows if row.held.auction_id == auction.id]
+    return sorted(mine, key=lambda row: (row.held.award_id, row.held.t))
 
 
 def activations_latest(
@@ -223,7 +167,7 @@ def _place_rows(
     for row in held:
         found = assessed[str(row.award_id)]
         is_metered = available[row.direction] is not None
-        response = _response(row, facts, known, called_kw)
+        response = _response(row, held, facts, known, called_kw)
         rows.append(
             AssessmentRow(
                 held=row,
@@ -307,24 +251,51 @@ def _available(
 def _called(held: Sequence[Held], known: _Known) -> dict[Direction, Decimal]:
     """Return what all calls need of one meter in one half hour; one call serves a composite."""
     calls: dict[Direction, list[Reserved]] = defaultdict(list)
-    for row in held:
-        if instructed_kw := known.calls.get((row.award_id, row.t)):
-            calls[row.direction].append(
-                Reserved(
-                    award=str(row.award_id),
-                    product=row.product,
-                    direction=row.direction,
-                    reserved_kw=instructed_kw,
-                )
-            )
+    for row in _calls(held, known):
+        calls[row.direction].append(row)
     return {
         direction: required_kw(rows, composites=known.rules.composites)
         for direction, rows in calls.items()
     }
 
 
+def _calls(held: Sequence[Held], known: _Known) -> list[Reserved]:
+    return [
+        Reserved(
+            award=str(row.award_id),
+            product=row.product,
+            direction=row.direction,
+            reserved_kw=instructed_kw,
+        )
+        for row in held
+        if (instructed_kw := known.calls.get((row.award_id, row.t)))
+    ]
+
+
+def _energy_ratio(row: Held, held: Sequence[Held], known: _Known) -> Fraction:
+    """Return how much of an award's response is energy of its own.
+
+    The calls of one composite are answered by the same kWh: together they are worth their
+    largest, each in proportion to what it called.
+    """
+    group = next((of for of in known.rules.composites if row.product in of), None)
+    if group is None:
+        return Fraction(1)
+    calls = [
+        call
+        for call in _calls(held, known)
+        if call.product in group and call.direction is row.direction
+    ]
+    asked_kw = sum((call.reserved_kw for call in calls), ZERO)
+    return Fraction(required_kw(calls, composites=known.rules.composites)) / Fraction(asked_kw)
+
+
 def _response(
-    row: Held, facts: Facts, known: _Known, called_kw: Mapping[Direction, Decimal]
+    row: Held,
+    held: Sequence[Held],
+    facts: Facts,
+    known: _Known,
+    called_kw: Mapping[Direction, Decimal],
 ) -> dict[str, Any]:
     """Return the columns of assessment II; all null where the award was not called."""
     instructed_kw = known.calls.get((row.award_id, row.t))
@@ -347,6 +318,7 @@ def _response(
         baseline_kwh=baseline_kwh,
         metered_kwh=points,
         called_kw=called_kw,
+        energy_ratio=_energy_ratio(row, held, known),
         rules=known.rules,
     )
     return {

@@ -14,12 +14,13 @@ from django.db import connection
 from accounts.core.errors import Refused
 from aggregator.metering.baselines import FoundBaseline, baselines_find, loads_read
 from aggregator.metering.calendar import day_start
-from aggregator.metering.capacity import AssessmentRow, Held, capacity_assessed, capacity_held
+from aggregator.metering.capacity import AssessmentRow, capacity_assessed
 from aggregator.metering.columns import Columns
 from aggregator.metering.counting import Facts, Row, rows_counted
 from aggregator.metering.delivery_rules import DeliveryRules, delivery_rules
 from aggregator.metering.excuses import excuses_within
 from aggregator.metering.found import FoundColumns
+from aggregator.metering.held import Held, capacity_held
 from aggregator.metering.models import Meter, Stage, VerificationStage
 from aggregator.metering.orders import Place, orders_on
 from aggregator.metering.rules import baseline_rules_from_mapping

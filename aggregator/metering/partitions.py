@@ -67,6 +67,11 @@ def _ensure(table: str, months: Iterable[tuple[int, int]]) -> list[str]:
                 f"CREATE TABLE {name} PARTITION OF {table}"
                 f" FOR VALUES FROM ('{first_on} 00:00+00') TO ('{next_on} 00:00+00')"
             )
+            # row guards are the parent's; that against TRUNCATE is not inherited
+            cursor.execute(
+                f"CREATE TRIGGER append_only_all BEFORE TRUNCATE ON {name}"
+                " FOR EACH STATEMENT EXECUTE FUNCTION guard_append_only()"
+            )
     return made
 
 

@@ -92,7 +92,8 @@ def run_execute(*, claim: Claim) -> SettlementRun:
 def period_of_auction_ensure(*, auction: Auction) -> SettlementPeriod:
     """Return the period an auction's delivery date belongs to, with the job that closes it.
 
-    A day or a month, as the auction's ruleset says; it closes that many hours after its end.
+    A day or a month, as the auction's ruleset says, or what other periods left of the month; it
+    closes that many hours after its end.
     """
     existing = SettlementPeriod.objects.filter(
         start_on__lte=auction.delivery_on, end_on__gt=auction.delivery_on
@@ -103,12 +104,24 @@ def period_of_auction_ensure(*, auction: Auction) -> SettlementPeriod:
     start_on = auction.delivery_on
     end_on = start_on + timedelta(days=1)
     if rules.period == "MONTH":
-        start_on = start_on.replace(day=1)
-        end_on = (start_on + timedelta(days=31)).replace(day=1)
+        start_on, end_on = _month_left(auction.delivery_on)
     period = period_open(start_on=start_on, end_on=end_on)
     ends_at = interval_starts_at(end_on)[0]
     period_close_request(period=period, due_at=ends_at + timedelta(hours=rules.close_lag_h))
     return period
+
+
+def _month_left(day: date) -> tuple[date, date]:
+    """Return the part of a day's month that no other period took: rules may change within it."""
+    start_on = day.replace(day=1)
+    end_on = (start_on + timedelta(days=31)).replace(day=1)
+    others = SettlementPeriod.objects.filter(start_on__lt=end_on, end_on__gt=start_on)
+    for other in others.order_by("start_on"):
+        if other.end_on <= day:
+            start_on = max(start_on, other.end_on)
+        else:
+            end_on = min(end_on, other.start_on)
+    return start_on, end_on
 
 
 def period_close_run(*, claim: Claim) -> SettlementPeriod | None:

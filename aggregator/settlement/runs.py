@@ -102,7 +102,7 @@ def settlement_run_execute(*, auction_id: UUID, kind: str | None = None) -> Sett
     auction_id
         A published auction.
     kind
-        PROVISIONAL or FINAL; None takes that of the latest verification.
+        PROVISIONAL or FINAL; None takes FINAL as soon as there is a look at final readings.
 
     Raises
     ------
@@ -274,7 +274,12 @@ def inputs_of(
     if published is None:
         raise NotFound(field="auction", value=auction.code, rule="has a published result")
     stage = VerificationStage.FINAL if kind in (RunKind.FINAL, RunKind.CORRECTION) else None
-    verification = verification or verification_latest(auction_id=auction.id, stage=stage)
+    if verification is None:
+        # what was looked at finally is never preliminary again, whatever is looked at later
+        final = VerificationStage.FINAL if kind is None else stage
+        verification = verification_latest(auction_id=auction.id, stage=final)
+    if verification is None and kind is None:
+        verification = verification_latest(auction_id=auction.id)
     if verification is None:
         raise DeliveryNotVerified(
             field="auction",

@@ -22,7 +22,10 @@ from tests.api.test_access_matrix import DOORS, LINES, Line
 from tests.api.test_corpus import NOT_NAMES, NOT_NUMBERS, NOT_TIMES
 
 # Doors whose POST reads no JSON: files, which have tests of their own, and steps without a body.
-FILES = {"dispute-evidence-add", "force-majeure-list", "prequalification-file-list"}
+FILES = {
+    "dispute-evidence-add", "force-majeure-list", "payment-result-import",
+    "prequalification-file-list",
+}  # fmt: skip
 NUMBER = re.compile(r"-?\d+(\.\d+)?")
 TIME = re.compile(r"\d{4}-\d\d-\d\d(T.*)?")
 # Wrong for a number, but a text like any other.
@@ -68,11 +71,13 @@ def test_every_door_that_reads_a_body_is_sent_the_corpus() -> None:
 
 
 BODILESS = {
+    ("POST", "v1:connection-end"),
     ("POST", "v1:dispute-review"),
     ("POST", "v1:document-confirm"),
     ("POST", "v1:instruction-acknowledge"),
     ("POST", "v1:standing-bid-pause"),
     ("POST", "v1:standing-bid-resume"),
+    ("POST", "v1:unit-retire"),
     ("POST", "v1:webhook-challenge"),
     ("POST", "v1:webhook-message-resend"),
     ("POST", "v1:webhook-test"),

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from accounts.core.files import FileRefused, file_checked
-from aggregator.protocols.openadr3.wire import Malformed, read_json
+from accounts.core.onejson import JsonFault, read_json
 from market.registry.casefile import InvalidGridFile, case_frames
 
 PATIENCE_S = 5.0  # squared, each of these takes minutes to hours
@@ -19,16 +19,20 @@ def as_evidence(content: bytes) -> None:
     file_checked("a.json", "application/json", content)
 
 
+def as_body(content: bytes) -> object:
+    return read_json(content, bytes_max=1_000_000)
+
+
 @pytest.mark.parametrize(
     ("read", "refusal", "content"),
     [
         (as_evidence, FileRefused, b'"' + b'\\"' * 1_000_000),  # a text that never ends
         (as_evidence, FileRefused, b'"' * 1_000_001),
         (as_evidence, FileRefused, b"\\" * 1_000_001),
-        (read_json, Malformed, b'"' + b'\\"' * 100_000),
+        (as_body, JsonFault, b'"' + b'\\"' * 100_000),
         (
-            read_json,
-            Malformed,
+            as_body,
+            JsonFault,
             b"{" + b"".join(b'"%d":1,' % n for n in range(25_000)) + b'"24999":1}',
         ),
     ],
@@ -45,7 +49,7 @@ def test_json_is_read_in_one_walk(
 def test_brackets_inside_texts_still_do_not_count() -> None:
     deep = b"[" * 30
     as_evidence(b'{"a": "\\"' + deep + b'\\\\", "b": "' + deep + b'"}')
-    assert read_json(b'{"a": "\\"' + deep + b'\\\\"}') == {"a": '"' + "[" * 30 + "\\"}
+    assert as_body(b'{"a": "\\"' + deep + b'\\\\"}') == {"a": '"' + "[" * 30 + "\\"}
     for body in (deep + b"]" * 30, b'["\\\\", ' + deep + b"]" * 31, b'["\\""' + b",[" * 30):
         with pytest.raises(FileRefused, match="20 levels"):
             as_evidence(body)

@@ -65,7 +65,14 @@ def alarm_raise(*, kind: str, priority: int, subject: Any, text: str, key: str) 
     """
     ensure(priority in AlarmPriority.values, f"alarm priority {priority!r}")
     with connection.cursor() as cursor:
-        values = [uuid7(), kind, key, priority, subject_of(subject), text[:TEXT_LENGTH_MAX]]
+        values: list[Any] = [
+            uuid7(),
+            kind,
+            key,
+            priority,
+            subject_of(subject),
+            text[:TEXT_LENGTH_MAX],
+        ]
         cursor.execute(_UPSERT, values)
         alarm_id, count = cursor.fetchone()
     alarm = Alarm.objects.get(id=alarm_id)

@@ -242,8 +242,8 @@ def _places(buses: Sequence[Bus], sites: Sequence[Site], acting: Mapping[UUID, s
     return [
         Place(
             name=words.local_name(site),
-            longitude_deg=float(at[site.bus_code].longitude_deg),
-            latitude_deg=float(at[site.bus_code].latitude_deg),
+            longitude_deg=float(at[site.bus_code].longitude_deg or 0),
+            latitude_deg=float(at[site.bus_code].latitude_deg or 0),
             state=acting.get(site.id, ""),
         )
         for site in sites
@@ -263,10 +263,10 @@ def _lines(points: Sequence[CongestionPoint], loads: Mapping[UUID, float]) -> li
             MapLine(
                 name=words.local_name(point),
                 ends=(
-                    float(start.longitude_deg),
-                    float(start.latitude_deg),
-                    float(end.longitude_deg),
-                    float(end.latitude_deg),
+                    float(start.longitude_deg or 0),
+                    float(start.latitude_deg or 0),
+                    float(end.longitude_deg or 0),
+                    float(end.latitude_deg or 0),
                 ),
                 ratio=loads.get(point.id, 0.0),
             )

@@ -43,7 +43,7 @@ class Listener:
     """One open stream."""
 
     view: View
-    wake: Callable[[], None]
+    wake: Callable[[], object]
     is_over: bool = False
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import date
+from decimal import Decimal
+
 SHOWN_LENGTH_MAX = 80
 
 
@@ -22,7 +25,7 @@ class Refused(Exception):
         self.field = field
         self.value = value
         self.rule = rule
-        shown = repr(value)
+        shown = _shown(value)
         if len(shown) > SHOWN_LENGTH_MAX:
             shown = shown[: SHOWN_LENGTH_MAX - 1] + "…"
         self.shown = shown
@@ -33,6 +36,15 @@ class Refused(Exception):
         """Stable, machine-readable name: ``GateClosed`` becomes ``gate-closed``."""
         name = type(self).__name__
         return "".join(f"-{c.lower()}" if c.isupper() else c for c in name).lstrip("-")
+
+
+def _shown(value: object) -> str:
+    """Write a value as who sent it would, not as Python does; texts stand in quotes."""
+    if isinstance(value, Decimal):
+        return str(value)
+    if isinstance(value, date):  # moments are dates, too
+        return value.isoformat()
+    return repr(value)
 
 
 class NotFound(Refused):

@@ -176,7 +176,9 @@ def account_checked(
         if not (value.isascii() and value.isdigit() and len(value) == digits):
             shown = masked(value) if name == "number" else value
             raise ZenginRefused(field=f"{field}.{name}", value=shown, rule=f"{digits} digits")
-    if account.bank_code == "0000" or account.number == "0000000":
+    if account.bank_code == "0000":
+        raise ZenginRefused(field=f"{field}.bank_code", value="0000", rule="not all zeros")
+    if account.number == "0000000":
         raise ZenginRefused(field=f"{field}.number", value="0…", rule="not all zeros")
     if account.kind not in kinds:
         rule = f"one of {', '.join(kinds)}"

@@ -141,6 +141,29 @@ def test_csv_plain_packed_and_from_a_japanese_spreadsheet_say_the_same(owner: Do
         assert (answer.status_code, answer.json()["unchanged"]) == (201, 2), answer.json()
 
 
+def test_a_file_whose_last_value_was_cut_is_refused_where_rows_are_counted(
+    owner: DoorClient,
+) -> None:
+    whole = f"{CSV_HEAD}{INZAI},{START},901,,\n{INZAI},2026-11-24T15:30:00Z,4500.125,,\n"
+    for cut in (whole[:-1], whole[:-2]):  # the line break; a comma with it
+        answer = csv_sent(owner, cut, query="?rows=2")
+        assert answer.status_code == 400, answer.json()
+        assert stored() == []
+    three = "point_number,start_at,energy_kwh\n" + f"{INZAI},{START},901"
+    answer = csv_sent(owner, three[:-1], query="?rows=1")  # 90 is a number, too
+    assert (answer.status_code, answer.json()["field"]) == (400, "rows")
+    assert answer.json()["detail_ja"] == "rows: '1' — 最後の行が改行で終わっていること"
+    assert stored() == []
+    assert csv_sent(owner, whole, query="?rows=2").status_code == 201
+
+
+def test_refused_values_are_shown_as_they_were_sent(owner: DoorClient) -> None:
+    rows = f"{CSV_HEAD}{INZAI},{START},99999999,,\n{INZAI},2026-11-25T01:10:00+09:00,1,,\n"
+    errors = csv_sent(owner, rows).json()["errors"]
+    assert errors[0]["detail"].startswith("energy_kwh: 99999999 — plausible")
+    assert errors[1]["detail"] == "start_at: 2026-11-24T16:10:00+00:00 — the start of a half hour"
+
+
 def test_wrong_rows_are_told_by_line_and_nothing_is_kept(owner: DoorClient) -> None:
     future = "2026-11-26T02:45:00+09:00"
     text = CSV_HEAD + "\n".join(

@@ -83,6 +83,9 @@ def test_each_rule_finds_its_own_wording() -> None:
          "bid.submit を行える組織（複数のうち1つを指定してください）"),
         ("This field cannot be blank.; at most 5", "空にはできません；5 以下"),
         ("of two\nlines or later", "of two\nlines 以降"),
+        ("7 digits", "7 桁の数字"),
+        ("1 to 30 half-width bytes", "半角で 1 から 30 バイト"),
+        ("a bank business day; the next is 2026-09-28", "銀行営業日（次の営業日は 2026-09-28）"),
         ("nobody ever said this", ""),
         ("a known " + "x" * 500, ""),  # a text of that length quotes somebody
     ],

@@ -252,9 +252,8 @@ class ReadingList(Door):
         asked = query_of(request, "partial", "rows", is_list=False)
         is_partial = flag_of(asked.get("partial", "false"), field="partial")
         batch = _of_table(request.data) if isinstance(request.data, Table) else _of_json(request)
-        count = len(batch.rows) + len(batch.faults)
-        if "rows" in asked and number_of(asked["rows"], field="rows") != count:
-            raise Refused(field="rows", value=asked["rows"], rule=f"{count} rows arrived")
+        if "rows" in asked:
+            _whole(batch, request.data, asked["rows"])
         whose = self.sight.organisation
         intake = readings_take(
             rows=batch.rows,
@@ -297,6 +296,16 @@ def _taken(batch: Batch, intake: Intake, errors: list[dict[str, Any]]) -> dict[s
         ],
         "refused": errors,
     }
+
+
+def _whole(batch: Batch, sent: object, rows: str) -> None:
+    """Refuse a batch that lost rows on its way, or the end of its last one."""
+    count = len(batch.rows) + len(batch.faults)
+    if number_of(rows, field="rows") != count:
+        raise Refused(field="rows", value=rows, rule=f"{count} rows arrived")
+    if isinstance(sent, Table) and not sent.is_ended:
+        # 901 that was cut to 90 is a number, too
+        raise Refused(field="rows", value=rows, rule="the last line with its line break")
 
 
 def _refuse_many(count: int) -> None:

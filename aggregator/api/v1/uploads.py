@@ -112,10 +112,13 @@ class Table:
         One mapping of column to text per row.
     lines
         The line each row begins at, from 1.
+    is_ended
+        Whether a line break ends the last line, as it does unless the body was cut.
     """
 
     rows: Sequence[Mapping[str, str]]
     lines: Sequence[int]
+    is_ended: bool = True
 
 
 class CsvParser(parsers.BaseParser):
@@ -168,7 +171,7 @@ def read_csv(body: bytes) -> Table:
     except csv.Error as error:
         raise Stopped("malformed", f"no CSV from line {reader.line_num} on: {error}") from error
     refuse_rows(wrong)
-    return Table(rows=rows, lines=lines)
+    return Table(rows=rows, lines=lines, is_ended=body.endswith((b"\n", b"\r")))
 
 
 def columns_expect(table: Table, *, needed: Iterable[str], allowed: Iterable[str] = ()) -> None:

@@ -227,7 +227,9 @@ def _read(content: bytes, batch: PaymentBatch, rows: dict[int, PaymentRow]) -> l
         text = content.decode("cp932", "replace")
     lines = list(csv.reader(io.StringIO(text, newline="")))
     if not lines or tuple(lines[0]) != HEADER:
-        raise ResultRefused(field="header", value=lines[:1], rule=",".join(HEADER))
+        raise ResultRefused(
+            field="header", value=lines[:1], rule=f"a header line {','.join(HEADER)}"
+        )
     return [_row(cells, n, batch) for n, cells in enumerate(lines[1:], start=2)]
 
 
@@ -242,7 +244,9 @@ def _row(cells: Sequence[str], line: int, batch: PaymentBatch) -> RowResult:
         if not (text.isascii() and text.isdigit() and len(text) <= DIGITS_MAX):
             raise ResultRefused(field=f"{field}: {name}", value=text, rule="a whole number")
     if status not in TOLD:
-        raise ResultRefused(field=f"{field}: status", value=status, rule=" | ".join(TOLD))
+        raise ResultRefused(
+            field=f"{field}: status", value=status, rule=f"one of {', '.join(TOLD)}"
+        )
     if len(reason) > REASON_LENGTH_MAX or not is_plain(reason):
         rule = f"a text of at most {REASON_LENGTH_MAX} characters"
         raise ResultRefused(field=f"{field}: reason", value=reason, rule=rule)

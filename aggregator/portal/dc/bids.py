@@ -208,7 +208,7 @@ def bid_curve(request: HttpRequest, code: str, name: str) -> HttpResponse:
             mechanism=desk.mechanism,
             limit_kw=float(desk.resource.limit_up_kw),
             steps=steps,
-            floors=[(float(s.quantity_kw), float(s.cost_jpy_per_kwh)) for s in desk.floors],
+            floors=[tuple(_drawn_at((s.quantity_kw, s.cost_jpy_per_kwh))) for s in desk.floors],
             band=(float(told.band[0]), float(told.band[1])) if told.band else None,
             words={"band": gettext("直近の地点価格 P10–P90")},
         )
@@ -262,8 +262,8 @@ def bid_past(request: HttpRequest, code: str, name: str) -> HttpResponse:
 
         chart = PastChart(
             days=[f"{row.day.month}/{row.day.day}" for row in told.past],
-            cost_jpy=[float(row.cost_jpy) for row in told.past],
-            gain_jpy=[float(row.gain_jpy) for row in told.past],
+            cost_jpy=_drawn_at(row.cost_jpy for row in told.past),
+            gain_jpy=_drawn_at(row.gain_jpy for row in told.past),
         )
         return past_figure(chart, palette)
 
@@ -273,3 +273,8 @@ def bid_past(request: HttpRequest, code: str, name: str) -> HttpResponse:
 def _told(request: HttpRequest, code: str, name: str) -> tuple[Any, Any]:
     desk = desk_of(request, code, name)
     return told_saved(desk), desk
+
+
+def _drawn_at(values: Any) -> Any:
+    """Return exact numbers as places in a chart; nothing is computed from them."""
+    return [float(value) for value in values]

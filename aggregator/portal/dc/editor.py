@@ -369,10 +369,11 @@ def bid_copy(request: HttpRequest, code: str, name: str) -> HttpResponse:
     user: Any = request.user
     sent = {key: value for key, value in request.POST.items() if key not in {*ASIDE, "to"}}
     known = set(desk.form(sent).fields)
-    typed = {key: value for key, value in sent.items() if key in known}
-    fields = typed or {k: str(v) for k, v in desk.text.fields.items()}
+    typed = {key: str(value) for key, value in sent.items() if key in known}
+    fields = typed or dict(desk.text.fields)
     if not fields:
-        fields = {key: str(value) for key, value in _as_sent(desk.form()).items()}
+        shown = _as_sent(desk.form())
+        fields = {key: str(shown[key]) for key in shown}
     stem = f"{desk.resource.code[:40]}-{desk.mechanism.lower()[:9]}"
     copied = name_free(desk.organisation, target, stem)
     draft_save(

@@ -84,7 +84,7 @@ def cell_input(bound: BoundField) -> SafeString:
 @register.filter
 def floors_json(steps: Iterable[CostStep]) -> SafeString:
     """Write a cost curve as data for the page's script; numbers only."""
-    rows = [[float(step.quantity_kw), float(step.cost_jpy_per_kwh)] for step in steps]
+    rows = [[float(one) for one in (step.quantity_kw, step.cost_jpy_per_kwh)] for step in steps]
     return mark_safe(json.dumps(rows))  # noqa: S308 - numbers of our own
 
 

@@ -175,6 +175,7 @@ def _history(
         resource_ids=[resource.pk],
         before_on=until_on,
         lookback_days=(until_on - first_on).days,
+        as_of=as_of,
     )
     return load.get(meter.pk, {}), called.get(resource.pk, set())
 

@@ -130,11 +130,13 @@ def baselines_find(
     terms: BaselineRules,
     day: date,
     *,
+    as_of: datetime,
     use_locked: bool = True,
 ) -> dict[UUID, FoundBaseline]:
     """Find the baseline of every resource with orders; a locked one stands as it was stored.
 
-    Without `use_locked` all are found anew, as a recomputation from raw readings asks.
+    Without `use_locked` all are found anew, as a recomputation from raw readings asks. What was
+    called is known at `as_of`.
     """
     found: dict[UUID, FoundBaseline] = {}
     if use_locked:
@@ -145,10 +147,12 @@ def baselines_find(
     }
     reach_days = _reach_days(variants.values())
     called = selectors.called_days(
-        resource_ids=variants.keys(), before_on=day, lookback_days=reach_days
+        resource_ids=variants.keys(), before_on=day, lookback_days=reach_days, as_of=as_of
     )
     beside = [id_ for id_, variant in variants.items() if isinstance(variant.rules, SAME_DAY)]
-    busy = selectors.called_beside(resource_ids=beside, delivery_on=day) if beside else {}
+    busy = (
+        selectors.called_beside(resource_ids=beside, delivery_on=day, as_of=as_of) if beside else {}
+    )
     plans = schedules_on(resource_ids=variants.keys(), delivery_on=day)
     free = holidays_between(day - timedelta(days=reach_days), day)
     for resource_id, variant in variants.items():

@@ -295,7 +295,7 @@ def _found(
     called = source.called[rows, max(at - reach, 0) : at][:, ::-1]
     busy: Mapping[UUID, set[int]] = {}
     if _looks_beside(variant):
-        busy = called_beside(resource_ids=ids, delivery_on=day)
+        busy = called_beside(resource_ids=ids, delivery_on=day, as_of=source.as_of)
     asked = Asked(
         day=day,
         rows=rows,

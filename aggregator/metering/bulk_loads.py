@@ -44,7 +44,7 @@ class Source:
     called
         Whether something was ordered of a resource on a day; shape (R, D).
     as_of
-        Readings that became available later do not exist.
+        Readings that became available later do not exist, nor calls that were noted later.
     """
 
     row_of: Mapping[UUID, int]
@@ -102,7 +102,7 @@ def source_read(
             stage=stage,
             revision=(codes >> QUALITY_BITS + STAGE_BITS).astype(np.int16),
         ),
-        called=_called(ordered, row_of, first_on, count, days[1]),
+        called=_called(ordered, row_of, (first_on, days[1]), count, as_of),
         as_of=as_of,
     )
 
@@ -152,13 +152,19 @@ def _fill(
 
 
 def _called(
-    ordered: Sequence[UUID], row_of: Mapping[UUID, int], first_on: date, count: int, last_on: date
+    ordered: Sequence[UUID],
+    row_of: Mapping[UUID, int],
+    span: tuple[date, date],
+    count: int,
+    as_of: datetime,
 ) -> Bools:
+    first_on, last_on = span
     called = np.zeros((len(ordered), count), dtype=np.bool_)
     found = called_days(
         resource_ids=ordered,
         before_on=last_on + timedelta(days=1),
         lookback_days=(last_on - first_on).days + 1,
+        as_of=as_of,
     )
     for resource_id, days in found.items():
         called[row_of[resource_id], [(day - first_on).days for day in days]] = True

@@ -105,7 +105,7 @@ def facts_of(
         )
     )
     called = selectors.called_days(
-        resource_ids=ids, before_on=to_on, lookback_days=(to_on - first_on).days
+        resource_ids=ids, before_on=to_on, lookback_days=(to_on - first_on).days, as_of=as_of
     )
     awards = _awards(ids, from_on, to_on)
     baselines: dict[UUID, dict[date, Baseline]] = defaultdict(dict)

@@ -190,7 +190,9 @@ def _whole(
     """Find the baselines of a day and read it."""
     terms = baseline_rules_from_mapping(auction.ruleset.rules.get("baseline", {}))
     loads = loads_read(by_resource, terms, auction.delivery_on, as_of)
-    found = baselines_find(by_resource, loads, terms, auction.delivery_on, use_locked=use_locked)
+    found = baselines_find(
+        by_resource, loads, terms, auction.delivery_on, as_of=as_of, use_locked=use_locked
+    )
     baselines = {(id_, t): kwh for id_, of in found.items() for t, kwh in enumerate(of.values_kwh)}
     readings = {
         (id_, t): reading for id_, load in loads.items() for t, reading in load.today.items()

@@ -179,29 +179,81 @@ def readings_latest(
     return readings
 
 
+# Results that stand, not those that were taken back before delivery.
+STANDING_SQL = """
+u.delivery_on BETWEEN %(first_on)s AND %(last_on)s
+  AND u.state IN ('PUBLISHED', 'PUBLISHED_BY_FALLBACK', 'SETTLED')
+"""
+# Reserved capacity that was called, by the word on each half hour that stood at the moment.
+CAPACITY_CALLED_SQL = f"""
+SELECT resource_id, delivery_on, t
+FROM (
+    SELECT DISTINCT ON (n.award_id, n.t) a.resource_id, u.delivery_on, n.t, n.instructed_kw
+    FROM trading_auction u
+    JOIN clearing_award a ON a.auction_id = u.id AND a.resource_id = ANY(%(resources)s)
+    JOIN metering_capacityactivation n ON n.award_id = a.id AND n.noted_at <= %(as_of)s
+    WHERE {STANDING_SQL}
+    ORDER BY n.award_id, n.t, n.revision DESC
+) AS noted
+WHERE instructed_kw > 0
+"""  # noqa: S608 - words of ours, no input
+# A stand-in counts once it was accepted; a call's own instruction is counted by what was noted.
+CALLED_DAYS_SQL = f"""
+SELECT a.resource_id, u.delivery_on
+FROM trading_auction u
+JOIN clearing_award a ON a.auction_id = u.id AND a.resource_id = ANY(%(resources)s)
+JOIN clearing_clearingrun c ON c.id = a.run_id AND c.state = 'PUBLISHED'
+WHERE {STANDING_SQL}
+  AND EXISTS (SELECT 1 FROM clearing_awardinterval i
+              WHERE i.award_id = a.id AND i.quantity_kw > 0)
+UNION
+SELECT d.resource_id, u.delivery_on
+FROM dispatch_dispatchinstruction d
+JOIN clearing_award a ON a.id = d.award_id
+JOIN trading_auction u ON u.id = a.auction_id
+WHERE d.resource_id = ANY(%(resources)s) AND d.version > 1 AND d.call IS NULL
+  AND d.acknowledged_at <= %(as_of)s AND {STANDING_SQL}
+UNION
+SELECT resource_id, delivery_on FROM ({CAPACITY_CALLED_SQL}) AS called
+"""  # noqa: S608 - words of ours, no input
+CALLED_BESIDE_SQL = f"""
+SELECT a.resource_id, u.delivery_on, i.t
+FROM trading_auction u
+JOIN clearing_award a ON a.auction_id = u.id AND a.resource_id = ANY(%(resources)s)
+JOIN clearing_clearingrun c ON c.id = a.run_id AND c.state = 'PUBLISHED'
+JOIN clearing_awardinterval i ON i.award_id = a.id AND i.quantity_kw > 0
+WHERE {STANDING_SQL}
+UNION
+SELECT d.resource_id, u.delivery_on, i.t
+FROM trading_auction u
+JOIN clearing_award a ON a.auction_id = u.id
+JOIN dispatch_dispatchinstruction d
+  ON d.award_id = a.id AND d.version > 1 AND d.call IS NULL AND d.acknowledged_at <= %(as_of)s
+ AND d.resource_id = ANY(%(resources)s)
+JOIN dispatch_instructioninterval i ON i.instruction_id = d.id AND i.quantity_kw > 0
+WHERE {STANDING_SQL}
+UNION
+{CAPACITY_CALLED_SQL}
+"""  # noqa: S608 - words of ours, no input
+
+
 def called_days(
-    *, resource_ids: Collection[UUID], before_on: date, lookback_days: int
+    *, resource_ids: Collection[UUID], before_on: date, lookback_days: int, as_of: datetime
 ) -> dict[UUID, set[date]]:
-    """Return the days in the look-back on which something was ordered of each resource."""
+    """Return the days in the look-back on which something was ordered of each resource.
+
+    A call of reserved capacity counts as it was known at `as_of`, and so does the acceptance
+    of a stand-in, so that what is counted once more comes out the same.
+    """
     with connection.cursor() as cursor:
         cursor.execute(
-            """
-            SELECT DISTINCT a.resource_id, u.delivery_on
-            FROM clearing_award a
-            JOIN trading_auction u ON u.id = a.auction_id
-            JOIN clearing_clearingrun c ON c.id = a.run_id AND c.state = 'PUBLISHED'
-            WHERE a.resource_id = ANY(%s) AND u.delivery_on >= %s AND u.delivery_on < %s
-              AND EXISTS (SELECT 1 FROM clearing_awardinterval i
-                          WHERE i.award_id = a.id AND i.quantity_kw > 0)
-            UNION
-            SELECT d.resource_id, u.delivery_on
-            FROM dispatch_dispatchinstruction d
-            JOIN clearing_award a ON a.id = d.award_id
-            JOIN trading_auction u ON u.id = a.auction_id
-            WHERE d.resource_id = ANY(%s) AND d.version > 1 AND d.acknowledged_at IS NOT NULL
-              AND u.delivery_on >= %s AND u.delivery_on < %s
-            """,
-            [list(resource_ids), before_on - timedelta(days=lookback_days), before_on] * 2,
+            CALLED_DAYS_SQL,
+            {
+                "resources": list(resource_ids),
+                "first_on": before_on - timedelta(days=lookback_days),
+                "last_on": before_on - timedelta(days=1),
+                "as_of": as_of,
+            },
         )
         days: dict[UUID, set[date]] = {}
         for resource_id, delivery_on in cursor:
@@ -209,32 +261,23 @@ def called_days(
     return days
 
 
-def called_beside(*, resource_ids: Collection[UUID], delivery_on: date) -> dict[UUID, set[int]]:
+def called_beside(
+    *, resource_ids: Collection[UUID], delivery_on: date, as_of: datetime
+) -> dict[UUID, set[int]]:
     """Return the half hours in which resources were called on a day and the days beside it.
 
     Counted from the day's midnight: −48 to −1 lie on the day before, 48 to 95 on the day after.
+    What counts as called is known at `as_of`, as for :func:`called_days`.
     """
-    days = [delivery_on + timedelta(days=n) for n in (-1, 0, 1)]
     with connection.cursor() as cursor:
         cursor.execute(
-            """
-            SELECT a.resource_id, u.delivery_on, i.t
-            FROM trading_auction u
-            JOIN clearing_award a ON a.auction_id = u.id AND a.resource_id = ANY(%(resources)s)
-            JOIN clearing_clearingrun c ON c.id = a.run_id AND c.state = 'PUBLISHED'
-            JOIN clearing_awardinterval i ON i.award_id = a.id AND i.quantity_kw > 0
-            WHERE u.delivery_on = ANY(%(days)s)
-            UNION
-            SELECT d.resource_id, u.delivery_on, i.t
-            FROM trading_auction u
-            JOIN clearing_award a ON a.auction_id = u.id
-            JOIN dispatch_dispatchinstruction d
-              ON d.award_id = a.id AND d.version > 1 AND d.acknowledged_at IS NOT NULL
-             AND d.resource_id = ANY(%(resources)s)
-            JOIN dispatch_instructioninterval i ON i.instruction_id = d.id AND i.quantity_kw > 0
-            WHERE u.delivery_on = ANY(%(days)s)
-            """,
-            {"resources": list(resource_ids), "days": days},
+            CALLED_BESIDE_SQL,
+            {
+                "resources": list(resource_ids),
+                "first_on": delivery_on - timedelta(days=1),
+                "last_on": delivery_on + timedelta(days=1),
+                "as_of": as_of,
+            },
         )
         called: dict[UUID, set[int]] = {}
         for resource_id, day, t in cursor:

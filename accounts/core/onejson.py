@@ -11,7 +11,6 @@ The shape is judged before anything is built, on what is left of the body withou
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
@@ -59,7 +58,7 @@ class JsonFault(Exception):
         super().__init__(rule)
 
 
-def read_json(body: bytes, *, bytes_max: int, fraction: type[Decimal | float] = Decimal) -> Any:
+def read_json(body: bytes, *, bytes_max: int, fraction: Callable[[str], Any] = Decimal) -> Any:
     """Parse a body in which every reader would read the same thing.
 
     Parameters
@@ -67,7 +66,8 @@ def read_json(body: bytes, *, bytes_max: int, fraction: type[Decimal | float] = 
     bytes_max
         Longest body of the door.
     fraction
-        What numbers with a fraction or an exponent become.
+        Makes a number of a text with a fraction or an exponent; raises ``InvalidOperation`` if
+        there is none.
 
     Raises
     ------
@@ -160,26 +160,16 @@ def _twice(text: str) -> JsonFault:
     return _malformed("each key once", "同じキーが重複しています", field=twice[0][:KEY_SHOWN_MAX])
 
 
-def _reader_of(
-    fraction: type[Decimal | float], *, are_short: bool
-) -> Callable[[str], Decimal | float]:
+def _reader_of(fraction: Callable[[str], Any], *, are_short: bool) -> Callable[[str], Any]:
     """Return what reads a number with a fraction; one that never ends is looked at first."""
-    if fraction is float:
-        return _float
-    return Decimal if are_short else _decimal
+    if are_short:
+        return fraction
 
+    def read(text: str) -> Any:
+        _refuse_long(text)
+        return fraction(text)
 
-def _decimal(text: str) -> Decimal:
-    _refuse_long(text)
-    return Decimal(text)
-
-
-def _float(text: str) -> float:
-    _refuse_long(text)
-    number = float(text)
-    if not math.isfinite(number):
-        raise InvalidOperation
-    return number
+    return read
 
 
 def _int(text: str) -> int:

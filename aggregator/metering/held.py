@@ -6,6 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
 from django.db import connection
@@ -66,7 +67,7 @@ def capacity_held(*, auction_id: UUID, places: Collection[Place] | None = None) 
     once, and what its meter changed is shared by all calls.
     """
     ordered = sorted(places or ())
-    parameters = {
+    parameters: dict[str, Any] = {
         "auction": auction_id,
         "resources": [resource_id for resource_id, _ in ordered],
         "slots": [t for _, t in ordered],

@@ -9,6 +9,7 @@ from django.db import connection
 
 from accounts.approvals.models import APPROVAL_TRANSITIONS
 from accounts.jobs.models import TRANSITIONS as JOB_TRANSITIONS
+from aggregator.control.models import ALARM_TRANSITIONS
 from aggregator.dispatch.models import CONNECTION_TRANSITIONS, TRIAL_TRANSITIONS
 from aggregator.dispatch.models import TRANSITIONS as INSTRUCTION_TRANSITIONS
 from aggregator.metering.baseline_models import FINDING_TRANSITIONS
@@ -27,6 +28,7 @@ from market.trading.models import AUCTION_TRANSITIONS, NEED_TRANSITIONS
 
 TABLES = {
     "approvals_approval": APPROVAL_TRANSITIONS,
+    "control_alarm": ALARM_TRANSITIONS,
     "dispatch_dispatchinstruction": INSTRUCTION_TRANSITIONS,
     "dispatch_flexibleconnection": CONNECTION_TRANSITIONS,
     "dispatch_trial": TRIAL_TRANSITIONS,

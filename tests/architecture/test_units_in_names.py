@@ -18,6 +18,8 @@ from market.core.units import UNITS
 NEEDS_UNIT = ("energy", "power", "price", "amount", "volume", "rate", "quantity", "capacity")
 # each check of a certificate has a unit of its own; cycles are counted; a ratio is one
 WITHOUT = ("CheckSeen.value", "CheckSeen.limit", "StorageBid.cycles_max", "ShiftDestination.ratio")
+# the protocol says whole watts, and what is offered, ordered and settled is compared to the watt
+IN_WATTS = ("uftp.FlexOffer.power_w", "uftp.Reservation.power_w")
 NUMBERS = (models.IntegerField, models.DecimalField, models.FloatField)
 
 
@@ -57,7 +59,7 @@ def test_no_number_is_called_price_or_amount_without_a_unit() -> None:
         and set(field.name.split("_")) & set(NEEDS_UNIT)
         and not _has_unit(field.name)
     ]
-    assert wrong == []
+    assert [where for where in wrong if where not in IN_WATTS] == []
 
 
 def _our_serializers() -> Iterator[type[serializers.Serializer]]:

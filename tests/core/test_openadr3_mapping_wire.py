@@ -39,7 +39,7 @@ from aggregator.protocols.openadr3 import wire, wire_requests
 )
 def test_json_that_could_be_read_in_two_ways_is_refused(body: bytes, rule: str) -> None:
     with pytest.raises(onejson.JsonFault, match=rule):
-        onejson.read_json(body, bytes_max=wire.BODY_BYTES_MAX, fraction=float)
+        onejson.read_json(body, bytes_max=wire.BODY_BYTES_MAX, fraction=wire.finite)
 
 
 def test_brackets_in_text_are_no_levels() -> None:
@@ -49,7 +49,7 @@ def test_brackets_in_text_are_no_levels() -> None:
 
 def test_ordinary_json_is_read_as_it_stands() -> None:
     body = '{"a":[0.1,-3,true,null,"日本"]}'.encode()
-    assert onejson.read_json(body, bytes_max=1_000, fraction=float) == {
+    assert onejson.read_json(body, bytes_max=1_000, fraction=wire.finite) == {
         "a": [0.1, -3, True, None, "日本"]
     }
 

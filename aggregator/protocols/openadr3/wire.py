@@ -6,10 +6,12 @@ everything the platform reads is checked, and a refusal names the field and the 
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from decimal import InvalidOperation
 from typing import Any, Final
 
 BODY_BYTES_MAX: Final = 1_000_000
@@ -54,6 +56,14 @@ class Malformed(Exception):
         self.field = field
         self.rule = rule
         super().__init__(f"{field}: {rule}")
+
+
+def finite(text: str) -> float:
+    """Return a number as the protocol means it; one beyond every float is none."""
+    number = float(text)
+    if not math.isfinite(number):
+        raise InvalidOperation
+    return number
 
 
 def read_duration(value: object, field: str) -> timedelta:

@@ -151,12 +151,11 @@ def response_of(
     **more: Any,
 ) -> Response:
     """Return an answer that names the message it answers."""
-    return kind(
+    told: dict[str, Any] = {
         **common,
         **more,
-        **{
-            "result": result,
-            "rejection_reason": reason or None,
-            reference_field(kind): inbound.message_id,
-        },
-    )
+        "result": result,
+        "rejection_reason": reason or None,
+        reference_field(kind): inbound.message_id,
+    }
+    return kind(**told)

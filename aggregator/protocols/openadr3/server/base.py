@@ -134,7 +134,7 @@ class Door(View):
             raise wire.Malformed("body", f"at most {wire.BODY_BYTES_MAX} bytes")
         self.raw = request.read(wire.BODY_BYTES_MAX + 1)
         try:
-            return onejson.read_json(self.raw, bytes_max=wire.BODY_BYTES_MAX, fraction=float)
+            return onejson.read_json(self.raw, bytes_max=wire.BODY_BYTES_MAX, fraction=wire.finite)
         except onejson.JsonFault as fault:
             raise wire.Malformed(fault.field or "body", fault.rule) from fault
 

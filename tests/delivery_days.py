@@ -49,12 +49,14 @@ class RichDay:
     stand_in: DispatchInstruction
 
 
-def rich_day(*, labels: Iterable[str] = (), rules: dict[str, Any] | None = None) -> RichDay:
+def rich_day(
+    *, labels: Iterable[str] = (), rules: dict[str, Any] | None = None, book: bytes = b"{}"
+) -> RichDay:
     """Publish and meter the day; everybody does what was asked, but for the scarce half hour."""
     where = settled_day.settled_places(rules)
     shiroi = where.sites["shiroi"]
     type(shiroi).objects.filter(id=shiroi.id).update(labels=list(labels))
-    day = settled_day.published(where)
+    day = settled_day.published(where, book=book)
     bid = _bid(
         day,
         "inzai-load",

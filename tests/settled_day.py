@@ -144,11 +144,13 @@ def published(
     edit: Callable[[dict[str, Any]], None] | None = None,
     is_awarded: bool = True,
     by_order: Collection[str] = (),
+    book: bytes = b"{}",
 ) -> cast.MarketDay:
     """Publish the day with a result that says who pays what.
 
     `changes` replace parts of it, `edit` changes it where it stands; a day that is not awarded
     has no awards beside it. Needs named in `by_order` are bought by an order that follows.
+    `book` is the snapshot that it was cleared from.
     """
     of = cast.auction(where, state=AuctionState.PUBLISHED)
     cast.base_flows(where, of)
@@ -162,7 +164,7 @@ def published(
     if edit is not None:
         edit(document)
     result = json.dumps(document, sort_keys=True).encode()
-    snapshot = SnapshotRecord.objects.create(auction=of, sha256="0" * 64, content=b"{}")
+    snapshot = SnapshotRecord.objects.create(auction=of, sha256="0" * 64, content=book)
     run = ClearingRun.objects.create(
         auction=of,
         snapshot=snapshot,

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+import json
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import date
+from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -12,7 +16,8 @@ from django.db import connection
 from aggregator.core.delivery import Cause
 from aggregator.dispatch.services import OTHER_END
 from aggregator.metering.selectors import OrderedInterval
-from market.clearing.models import Leg
+from market.clearing.models import Award, ClearingRun, Leg, RunState, SnapshotRecord
+from market.registry.models import Site
 
 SHIFT_LEGS = (Leg.SHIFT_OUT.value, Leg.SHIFT_IN.value)
 # One half hour of one resource.
@@ -74,7 +79,7 @@ SELECT w.auction_id, w.id, d.resource_id, r.kind, d.direction, i.t, i.start_at, 
             WHEN d.state = 'CANCELLED' AND i.start_at >= d.finished_at THEN %(excused)s
             ELSE '' END,
        d.state = 'CANCELLED' AND i.start_at + interval '30 minutes' > d.finished_at,
-       d.id, (1 - lost_site.loss_ratio) / (1 - site.loss_ratio),
+       d.id, 1::numeric,
        coalesce(lost_interval.quantity_kw, i.quantity_kw)
 FROM trading_auction u
 JOIN clearing_award w ON w.auction_id = u.id
@@ -87,9 +92,6 @@ JOIN dispatch_instructioninterval i
 LEFT JOIN clearing_awardinterval lost_interval
   ON lost_interval.award_id = w.id AND lost_interval.t = i.t
 JOIN registry_resource r ON r.id = d.resource_id
-JOIN registry_site site ON site.id = r.site_id
-JOIN registry_resource lost ON lost.id = w.resource_id
-JOIN registry_site lost_site ON lost_site.id = lost.site_id
 {wanted}
 WHERE u.delivery_on = %(day)s AND u.state IN ('PUBLISHED', 'PUBLISHED_BY_FALLBACK', 'SETTLED')
   AND i.quantity_kw > 0 AND (lost_interval.id IS NOT NULL OR i.is_added)
@@ -142,7 +144,7 @@ def orders_on(
     stand_ins = STAND_INS_SQL.format(wanted=WANTED_STAND_INS if places is not None else "")
     with connection.cursor() as cursor:
         cursor.execute(f"{awards} UNION ALL {stand_ins} ORDER BY 3, 6, 2, 14", parameters)
-        return [_order(row) for row in cursor]
+        return _covering([_order(row) for row in cursor])
 
 
 def _order(row: Sequence[Any]) -> OrderedInterval:
@@ -164,6 +166,60 @@ def _order(row: Sequence[Any]) -> OrderedInterval:
         cover_ratio=row[14],
         lost_quantity_kw=row[15],
     )
+
+
+def _covering(orders: list[OrderedInterval]) -> list[OrderedInterval]:
+    """Say of stand-ins what a kWh of theirs makes up for where the award was lost."""
+    stand_ins = [order for order in orders if order.instruction_id is not None]
+    if not stand_ins:
+        return orders
+    lost_at = dict(
+        Award.objects.filter(id__in={order.award_id for order in stand_ins}).values_list(
+            "id", "resource__site_id"
+        )
+    )
+    own = {order.site_id for order in stand_ins if order.site_id is not None}
+    sites = own | set(lost_at.values())
+    known = list(Site.objects.filter(id__in=sites).values_list("id", "code", "loss_ratio"))
+    cleared = {
+        auction_id: losses_cleared(snapshot_id)
+        for auction_id, snapshot_id in ClearingRun.objects.filter(
+            auction__in={order.auction_id for order in stand_ins},
+            state=RunState.PUBLISHED,
+            snapshot__isnull=False,
+        ).values_list("auction_id", "snapshot_id")
+    }
+    kept = {
+        (auction_id, site_id): 1 - cleared.get(auction_id, {}).get(code, today)
+        for auction_id in {order.auction_id for order in stand_ins}
+        for site_id, code, today in known
+    }
+    return [
+        order
+        if order.instruction_id is None or order.site_id is None
+        else replace(
+            order,
+            cover_ratio=kept[order.auction_id, lost_at[order.award_id]]
+            / kept[order.auction_id, order.site_id],
+        )
+        for order in orders
+    ]
+
+
+@lru_cache(maxsize=64)
+def losses_cleared(snapshot_id: UUID) -> Mapping[str, Decimal]:
+    """Return the share lost on the way to each site, as the frozen book of a clearing had it.
+
+    What was sold was sold by these: what the registry says of a site later moves no day that was
+    cleared. A snapshot never changes, so what was read of it is kept. A site that nothing was
+    offered of is in none.
+    """
+    content = SnapshotRecord.objects.values_list("content", flat=True).get(id=snapshot_id)
+    return {
+        place["id"]: Decimal(str(place["loss_ratio"]))
+        for place in json.loads(bytes(content)).get("places", ())
+        if "loss_ratio" in place
+    }
 
 
 def places_bound(*, auction_id: UUID, places: Iterable[Place]) -> set[Place]:

@@ -1,5 +1,6 @@
 """Corrections count again what changed and nothing else; answers and excuses."""
 
+import json
 from datetime import timedelta
 from decimal import Decimal
 
@@ -37,6 +38,7 @@ from aggregator.metering.verifications import (
     NotVerified,
     delivery_verify,
 )
+from market.registry.models import Site
 from tests import cast, settled_day
 from tests.delivery_days import RichDay, later, read, rich_day
 from tests.delivery_looks import corrected_look, delivery_now, final_look
@@ -199,6 +201,20 @@ def test_stand_ins_never_cover_more_than_was_lost(of: RichDay) -> None:
     assert row.covered_kwh == D("1469.696")
     lost = Delivery.objects.filter(award=of.day.awards["shiroi-cap"], t=35).get()
     assert lost.delivered_kwh + row.covered_kwh <= lost.ordered_kwh
+
+
+def test_a_stand_in_covers_by_the_losses_its_day_was_cleared_with(db: None) -> None:
+    # sold with 3 % at the lost place and 1 % here; what the registry says later is of later days
+    book = {
+        "places": [
+            {"id": "shiroi-dc-1", "bus": "b1", "loss_ratio": 0.03},
+            {"id": "inzai-dc-1", "bus": "b2", "loss_ratio": 0.01},
+        ]
+    }
+    of = rich_day(book=json.dumps(book).encode())
+    Site.objects.update(loss_ratio=D("0.2"))
+    row = stand_ins_effective(verification_id=final_look(of).pk).get(t=35)
+    assert (row.delivered_kwh, row.covered_kwh) == (D(1_500), D("1469.696"))
 
 
 def test_an_instruction_taken_back_by_the_desk_is_excused(of: RichDay) -> None:

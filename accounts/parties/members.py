@@ -10,6 +10,7 @@ from django.db.models import F
 
 from accounts.audit.services import entry_append
 from accounts.core.errors import Conflict, NotFound, Refused
+from accounts.core.registration import registration_checked
 from accounts.fields.checking import instance_checked, row_fields_checked, text_checked
 from accounts.parties.models import Membership, Organisation, User
 from accounts.parties.roles import ROLES_OF_KIND, Role
@@ -123,7 +124,8 @@ def organisation_change(*, code: str, changes: dict[str, Any]) -> Organisation:
         elif name == "registration_number":
             if not isinstance(value, str):
                 raise Refused(field=name, value=value, rule="T and 13 digits, or empty")
-            row.registration_number = value
+            # here too: the rule of the column speaks Japanese alone
+            row.registration_number = registration_checked(value) if value else ""
         else:
             raise Refused(field=name, value=value, rule="name, name_en or registration_number")
     row.version += 1

@@ -51,6 +51,7 @@ class SiteReport(models.Model):
         ]
         indexes = [
             models.Index(fields=["organisation", "start_at", "id"], name="sitereport_of"),
+            models.Index(fields=["start_at", "id"], name="sitereport_in_turn"),
         ]
 
     def __str__(self) -> str:

@@ -25,7 +25,10 @@ OWN = re.compile(r"^\(*(organisation|counterparty|account|owner|\w+_operator|gra
 PEOPLE = ("parties_", "usersessions_")
 # whose a row is stands in another table, or its owners are few: the planner has both ways, by the
 # owner's rows or by the order
-JOINED = {"v1:envelope-list", "v1:meter-list", "v1:optical-trunk-list"}
+JOINED = {
+    "v1:envelope-list", "v1:flexible-connection-list", "v1:meter-list", "v1:optical-trunk-list",
+    "v1:unit-list",
+}  # fmt: skip
 GROWN_BYTES = 10 * 8192  # a new table is taken to have ten pages
 PAGE = re.compile(rf" LIMIT {LIMIT_DEFAULT + 1}\b")
 # of an auction, an organisation or a person there are few: sorted when asked for

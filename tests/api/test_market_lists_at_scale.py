@@ -60,11 +60,12 @@ WHERE b.state = 'SUBMITTED'
 """
 NEEDS = """
 INSERT INTO trading_need (id, auction_id, organisation_id, kind, code, area_id, direction, pricing,
-                          quantity_kw, cap_jpy_per_kwh, revision, state, available_at)
+                          quantity_kw, cap_jpy_per_kwh, revision, state, available_at,
+                          is_by_order)
 SELECT ('80000000-0000-4000-8000-' || lpad(i::text, 12, '0'))::uuid, day.id, %(grid)s, 'BALANCE',
        'need-' || i, '03', 'UP', 'AUCTION', array_fill(1::numeric, ARRAY[48]),
        array_fill(1::numeric, ARRAY[48]), 1, 'PUBLISHED',
-       timestamptz '2026-11-01 00:00+00' + i * interval '1 s'
+       timestamptz '2026-11-01 00:00+00' + i * interval '1 s', false
 FROM generate_series(1, %(needs)s) AS i
 JOIN (SELECT row_number() OVER (ORDER BY delivery_on) - 1 AS n, id FROM trading_auction) AS day
   ON day.n = i %% %(days)s

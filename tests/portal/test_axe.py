@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 PACKAGES = sorted(file.stem.removeprefix("axe_") for file in HERE.glob("axe_*.py"))
-NO_PAGES = ("/events/", ".json", ".csv", ".geojson", ".txt", ".zip", "/admin/", "/logout/")
+NO_PAGES = (
+    "/events/", ".json", ".csv", "format=csv", ".geojson", ".txt", ".zip", "/admin/", "/logout/",
+)  # fmt: skip
 RULES = {
     "runOnly": {
         "type": "tag",

@@ -54,7 +54,7 @@ def test_programs_and_events_are_as_the_standard_describes(description: dict[str
     sent_day()
     ven = Ven(cast.people().inzai_dc).enrol(LOAD)
     programs, events = ven.get("programs").json(), ven.get("events").json()
-    assert (len(programs), len(events)) == (2, 2)
+    assert (len(programs), len(events)) == (3, 3)  # dispatch, metering, prices
     for program in programs:
         _check(description, "program", program)
     for event in events:

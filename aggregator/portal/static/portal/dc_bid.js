@@ -118,7 +118,7 @@
   function check() {
     const box = form();
     if (!box || box.dataset.sent) return;
-    htmx.ajax("POST", box.dataset.check, { source: box, target: "#meaning", swap: "innerHTML" });
+    htmx.ajax("POST", box.dataset.check, { source: box, target: "#meaning" });
   }
   function later() {
     clearTimeout(timer);

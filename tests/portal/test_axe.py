@@ -114,4 +114,5 @@ def test_axe_finds_nothing(live_server: Any, package: str, theme: str) -> None:
                 if package != "matrices":
                     shot(page, f"phone-{package}-{len(found):02d}")
                 page.set_viewport_size(DESK)
-    assert {address: one for address, one in found.items() if one} == {}
+    wrong = {address: one for address, one in found.items() if one}
+    assert wrong == {}, wrong

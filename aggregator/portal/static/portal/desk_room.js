@@ -54,9 +54,7 @@
     const held = old.contains(focus) ? focus.getAttribute("href") : null;
     const open = old.querySelector("details")?.open;
     const urgent = Number(old.dataset.urgentCount ?? 0);
-    const made = document.createElement("template");
-    made.innerHTML = html.trim();
-    const fresh = made.content.firstElementChild;
+    const fresh = new DOMParser().parseFromString(html, "text/html").body.firstElementChild;
     old.replaceWith(fresh);
     if (open) fresh.querySelector("details")?.setAttribute("open", "");
     if (held) [...fresh.querySelectorAll("a")].find((one) => one.getAttribute("href") === held)?.focus();

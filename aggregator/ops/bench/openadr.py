@@ -14,7 +14,8 @@ import ssl
 import statistics
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -31,6 +32,8 @@ from aggregator.metering.models import IntervalReading
 from aggregator.ops.bench.api import Operator, _operators
 from aggregator.ops.bench.book import opened_auction
 from aggregator.ops.bench.open_loop import Shot, exchanged, fired, percentile_ms
+from aggregator.ops.bench.processor import processor_s
+from aggregator.ops.embedded import Servers
 from aggregator.ops.stack import Stack
 from aggregator.outbox.models import OutboxMessage
 from aggregator.protocols.openadr3.models import Event, Program, Report, Ven, VenResource
@@ -67,13 +70,16 @@ def run(stack: Stack) -> dict[str, Any]:
     stack.wait_ready()
     address = ("127.0.0.1", port)
     figures: dict[str, Any] = {"sites": len(operators), "connections": CONNECTION_COUNT}
-    _measured(address, _polls(tokens, WARM_COUNT))
-    figures |= _named("poll", OK, *_measured(address, _polls(tokens, POLLS_COUNT)))
-    _measured(address, _reports(operators, tokens, metering, 0, WARM_COUNT))
-    shots, lasted_s = _measured(
-        address, _reports(operators, tokens, metering, WARM_COUNT, REPORTS_COUNT)
+    sides = _sides(stack)
+    _measured(address, _polls(tokens, WARM_COUNT), sides)
+    measured = _measured(address, _polls(tokens, POLLS_COUNT), sides)
+    figures |= _named("poll", OK, measured)
+    _measured(address, _reports(operators, tokens, metering, 0, WARM_COUNT), sides)
+    measured = _measured(
+        address, _reports(operators, tokens, metering, WARM_COUNT, REPORTS_COUNT), sides
     )
-    figures |= _named("report", CREATED, shots, lasted_s)
+    figures |= _named("report", CREATED, measured)
+    shots = measured.shots
     acked_count = sum(shot.status == CREATED for shot in shots) + WARM_COUNT
     figures["reports_lost"] = acked_count - Report.objects.count()
     figures["readings"] = IntervalReading.objects.count()
@@ -196,20 +202,51 @@ def _post(path: str, body: Any, token: str) -> bytes:
     return head.encode() + content
 
 
-def _measured(address: tuple[str, int], requests: Sequence[bytes]) -> tuple[list[Shot], float]:
+@dataclass(frozen=True, kw_only=True)
+class _Measured:
+    """What came of a closed loop, and the processor time of each side of it."""
+
+    shots: Sequence[Shot]
+    lasted_s: float
+    processor_s: Mapping[str, float]
+
+
+def _sides(stack: Stack) -> dict[str, int]:
+    """Return the roots of the trees of processes that share the machine."""
+    sides = {"server": stack.children[0].process.pid, "generator": os.getpid()}
+    pid_file = Servers(instance=stack.instance).data / "postmaster.pid"
+    if pid_file.exists():  # a database that is not ours has its processor elsewhere, or unknown
+        sides["database"] = int(pid_file.read_text().split()[0])
+    return sides
+
+
+def _measured(
+    address: tuple[str, int], requests: Sequence[bytes], sides: Mapping[str, int]
+) -> _Measured:
     """Send all as fast as sixteen connections go, each waiting for its answer."""
+    before_s = processor_s(sides)
     began_s = time.perf_counter()
     shots = exchanged(address, requests, connection_count=CONNECTION_COUNT)
-    return shots, time.perf_counter() - began_s
+    lasted_s = time.perf_counter() - began_s
+    after_s = processor_s(sides)
+    return _Measured(
+        shots=shots,
+        lasted_s=lasted_s,
+        processor_s={name: after_s[name] - before_s[name] for name in sides},
+    )
 
 
-def _named(name: str, status: int, shots: Sequence[Shot], lasted_s: float) -> dict[str, Any]:
-    done = [shot for shot in shots if shot.status == status]
+def _named(name: str, status: int, measured: _Measured) -> dict[str, Any]:
+    done = [shot for shot in measured.shots if shot.status == status]
     return {
-        f"{name}s_per_s": round(len(done) / lasted_s, 1),
+        f"{name}s_per_s": round(len(done) / measured.lasted_s, 1),
         f"{name}_p50_ms": percentile_ms(done, 0.5),
         f"{name}_p99_ms": percentile_ms(done, 0.99),
-        f"{name}s_refused": len(shots) - len(done),
+        f"{name}s_refused": len(measured.shots) - len(done),
+        **{
+            f"{name}_{side}_cpu_ms": round(1e3 * used_s / len(measured.shots), 2)
+            for side, used_s in measured.processor_s.items()
+        },
     }
 
 

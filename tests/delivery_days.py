@@ -162,7 +162,12 @@ def _held(day: cast.MarketDay) -> Award:
         quantity_min_kw=1,
         quantity_tick_kw=1,
     )
-    bid = _bid(day, "inzai-battery", BidForm.CAPACITY, {"product": product.code})
+    bid = _bid(
+        day,
+        "inzai-battery",
+        BidForm.CAPACITY,
+        {"product": product.code, "v1_jpy_per_kwh": "30.00", "v2_jpy_per_kwh": "5.00"},
+    )
     award = Award.objects.create(
         run=day.run,
         auction=day.auction,

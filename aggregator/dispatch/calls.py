@@ -7,7 +7,7 @@ What is paid and what a failure costs follows from the noted call
 from __future__ import annotations
 
 from collections.abc import Mapping
-from decimal import Decimal
+from decimal import ROUND_FLOOR, Decimal
 from uuid import UUID
 
 from django.db import transaction
@@ -30,8 +30,11 @@ from aggregator.dispatch.moves import instructions_move, instructions_save, swee
 from aggregator.dispatch.rules import dispatch_rules
 from market.clearing.models import Award, CapacityInterval, Leg
 from market.core.timegrid import INTERVAL
+from market.trading.models import Direction
+from market.trading.sealing import contents_open
 
 ZERO = Decimal(0)
+TICK_JPY_PER_KWH = Decimal("0.01")
 TAKEN_BACK = "the call was taken back"
 NEWER = "a newer call takes its place"
 _NOW = RawSQL("market_now()", ())
@@ -74,12 +77,12 @@ def capacity_call(
         return None
     rules = dispatch_rules(award.auction.ruleset.rules)
     versions = DispatchInstruction.objects.filter(award=award)
-    last = versions.aggregate(last=Max("version"))["last"] or 0
+    last = versions.aggregate(version=Max("version"), call=Max("call"))
     first_t, last_t = min(called), max(called)
     made = DispatchInstruction(
         award=award,
-        version=last + 1,
-        call=last + 1,
+        version=(last["version"] or 0) + 1,
+        call=(last["call"] or 0) + 1,
         bid_id=award.bid_id,
         organisation_id=award.organisation_id,
         resource_id=award.resource_id,
@@ -134,15 +137,42 @@ def _quantities_check(award: Award, quantities_kw: Mapping[int, Decimal]) -> Non
 
 
 def _former_stop(award: Award, reason: str) -> None:
+    """Stop what was called before, and whoever stands in for it."""
     for before in OPEN_STATES:
         instructions_move(
-            which=Q(award=award, call__isnull=False),
+            which=Q(award=award),
             before=before,
             after=InstructionState.CANCELLED,
             action="aggregator.instruction.cancelled",
             reason=reason,
             finished_at=_NOW,
         )
+
+
+def payer_of_stand_ins(award: Award) -> UUID | None:
+    """Return who pays for energy that stands in for called capacity: a grid operator that may call.
+
+    The operator of the area if it is one, else the first whose need the capacity was reserved for.
+    """
+    served = ServedNeed.objects.filter(award=award).order_by("need_id")
+    buyers = list(served.values_list("organisation_id", flat=True))
+    operator = award.resource.site.area.tso_id
+    return operator or next(iter(buyers), None)
+
+
+def call_price_max(award: Award) -> Decimal:
+    """Return what a kWh in the place of a call may cost at the site called, at most [JPY/kWh].
+
+    Who called agreed to pay V1 for a kWh sent up, or to be paid V2 for one sent down; below zero
+    where the seller pays.
+    """
+    offered = contents_open([award.bid_id]).get(award.bid_id, {})
+    sent_ratio = 1 / (1 - award.resource.site.loss_ratio)
+    if award.direction == Direction.UP:
+        price = Decimal(str(offered.get("v1_jpy_per_kwh", 0)))
+    else:
+        price = -Decimal(str(offered.get("v2_jpy_per_kwh", 0)))
+    return (price * sent_ratio).quantize(TICK_JPY_PER_KWH, ROUND_FLOOR)
 
 
 def buyers_of_capacity(award: Award) -> set[UUID]:

@@ -15,7 +15,13 @@ from accounts.fields import HALF_HOURS_COUNT
 from aggregator.core import replacement
 from aggregator.core.replacement import Element, Loss, Offer, Step
 from aggregator.dispatch.availability import unavailable_within
-from aggregator.dispatch.models import DispatchInstruction, InstructionInterval, InstructionState
+from aggregator.dispatch.calls import call_price_max
+from aggregator.dispatch.models import (
+    OPEN_STATES,
+    DispatchInstruction,
+    InstructionInterval,
+    InstructionState,
+)
 from aggregator.dispatch.site_reports import shed_available_kw
 from market.clearing.models import (
     AwardInterval,
@@ -23,6 +29,7 @@ from market.clearing.models import (
     ClearingPrice,
     ClearingRun,
     ElementFlow,
+    Leg,
     PriceKind,
 )
 from market.clearing.sensitivities import sensitivities_of
@@ -76,9 +83,16 @@ def merit_order(*, lost: DispatchInstruction, now: datetime) -> Merit:
     site = lost.resource.site
     sensitivity = places.get(site.code, {})
     served = _served(run)
-    price_max = _price_max(run, lost, sensitivity, served)
+    is_call = lost.award.leg == Leg.RESERVED
+    price_max = (
+        [call_price_max(lost.award)] * HALF_HOURS_COUNT
+        if is_call
+        else _price_max(run, lost, sensitivity, served)
+    )
     for interval in lost_intervals:
         # beyond the award its payer has agreed to a price, and to no more
+        if is_call:
+            break
         if interval.is_added and interval.replacement_price_jpy_per_kwh is not None:
             price_max[interval.t] = interval.replacement_price_jpy_per_kwh
     loss = Loss(
@@ -90,8 +104,8 @@ def merit_order(*, lost: DispatchInstruction, now: datetime) -> Merit:
         price_max_jpy_per_kwh=price_max,
     )
     chains = _chains(auction, instructions, ordered)
-    offers, bids = _offers(lost, instructions, chains, places, now)
-    elements = _elements(run, chains, places, served)
+    offers, bids = _offers(lost, chains, places, now)
+    elements = _elements(run, [*chains, *_called(auction)], places, served)
     return Merit(loss=loss, offers=offers, elements=elements, bids=bids)
 
 
@@ -101,7 +115,7 @@ def room_kw(row: DispatchInstruction, slots: Iterable[int]) -> dict[int, Decimal
     instructions = _instructions(row.award.auction)
     places = _places(row, instructions)
     ordered = _ordered(InstructionInterval.objects.filter(instruction__in=instructions))
-    chains = _chains(row.award.auction, instructions, ordered)
+    chains = [*_chains(row.award.auction, instructions, ordered), *_called(row.award.auction)]
     elements = _elements(run, chains, places, _served(run))
     site = row.resource.site
     return {
@@ -176,12 +190,34 @@ def _chains(
     return made
 
 
+def _called(auction: Auction) -> list[Chain]:
+    """Return the calls of capacity that are in force: no result published the flows they move."""
+    calls = list(
+        DispatchInstruction.objects.filter(
+            award__auction=auction, call__isnull=False, state__in=OPEN_STATES
+        )
+        .select_related("resource__site")
+        .order_by("award_id")
+    )
+    ordered = _ordered(InstructionInterval.objects.filter(instruction__in=calls))
+    return [
+        Chain(
+            resource=row.resource,
+            bid_id=row.bid_id,
+            direction=row.direction,
+            sold_kw={},
+            beyond_kw=ordered.get(row.id, {}),
+        )
+        for row in calls
+    ]
+
+
 def _places(
     lost: DispatchInstruction, instructions: list[DispatchInstruction]
 ) -> dict[str, dict[str, float]]:
     """Sensitivities on every element, of the sites that act and of those that could stand in."""
     auction = lost.award.auction
-    sites = {row.resource.site for row in instructions}
+    sites = {row.resource.site for row in instructions} | {lost.resource.site}
     sites |= set(
         Site.objects.filter(
             resources__bid__auction=auction, resources__bid__state=BidState.SUBMITTED
@@ -290,13 +326,16 @@ def _price_max(
 
 def _offers(
     lost: DispatchInstruction,
-    instructions: list[DispatchInstruction],
     chains: Sequence[Chain],
     places: dict[str, dict[str, float]],
     now: datetime,
 ) -> tuple[tuple[Offer, ...], dict[str, Bid]]:
     """Return what is left of the step curves, without resources that declined or cannot act."""
-    declined = {row.resource_id for row in instructions if row.state in DECLINED_STATES}
+    declined = set(
+        DispatchInstruction.objects.filter(
+            award__auction_id=lost.award.auction_id, state__in=DECLINED_STATES
+        ).values_list("resource_id", flat=True)
+    )
     bids = list(
         Bid.objects.filter(
             auction_id=lost.award.auction_id, state=BidState.SUBMITTED, form=BidForm.STEPS

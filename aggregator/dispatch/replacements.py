@@ -7,8 +7,10 @@ from django.db.models import Max, Q
 
 from accounts.clock.selectors import market_now
 from accounts.core.errors import BrokenInvariant
+from accounts.fields import HALF_HOURS_COUNT
 from accounts.jobs.services import Claim, job_finish
 from aggregator.core.replacement import StandIn, covered_ratio, stand_ins
+from aggregator.dispatch.calls import payer_of_stand_ins
 from aggregator.dispatch.merit import Merit, merit_order
 from aggregator.dispatch.models import DispatchInstruction, InstructionInterval, InstructionState
 from aggregator.dispatch.rules import dispatch_rules
@@ -20,6 +22,7 @@ from aggregator.dispatch.services import (
     instructions_save,
     sweeps_arrange,
 )
+from market.clearing.models import Leg
 from market.core.timegrid import INTERVAL
 from market.trading.models import Auction
 
@@ -34,7 +37,7 @@ def instruction_replace(*, claim: Claim) -> int:
     locked first: two replacements at once would sell the same offer twice.
     """
     lost = (
-        DispatchInstruction.objects.select_related("award", "resource__site")
+        DispatchInstruction.objects.select_related("award__resource__site__area", "resource__site")
         .filter(id=UUID(claim.key))
         .get()
     )
@@ -54,7 +57,8 @@ def instruction_replace(*, claim: Claim) -> int:
             made = len(_versions_save(lost, merit, found, auction))
             ratio = covered_ratio(merit.loss, merit.offers, found)
             _state_move(lost, InstructionState.REPLACED, f"replaced: {ratio:.0%} of what was lost")
-            sweeps_arrange(auction_id=auction.id, key=str(lost.id))
+            # a call and a change have sweeps under their own id, which may be done or asleep
+            sweeps_arrange(auction_id=auction.id, key=f"{lost.id}/replaced")
         else:
             _reason_add(lost)
             alarm_ask(row=lost, kind="instruction.unreplaced", priority=1, text=NO_REPLACEMENT)
@@ -69,7 +73,14 @@ def _versions_save(
     now = market_now()
     versions = DispatchInstruction.objects.filter(award=lost.award)
     last: int = versions.aggregate(last=Max("version"))["last"]
-    beyond = set(lost.intervals.filter(is_added=True).values_list("t", flat=True))
+    # capacity was reserved, and no energy sold: all that stands in for a call is beyond the award
+    is_call = lost.award.leg == Leg.RESERVED
+    beyond = (
+        set(range(HALF_HOURS_COUNT))
+        if is_call
+        else set(lost.intervals.filter(is_added=True).values_list("t", flat=True))
+    )
+    payer_id = lost.payer_id or (payer_of_stand_ins(lost.award) if is_call else None)
     made: list[DispatchInstruction] = []
     intervals: list[InstructionInterval] = []
     for number, stand_in in enumerate(found, start=last + 1):
@@ -90,11 +101,12 @@ def _versions_save(
             version=number,
             replaces=lost,
             response_s=lost.response_s,
-            payer_id=lost.payer_id if any(t in beyond for t in spans) else None,
+            payer_id=payer_id if any(t in beyond for t in spans) else None,
         )
         # a stand-in is asked at once, and has a share of the response time to answer
         instruction.send_at = now
-        instruction.respond_by_at = rules.stand_in_respond_by_at(
+        until = rules.call_stand_in_respond_by_at if is_call else rules.stand_in_respond_by_at
+        instruction.respond_by_at = until(
             starts_at=instruction.starts_at, asked_at=now, response_s=lost.response_s
         )
         made.append(instruction)

@@ -73,6 +73,12 @@ class DispatchRules:
         """Return by when a site must have answered a call of reserved capacity."""
         return called_at + timedelta(seconds=self.answer_ratio * response_s)
 
+    def call_stand_in_respond_by_at(
+        self, *, starts_at: datetime, asked_at: datetime, response_s: int
+    ) -> datetime:
+        """Return by when who stands in for a call must have answered: as soon as who is called."""
+        return min(starts_at, self.call_respond_by_at(called_at=asked_at, response_s=response_s))
+
     def remind_at(self, *, sent_at: datetime, respond_by_at: datetime) -> datetime:
         """Return when a site that is still silent is reminded."""
         return respond_by_at - self.remind_ratio * (respond_by_at - sent_at)

@@ -49,7 +49,7 @@ from aggregator.dispatch.rules import DispatchRules, dispatch_rules
 from aggregator.dispatch.served import needs_served_note
 from aggregator.dispatch.stopping import instruction_cancel
 from aggregator.dispatch.tentative import tentative_awards
-from market.clearing.models import Award, AwardInterval
+from market.clearing.models import Award, AwardInterval, Leg
 from market.core.timegrid import INTERVAL
 from market.trading.models import Auction, AuctionState
 
@@ -214,6 +214,10 @@ def _respond_by_at(row: DispatchInstruction, rules: DispatchRules) -> datetime:
     sent_at = row.sent_at or row.send_at
     if row.call is not None:
         return rules.call_respond_by_at(called_at=sent_at, response_s=row.response_s)
+    if row.award.leg == Leg.RESERVED:
+        return rules.call_stand_in_respond_by_at(
+            starts_at=row.starts_at, asked_at=sent_at, response_s=row.response_s
+        )
     if row.replaces_id is not None:
         return rules.stand_in_respond_by_at(
             starts_at=row.starts_at, asked_at=sent_at, response_s=row.response_s
@@ -388,6 +392,9 @@ def instruction_opt_out(
 ) -> DispatchInstruction:
     """Decline an instruction before its start; the merit order is asked for a replacement.
 
+    A call of capacity may be for the half hour that runs: it is declined while it waits for its
+    answer, too.
+
     Raises
     ------
     NotFound
@@ -396,9 +403,10 @@ def instruction_opt_out(
         If it has started, or is no longer sent or acknowledged.
     """
     row = instruction_for(instruction_id=instruction_id, organisation=organisation)
+    in_call = Q(call__isnull=False, respond_by_at__gte=_NOW)
     for before in (_S.SENT, _S.ACKNOWLEDGED):
         moved = instructions_move(
-            which=Q(id=row.id, starts_at__gt=_NOW),
+            which=Q(id=row.id) & (Q(starts_at__gt=_NOW) | in_call),
             before=before,
             after=_S.OPTED_OUT,
             action="aggregator.instruction.opted_out",
@@ -421,8 +429,6 @@ def _void_follow_up(row: DispatchInstruction) -> None:
 
     An increase at the other end of a shift alone would only hurt.
     """
-    if row.call is not None:
-        return  # reserved capacity is called by its grid operator, who is told
     job_create(kind=REPLACE_KIND, key=str(row.id))
     legs = STOPPED_WITH.get(row.award.leg)
     if legs is None or row.version > 1:

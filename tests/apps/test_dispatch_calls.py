@@ -21,7 +21,7 @@ from accounts.parties.roles import Role
 from accounts.parties.sight import Sight, sight_of
 from aggregator.dispatch import services, trials
 from aggregator.dispatch.errors import InstructionClosed
-from aggregator.dispatch.models import InstructionState, ServedNeed, Trial
+from aggregator.dispatch.models import DispatchInstruction, InstructionState, ServedNeed, Trial
 from aggregator.metering.calls import capacity_activate
 from aggregator.metering.models import CapacityActivation, Meter
 from aggregator.metering.services import ReadingRow, readings_ingest
@@ -30,6 +30,7 @@ from aggregator.protocols.openadr3 import publishing
 from aggregator.protocols.openadr3.models import Event
 from market.clearing.models import Award
 from market.registry.models import MarketProduct, Prequalification
+from market.trading.models import Bid, BidContent, BidForm, Mechanism
 from tests import cast, delivery_days
 from tests.dispatching import Ven, ack_report, freeze, jst, planned_day, work
 
@@ -99,19 +100,124 @@ def test_a_newer_call_takes_the_place_of_the_one_before(
     assert latest.instructed_kw == 0
 
 
-def test_a_silent_call_is_an_alarm_and_sells_nobody_elses_energy(
-    held: tuple[cast.MarketDay, Award],
-) -> None:
-    day, award = held
-    made = capacity_activate(award_id=award.id, quantities_kw={11: D(4_000)}, by=grid(day))
+def _left_in_the_book(day: cast.MarketDay, *steps: tuple[str, str]) -> None:
+    """Leave an offer of Inzai's load in the book, from 05:00 to 07:00."""
+    bid = Bid.objects.create(
+        client_bid_id="left",
+        auction=day.auction,
+        organisation=day.places.people.inzai_dc,
+        resource=day.places.resources["inzai-load"],
+        form=BidForm.STEPS,
+        mechanism=Mechanism.STOP,
+        received_at=day.auction.gate_closure_at,
+        leaf_sha256="0" * 64,
+    )
+    curve = {
+        "first_t": 10,
+        "last_t": 13,
+        "steps": [{"quantity_kw": kw, "ask_jpy_per_kwh": ask} for kw, ask in steps],
+    }
+    BidContent.objects.create(bid=bid, content={"direction": "UP", "curves": [curve]})
+
+
+def _called_and_silent(day: cast.MarketDay, award: Award) -> DispatchInstruction:
+    made = capacity_activate(
+        award_id=award.id, quantities_kw={10: D(4_000), 11: D(4_000)}, by=grid(day)
+    )
     assert made is not None
     work(services.SEND_KIND)
     freeze(jst(5.1) + timedelta(seconds=226))
     work(services.EXPIRE_KIND)
+    work(services.REPLACE_KIND)
+    work(services.SEND_KIND)
     made.refresh_from_db()
-    assert made.state == S.UNREACHED
+    return made
+
+
+def test_a_silent_call_is_replaced_from_the_merit_order_at_no_more_than_the_calls_price(
+    held: tuple[cast.MarketDay, Award],
+) -> None:
+    day, award = held
+    # V1 is 30 yen, and nothing is lost on the way
+    _left_in_the_book(day, ("1000", "20.00"), ("1000", "30.00"), ("1000", "30.01"))
+    lost = _called_and_silent(day, award)
+    assert lost.state == S.REPLACED
+    assert lost.reason == "no answer by the response deadline; replaced: 50% of what was lost"
+    stand_in = lost.replaced_by.get()
+    # the half hour that runs is lost; of the next the operator pays 2,000 of 4,000 kW
+    row = stand_in.intervals.get()
+    assert (row.t, row.quantity_kw, row.replacement_price_jpy_per_kwh, row.is_added) == (
+        11, D(2_000), D("25.00"), True,
+    )  # fmt: skip
+    assert (stand_in.payer, stand_in.call) == (day.places.people.grid_t, None)
+    # of the product's 900 s a quarter, as for the call itself
+    assert (stand_in.state, stand_in.respond_by_at) == (
+        S.SENT, jst(5.1) + timedelta(seconds=226 + 225),
+    )  # fmt: skip
     assert Job.objects.filter(kind=services.ALARM_KIND, key__startswith="instruction.unr").exists()
-    assert not Job.objects.filter(kind=services.REPLACE_KIND).exists()
+
+
+def test_a_call_that_nobody_stands_in_for_is_a_second_alarm(
+    held: tuple[cast.MarketDay, Award],
+) -> None:
+    day, award = held
+    _left_in_the_book(day, ("1000", "30.01"))
+    lost = _called_and_silent(day, award)
+    assert (lost.state, lost.replaced_by.count()) == (S.UNREACHED, 0)
+    alarms = Job.objects.filter(kind=services.ALARM_KIND, payload__priority=1)
+    assert sorted(row.payload["kind"] for row in alarms) == [
+        "instruction.unreached", "instruction.unreplaced",
+    ]  # fmt: skip
+
+
+def test_a_call_is_declined_while_it_waits_and_replaced_and_a_new_call_stops_who_stands_in(
+    held: tuple[cast.MarketDay, Award],
+) -> None:
+    day, award = held
+    _left_in_the_book(day, ("2000", "20.00"))
+    lost = capacity_activate(
+        award_id=award.id, quantities_kw={10: D(4_000), 11: D(4_000)}, by=grid(day)
+    )
+    assert lost is not None
+    work(services.SEND_KIND)
+    # 05:00 has begun, the deadline has not passed
+    services.instruction_opt_out(
+        instruction_id=lost.id, organisation=lost.organisation, reason="inverter down"
+    )
+    work(services.REPLACE_KIND)
+    lost.refresh_from_db()
+    assert lost.state == S.REPLACED
+    again = capacity_activate(award_id=award.id, quantities_kw={12: D(1_000)}, by=grid(day))
+    assert again is not None
+    assert (again.version, again.call) == (3, 2)
+    assert lost.replaced_by.get().state == S.CANCELLED
+
+
+def test_a_silent_stand_in_for_a_call_is_replaced_in_turn(
+    held: tuple[cast.MarketDay, Award],
+) -> None:
+    day, award = held
+    _left_in_the_book(day, ("1000", "20.00"))
+    lost = _called_and_silent(day, award)
+    shiroi = day.places.resources["shiroi-load"]
+    bid = Bid.objects.create(
+        client_bid_id="second", auction=day.auction, resource=shiroi,
+        organisation=day.places.people.shiroi_dc, form=BidForm.STEPS, mechanism=Mechanism.STOP,
+        received_at=day.auction.gate_closure_at, leaf_sha256="0" * 64,
+    )  # fmt: skip
+    curve = {
+        "first_t": 11, "last_t": 11, "steps": [{"quantity_kw": "800", "ask_jpy_per_kwh": "30.00"}],
+    }  # fmt: skip
+    BidContent.objects.create(bid=bid, content={"direction": "UP", "curves": [curve]})
+    freeze(jst(5.1) + timedelta(seconds=226 + 226))
+    work(services.EXPIRE_KIND)
+    work(services.REPLACE_KIND)
+    first = lost.replaced_by.get()
+    assert first.state == S.REPLACED
+    # dearer than who was silent, and still within the price of the call
+    second = first.replaced_by.get()
+    assert (second.resource, second.payer) == (shiroi, day.places.people.grid_t)
+    assert second.intervals.get().quantity_kw == 800
 
 
 def test_nobody_calls_what_was_not_reserved_for_them(

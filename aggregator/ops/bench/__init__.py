@@ -19,6 +19,7 @@ NAMES: Final = {
     "blocks": "300 blocks to gap 0 ÷ raw HiGHS on the same rows",
     "openadr": "OpenADR over HTTP: polls, reports and webhooks, each alone",
     "meter": "ingest of readings ÷ raw COPY of the same ready rows",
+    "portal": "every page of the portals at 1,000,000 bids: time, statements, weight",
     "uftp": "a burst of 200 signed UFTP messages, each answered by a message, none lost",
     "settlement": "a month of 1,000 sites ÷ the bare set-based SQL",
 }

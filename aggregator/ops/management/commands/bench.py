@@ -35,6 +35,8 @@ class Command(BaseCommand):
             default="engine",
             help="clearing --size: the engine's own road, or the formulation in CVXPY alone",
         )
+        parser.add_argument("--sites", type=int, default=1_000, help="portal: how many sites")
+        parser.add_argument("--bids", type=int, default=1_000_000, help="portal: how many bids")
         parser.add_argument("--json", action="store_true", help="one JSON object as the last line")
 
     def handle(self, *_args: Any, **options: Any) -> None:
@@ -46,6 +48,8 @@ class Command(BaseCommand):
             figures = self._growth(name, options["seed"])
         elif name == "clearing" and options["size"] is not None:
             figures = self._sized(options["size"], options["seed"], options["path"])
+        elif name == "portal":
+            figures = self._portal(options["sites"], options["bids"])
         else:
             figures = self._measured(name, options["size"], is_with_peers=options["peers"])
         usage = resource.getrusage(resource.RUSAGE_SELF)
@@ -78,6 +82,14 @@ class Command(BaseCommand):
         module = "sizes" if path == "engine" else "formulation"
         bench = importlib.import_module(f"aggregator.ops.bench.{module}")
         return dict(bench.run(size, seed=seed))
+
+    def _portal(self, sites: int, bids: int) -> dict[str, Any]:
+        """Open every page of the portals on the books of a large market."""
+        with Stack(instance=os.environ["WATTBIT_INSTANCE"]) as stack:
+            stack.start_servers()
+            stack.migrate(fresh=True)
+            bench = importlib.import_module("aggregator.ops.bench.portal")
+            return dict(bench.run(sites=sites, bids=bids))
 
     def _measured(self, name: str, size: str | None, *, is_with_peers: bool) -> dict[str, Any]:
         """Run a bench on a database of its own."""

@@ -177,9 +177,7 @@ def delivery_list(request: HttpRequest) -> HttpResponse:
     sight = sight_in(request)
     own = sight.organisations_for(READ_DELIVERY)
     auctions = list(
-        Auction.objects.filter(awards__organisation_id__in=own, verifications__isnull=False)
-        .distinct()
-        .order_by("-delivery_on", "code")[:AUCTIONS_SHOWN]
+        selectors.auctions_verified(own).order_by("-delivery_on", "code")[:AUCTIONS_SHOWN]
     )
     looks = selectors.verifications_latest([row.id for row in auctions])
     code = request.GET.get("auction")

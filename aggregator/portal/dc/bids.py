@@ -29,6 +29,8 @@ from market.trading.models import Auction, AuctionState, Bid, BidForm, BidState
 
 READ = "bid.read"
 HALF_HOURS = 48
+RESOURCES_MAX = 30  # that a select is made of
+RESOURCE_TEXT_MAX = 80
 COLUMNS = (
     "auction", "client_bid_id", "version", "state", "form", "mechanism", "resource",
     "workload_class", "received_at",
@@ -114,10 +116,21 @@ def bid_list(request: HttpRequest) -> HttpResponse:
             "auction": chosen or (opened[0] if opened else None),
             "opened": opened,
             "gate_ms": _gate_ms(chosen or (opened[0] if opened else None)),
-            "offers": offers_possible(selectors.resources_own(sight)) if writes else [],
+            **(_offers(request) if writes else {}),
             "writes": writes,
         },
     )
+
+
+def _offers(request: HttpRequest) -> dict[str, Any]:
+    """Return what may be bid now; of many resources those like a name, the first of them."""
+    text = request.GET.get("resource", "").strip()[:RESOURCE_TEXT_MAX]
+    found = selectors.resources_named(sight_in(request), text, most=RESOURCES_MAX + 1)
+    return {
+        "offers": offers_possible(found[:RESOURCES_MAX]),
+        "resource_text": text,
+        "is_searched": bool(text) or len(found) > RESOURCES_MAX,
+    }
 
 
 def _gate_ms(auction: Auction | None) -> int | None:

@@ -78,10 +78,9 @@ class BidDesk:
         Http404
             If it is not one of the organisation's any more.
         """
-        code = self.text.head.get("resource")
-        for row in selectors.resources_own(self.sight):
-            if row.code == code and row.site.organisation_id == self.organisation.id:
-                return row
+        row = selectors.resource_own(self.sight, str(self.text.head.get("resource")))
+        if row is not None and row.site.organisation_id == self.organisation.id:
+            return row
         raise Http404(gettext("この入札のリソースは見つかりません。"))
 
     @property

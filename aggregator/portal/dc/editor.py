@@ -320,7 +320,7 @@ def bid_new(request: HttpRequest, code: str) -> HttpResponse:
     if len(parts) != 4:  # noqa: PLR2004 - resource, form, mechanism, class of work
         raise Http404(gettext("この入札は見つかりません。"))
     wanted, form, mechanism, work = parts
-    resource = next((r for r in selectors.resources_own(sight) if r.code == wanted), None)
+    resource = selectors.resource_own(sight, wanted)
     if resource is None or mechanism not in FITS.get(resource.kind, {}).get(form, ()):
         raise Http404(gettext("このリソースは見つかりません。"))
     organisation = resource.site.organisation

@@ -98,7 +98,7 @@ def home(request: HttpRequest) -> HttpResponse:
             "money": selectors.month_money(sight, now.now)
             if sight.may_somewhere("statement.read")
             else None,
-            "sites": selectors.sites_own(sight)[:SITES_MAX],
+            "sites": selectors.sites_of(sight)[:SITES_MAX],
             "writes": sight.may_somewhere("bid.submit"),
         },
     )

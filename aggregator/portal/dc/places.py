@@ -20,7 +20,7 @@ from aggregator.portal.dc import selectors
 from aggregator.portal.dc.results import refusal_ja
 from aggregator.portal.entering import person_required
 from aggregator.portal.frame import frame, sight_in
-from aggregator.portal.lists import csv_answer
+from aggregator.portal.lists import csv_answer, listed
 from market.registry.models import Branch, Site
 from market.registry.selectors import buses_latest, prequalifications_seen
 from market.trading.models import StandingBid, StandingState
@@ -50,27 +50,19 @@ COLUMNS: Final = (
 def site_list(request: HttpRequest) -> HttpResponse:
     """Show own sites on a map and in a table."""
     sight = sight_in(request)
-    sites = selectors.sites_own(sight)
-    resources = selectors.resources_own(sight)
     if request.GET.get("format") == "csv":
-        return csv_answer("sites.csv", COLUMNS, map(_cells, resources))
+        return csv_answer("sites.csv", COLUMNS, map(_cells, selectors.resources_own(sight)))
+    listing = listed(request, selectors.sites_of(sight))
+    limits = selectors.limits_by_site(listing.shown)
+    none = {"up_kw": 0, "down_kw": 0, "count": 0}
     return render(
         request,
         "portal/dc/sites.html",
         {
             **frame(request, page="dc_sites"),
-            "sites": [
-                {
-                    "site": site,
-                    "resources": [row for row in resources if row.site_id == site.id],
-                    "up_kw": sum(row.limit_up_kw for row in resources if row.site_id == site.id),
-                    "down_kw": sum(
-                        row.limit_down_kw for row in resources if row.site_id == site.id
-                    ),
-                }
-                for site in sites
-            ],
-            "map": map_of(sites),
+            "listing": listing,
+            "sites": [{"site": site, **limits.get(site.id, none)} for site in listing.shown],
+            "map": map_of(listing.shown),
         },
     )
 
@@ -131,7 +123,7 @@ def map_of(sites: Sequence[Site]) -> dict[str, Any]:
 def site_one(request: HttpRequest, code: str) -> HttpResponse:
     """Show one site: contract, labels, resources, classes of work, prequalifications."""
     sight = sight_in(request)
-    site = next((row for row in selectors.sites_own(sight) if row.code == code), None)
+    site = selectors.sites_of(sight).filter(code=code).first()
     if site is None:
         raise Http404(gettext("この拠点は見つかりません。"))
     return render(

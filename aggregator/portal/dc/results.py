@@ -7,7 +7,8 @@ from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
 
-from django.db.models import Max, QuerySet, Sum
+from django.db.models import Exists, Max, OuterRef, QuerySet, Sum, Value
+from django.db.models.functions import Concat
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.translation import gettext
@@ -86,10 +87,14 @@ def award_list(request: HttpRequest) -> HttpResponse:
     sight = sight_in(request)
     auctions = list(
         Auction.objects.filter(
-            state__in=OPEN_BOOK_STATES, bids__organisation_id__in=sight.organisations_for(READ)
-        )
-        .distinct()
-        .order_by("-delivery_on", "code")[:30]
+            # looked up in the index auction by auction: a join would read every bid ever made
+            Exists(
+                Bid.objects.filter(
+                    auction=OuterRef("pk"), organisation_id__in=sight.organisations_for(READ)
+                )
+            ),
+            state__in=OPEN_BOOK_STATES,
+        ).order_by("-delivery_on", "code")[:30]
     )
     code = request.GET.get("auction")
     auction = next((row for row in auctions if code in (None, row.code)), None)
@@ -105,9 +110,11 @@ def award_list(request: HttpRequest) -> HttpResponse:
     own = sight.organisations_for("bid.read")
     rows: QuerySet[BidOutcome] = (
         outcomes_seen(auction, seen_by=sight)
-        .filter(bid__organisation_id__in=own)
+        .filter(bid__organisation_id__in=own, bid__auction=auction)
         .select_related("bid__resource__site", "bid__auction")
-        .order_by("bid__client_bid_id", "bid_id")
+        # in a form that no index of the whole table is sorted by: this auction's bids are read
+        .annotate(named=Concat("bid__client_bid_id", Value("")))
+        .order_by("named", "bid_id")
     )
     listing = listed(
         request,
@@ -120,7 +127,7 @@ def award_list(request: HttpRequest) -> HttpResponse:
                 choices=[(value, outcome_word(value)) for value in Outcome.values],
             )
         ],
-        sorts={"name": ("bid__client_bid_id", "bid_id")},
+        sorts={"name": ("named", "bid_id")},
         sort="name",
     )
     if listing.wants_csv:

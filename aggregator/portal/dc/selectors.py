@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
+from functools import reduce
+from operator import or_
 from typing import Any, Final
 from uuid import UUID
 
-from django.db.models import Max, Min, Q, QuerySet, Sum
+from django.db.models import Count, Exists, Max, Min, OuterRef, Q, QuerySet, Sum
 
 from accounts.clock.selectors import market_now
 from accounts.parties.models import Organisation
@@ -88,22 +90,62 @@ def resources_own(seen_by: Sight, action_sites: Sequence[UUID] | None = None) ->
     )
     if action_sites is not None:
         rows = rows.filter(site_id__in=action_sites)
-    return list(
+    return list(_with_parts(rows))
+
+
+def resource_own(seen_by: Sight, code: str) -> Resource | None:
+    """Return one of :func:`resources_own` by its code."""
+    own = seen_by.organisations_for("bid.read")
+    rows = resources_seen(seen_by=seen_by).filter(
+        code=code,
+        site__organisation_id__in=own,
+        retired_at__isnull=True,
+        site__retired_at__isnull=True,
+    )
+    return _with_parts(rows).first()
+
+
+def resources_named(seen_by: Sight, text: str, *, most: int) -> list[Resource]:
+    """Return the first of :func:`resources_own` whose code, name or site is like a text."""
+    rows = resources_seen(seen_by=seen_by).filter(
+        site__organisation_id__in=seen_by.organisations_for("bid.read"),
+        retired_at__isnull=True,
+        site__retired_at__isnull=True,
+    )
+    if text:
+        fields = ("code", "name", "name_en", "site__code", "site__name", "site__name_en")
+        rows = rows.filter(reduce(or_, (Q(**{f"{name}__icontains": text}) for name in fields)))
+    return list(_with_parts(rows)[:most])
+
+
+def _with_parts(rows: QuerySet[Resource]) -> QuerySet[Resource]:
+    return (
         rows.select_related("site", "storage", "site__organisation")
         .prefetch_related("workload_classes")
         .order_by("site__code", "code")
     )
 
 
-def sites_own(seen_by: Sight) -> list[Site]:
-    """Sites that the person's organisations operate."""
+def sites_of(seen_by: Sight) -> QuerySet[Site]:
+    """Sites that the person's organisations operate, by code."""
     own = seen_by.organisations_for("site.read") | seen_by.organisations_for("bid.read")
-    return list(
+    return (
         sites_seen(seen_by=seen_by)
         .filter(organisation_id__in=own, retired_at__isnull=True)
         .select_related("area", "organisation", "scale_class")
         .order_by("code")
     )
+
+
+def limits_by_site(sites: Sequence[Site]) -> dict[UUID, dict[str, Any]]:
+    """Return for each site the sums of its resources' limits, and how many there are."""
+    rows = (
+        Resource.objects.filter(site__in=sites, retired_at__isnull=True)
+        .order_by()
+        .values("site_id")
+        .annotate(up_kw=Sum("limit_up_kw"), down_kw=Sum("limit_down_kw"), count=Count("id"))
+    )
+    return {row["site_id"]: row for row in rows}
 
 
 def paths_of(seen_by: Sight) -> list[OpticalPath]:
@@ -293,14 +335,23 @@ def sums_of(deliveries: QuerySet[Delivery]) -> dict[str, Decimal]:
     return {name: value or Decimal(0) for name, value in found.items()}
 
 
+def auctions_verified(organisation_ids: Collection[UUID]) -> QuerySet[Auction]:
+    """Auctions with awards of some organisations, whose delivery was looked at.
+
+    Each auction is asked for one award of theirs; a join would read all awards ever made.
+    """
+    return Auction.objects.filter(
+        Exists(
+            Award.objects.filter(auction=OuterRef("pk"), organisation_id__in=organisation_ids)
+        ),
+        Exists(DeliveryVerification.objects.filter(auction=OuterRef("pk"))),
+    )
+
+
 def verified_latest(seen_by: Sight) -> tuple[Auction, DeliveryVerification] | None:
     """Return the latest auction with a look at one's own delivery."""
     own = seen_by.organisations_for("delivery.read")
-    auction = (
-        Auction.objects.filter(awards__organisation_id__in=own, verifications__isnull=False)
-        .order_by("-delivery_on", "-code")
-        .first()
-    )
+    auction = auctions_verified(own).order_by("-delivery_on", "-code").first()
     if auction is None:
         return None
     return auction, verifications_latest([auction.id])[auction.id]

@@ -3,7 +3,7 @@
 import json
 import logging
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -60,6 +60,17 @@ def job_create(
         },
     )
     return job
+
+
+def jobs_create(*, kind: str, jobs: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
+    """Write jobs of one kind, due at once, each as :func:`job_create` does: (key, payload)."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT market_now()")
+        (now,) = cursor.fetchone()
+    Job.objects.bulk_create(
+        [Job(kind=kind, key=key, payload=dict(payload), due_at=now) for key, payload in jobs],
+        ignore_conflicts=True,
+    )
 
 
 def job_claim(*, job_id: UUID, lease_s: float | None = None) -> Claim | None:

@@ -8,7 +8,7 @@ back go that way here, too: what they count depends on more than their own meter
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -20,16 +20,15 @@ from aggregator.core import baselines as core
 from aggregator.core.baseline_variants import Facts, Variant, baseline_of
 from aggregator.core.baselines_bulk import Asked, baselines_in_bulk
 from aggregator.core.baselines_sameday import BeforeAndAfter, JustBefore
-from aggregator.core.delivery import Cause
-from aggregator.core.delivery_bulk import deliver_in_bulk
 from aggregator.core.loads import Bools, Ints
 from aggregator.dispatch.services import OTHER_END
 from aggregator.metering.assignments import assigned_methods
 from aggregator.metering.baselines import FoundBaseline, from_stored
 from aggregator.metering.binary import integers, rows_out
+from aggregator.metering.bulk_counting import OrderedAward, Shown, columns_counted
 from aggregator.metering.bulk_loads import Source, source_read
 from aggregator.metering.calendar import day_start, holidays_between
-from aggregator.metering.columns import CAUSES, Columns, columns_of, keys_of, merged
+from aggregator.metering.columns import Columns, columns_of, merged
 from aggregator.metering.counting import ReadingsNotFinal
 from aggregator.metering.delivery_rules import delivery_rules
 from aggregator.metering.excuses import excuses_within
@@ -53,23 +52,44 @@ JOIN clearing_clearingrun c ON c.id = a.run_id AND c.state = 'PUBLISHED'
 PUBLISHED = """
 u.delivery_on = %(day)s AND u.state IN ('PUBLISHED', 'PUBLISHED_BY_FALLBACK', 'SETTLED')
 """
-# Whatever else than its own meter decides what counts on a resource.
+OF_LOOKED = """
+looked l
+JOIN trading_auction u ON u.delivery_on = l.delivery_on
+ AND u.state IN ('PUBLISHED', 'PUBLISHED_BY_FALLBACK', 'SETTLED')
+JOIN clearing_award a ON a.auction_id = u.id
+JOIN clearing_clearingrun c ON c.id = a.run_id AND c.state = 'PUBLISHED'
+"""
+
+
+def bound_sql(wanted: str) -> str:
+    """Return the query for what else than its own meter decides what counts on a resource.
+
+    By look, of a relation `looked (n, auction_id, delivery_on)`; `wanted` is a join to what is
+    asked for, in which ``{resource}`` names the resource.
+    """
+    of_award = f"{OF_LOOKED} {wanted.format(resource='a.resource_id')}"
+    return f"""
+    SELECT l.n, a.resource_id FROM {of_award} WHERE a.leg = ANY(%(legs)s)
+    UNION
+    SELECT l.n, d.resource_id FROM {OF_LOOKED}
+    JOIN dispatch_dispatchinstruction d ON d.award_id = a.id AND d.version > 1
+    {wanted.format(resource="d.resource_id")}
+    UNION
+    SELECT l.n, a.resource_id FROM {of_award}
+    JOIN dispatch_dispatchinstruction d
+      ON d.award_id = a.id AND d.version = 1 AND d.state = 'CANCELLED'
+     AND d.reason NOT LIKE %(other_end)s
+    UNION
+    SELECT l.n, a.resource_id FROM {of_award}
+    JOIN clearing_capacityinterval i ON i.award_id = a.id AND i.quantity_kw > 0
+    WHERE a.auction_id = l.auction_id
+    """  # noqa: S608 - constants of our own
+
+
 BOUND_SQL = f"""
-SELECT a.resource_id FROM {OF_DAY} WHERE {PUBLISHED} AND a.leg = ANY(%(legs)s)
-UNION
-SELECT d.resource_id FROM {OF_DAY}
-JOIN dispatch_dispatchinstruction d ON d.award_id = a.id AND d.version > 1 WHERE {PUBLISHED}
-UNION
-SELECT a.resource_id FROM {OF_DAY}
-JOIN dispatch_dispatchinstruction d
-  ON d.award_id = a.id AND d.version = 1 AND d.state = 'CANCELLED'
- AND d.reason NOT LIKE %(other_end)s
-WHERE {PUBLISHED}
-UNION
-SELECT a.resource_id FROM {OF_DAY}
-JOIN clearing_capacityinterval i ON i.award_id = a.id AND i.quantity_kw > 0
-WHERE {PUBLISHED} AND a.auction_id = %(auction)s
-"""  # noqa: S608 - constants of our own
+WITH looked (n, auction_id, delivery_on) AS (SELECT 0, %(auction)s::uuid, %(day)s::date)
+{bound_sql("")}
+"""
 AWARDS_SQL = f"""
 SELECT a.id, a.auction_id, a.resource_id, r.site_id, convert_to(r.kind, 'UTF8'),
        a.direction = 'UP',
@@ -86,23 +106,6 @@ LEFT JOIN dispatch_dispatchinstruction d ON d.award_id = a.id AND d.version = 1
 WHERE {PUBLISHED}
 ORDER BY a.resource_id, a.id
 """  # noqa: S608
-VOIDS = np.array([CAUSES.index(c) for c in (Cause.NONE, Cause.OPTED_OUT, Cause.REPLACED)])
-EXCUSED, NOT_METERED = CAUSES.index(Cause.EXCUSED), CAUSES.index(Cause.NOT_METERED)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Award:
-    """What one award orders on the day; `void` is its place among :data:`VOIDS`."""
-
-    id: UUID
-    auction_id: UUID
-    resource_id: UUID
-    site_id: UUID
-    kind: str
-    is_up: bool
-    void: int
-    slots: Ints
-    ordered_wh: Ints
 
 
 def outcome_in_bulk(
@@ -201,7 +204,7 @@ def _looks_beside(variant: Variant) -> bool:
 def _bound(auction: Auction) -> set[UUID]:
     with connection.cursor() as cursor:
         cursor.execute(BOUND_SQL, _parameters(auction))
-        return {row[0] for row in cursor}
+        return {resource_id for _, resource_id in cursor}
 
 
 def _parameters(auction: Auction) -> dict[str, Any]:
@@ -213,7 +216,7 @@ def _parameters(auction: Auction) -> dict[str, Any]:
     }
 
 
-def _awards(auction: Auction, bound: Collection[UUID]) -> list[_Award]:
+def _awards(auction: Auction, bound: Collection[UUID]) -> list[OrderedAward]:
     """Return what was ordered on the day of resources that the auction asked something of.
 
     Without those that are bound to more than their own meter, or measured by the minute.
@@ -223,7 +226,7 @@ def _awards(auction: Auction, bound: Collection[UUID]) -> list[_Award]:
         id_, of_auction, resource_id, site_id = (UUID(bytes=bytes(f or b"")) for f in row[:4])
         if resource_id not in bound:
             found.append(
-                _Award(
+                OrderedAward(
                     id=id_,
                     auction_id=of_auction,
                     resource_id=resource_id,
@@ -251,7 +254,7 @@ def _terms(auction: Auction) -> BaselineRules:
 
 def _baselines(
     auction: Auction,
-    awards: Sequence[_Award],
+    awards: Sequence[OrderedAward],
     variants: Mapping[UUID, Variant],
     source: Source,
     *,
@@ -342,7 +345,7 @@ def _mask(ids: Sequence[UUID], busy: Mapping[UUID, set[int]]) -> Bools:
 
 def _counted(
     auction: Auction,
-    awards: Sequence[_Award],
+    awards: Sequence[OrderedAward],
     found: FoundColumns,
     source: Source,
     needed: Stage,
@@ -354,7 +357,6 @@ def _counted(
     sizes = [len(award.slots) for award in awards]
     award = np.repeat(np.arange(len(awards)), sizes)
     t = np.concatenate([award.slots for award in awards])
-    ordered_wh = np.concatenate([award.ordered_wh for award in awards])
     resource = np.array([place[award.resource_id] for award in awards])[award]
     loads, at = source.loads, source.loads.offset(auction.delivery_on)
     row = np.array([source.row_of[id_] for id_ in found.resource_ids])[resource]
@@ -366,85 +368,30 @@ def _counted(
     elif is_early.any():
         _refuse_early(auction, found, resource, t, is_early, needed)
     is_metered = is_read & loads.known[row, at, t]
-    metered_wh = np.where(is_metered, loads.values_wh[row, at, t], 0)
     is_based = found.is_based[resource]
-    baseline_wh = np.where(is_based, found.values_wh[resource, t], 0)
-    is_excused = _excused(auction, awards, award, t, source.as_of)
-    void = VOIDS[np.array([award.void for award in awards])[award]]
-    delivered_wh, over_wh = _shared(
-        resource * core.INTERVAL_COUNT + t,
-        void > 0,
-        np.array([award.is_up for award in awards])[award],
-        ordered_wh,
-        np.where(is_based & is_metered, baseline_wh - metered_wh, 0),
-        is_based & is_metered,
-    )
-    cause = np.where(is_metered, CAUSES.index(Cause.NONE), NOT_METERED)
-    cause = np.where(is_excused, EXCUSED, cause)
-    counted = Columns(
+    counted = columns_counted(
         day_at=day_start(auction.delivery_on),
-        award=keys_of([award.id for award in awards])[award],
+        awards=awards,
+        award=award,
         t=t,
-        ordered_wh=ordered_wh,
-        delivered_wh=delivered_wh,
-        over_wh=over_wh,
-        baseline_wh=baseline_wh,
-        metered_wh=metered_wh,
-        revision=np.where(is_read, loads.revision[row, at, t], 0).astype(np.int64),
-        stage=np.where(is_read, stage, 0),
-        cause=np.where(void > 0, void, cause),
-        is_based=is_based,
-        is_metered=is_metered,
-        is_read=is_read,
-        is_excused=is_excused,
+        resource=resource,
+        shown=Shown(
+            baseline_wh=np.where(is_based, found.values_wh[resource, t], 0),
+            metered_wh=np.where(is_metered, loads.values_wh[row, at, t], 0),
+            revision=np.where(is_read, loads.revision[row, at, t], 0).astype(np.int64),
+            stage=np.where(is_read, stage, 0),
+            is_based=is_based,
+            is_metered=is_metered,
+            is_read=is_read,
+        ),
+        excuses=excuses_within(
+            starts_at=day_start(auction.delivery_on),
+            ends_at=day_start(auction.delivery_on, days=1),
+            as_of=source.as_of,
+        ),
     )
     mine = np.array([award.auction_id == auction.id for award in awards])[award]
     return counted if mine.all() else counted.taken(np.flatnonzero(mine))
-
-
-def _shared(
-    place: Ints, is_void: Bools, is_up: Bools, ordered_wh: Ints, change_wh: Ints, is_known: Bools
-) -> tuple[Ints, Ints]:
-    """Share what each meter shows among its orders; what was declined takes no part."""
-    delivered_wh, over_wh = np.zeros_like(ordered_wh), np.zeros_like(ordered_wh)
-    taking = np.flatnonzero(~is_void)
-    if len(taking):
-        # orders of one place follow one another in the order of their awards
-        _, first, group = np.unique(place[taking], return_index=True, return_inverse=True)
-        delivered_wh[taking], over_wh[taking] = deliver_in_bulk(
-            group=group.ravel(),
-            is_up=is_up[taking],
-            ordered_wh=ordered_wh[taking],
-            change_wh=change_wh[taking][first],
-            is_known=is_known[taking][first],
-        )
-    return delivered_wh, over_wh
-
-
-def _excused(
-    auction: Auction, awards: Sequence[_Award], award: Ints, t: Ints, as_of: datetime
-) -> Bools:
-    found = np.zeros(len(t), dtype=np.bool_)
-    day_at = day_start(auction.delivery_on)
-    for excuse in excuses_within(
-        starts_at=day_at, ends_at=day_start(auction.delivery_on, days=1), as_of=as_of
-    ):
-        touched = np.array(
-            [
-                excuse.starts_at < day_at + (n + 1) * HALF_HOUR
-                and excuse.ends_at > day_at + n * HALF_HOUR
-                for n in range(core.INTERVAL_COUNT)
-            ]
-        )
-        whose = np.array(
-            [
-                excuse.resource_id in (None, of.resource_id)
-                and excuse.site_id in (None, of.site_id)
-                for of in awards
-            ]
-        )
-        found |= touched[t] & whose[award]
-    return found
 
 
 def _refuse_early(

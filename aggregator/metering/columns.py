@@ -138,18 +138,18 @@ def merged(parts: Sequence[Columns]) -> Columns:
     return found.taken(np.lexsort((found.t, low, high)))
 
 
-def columns_write(columns: Columns, verification_id: int) -> None:
-    """Write deliveries under a verification, inside its transaction."""
-    if not len(columns):
-        return
-    shape = columns.cause * 8 + columns.is_based * 4 + columns.is_metered * 2 + columns.is_read
+def columns_write(found: Sequence[tuple[Columns, int]]) -> None:
+    """Write deliveries, each under the verification named with them, inside its transaction."""
     blocks = []
-    for key in np.unique(shape):
-        alike = np.flatnonzero(shape == key)
-        for first in range(0, len(alike), ROWS_PER_BLOCK):
-            part = columns.taken(alike[first : first + ROWS_PER_BLOCK])
-            blocks.append((len(part), _encoded(part, verification_id)))
-    rows_in(TABLE, blocks)
+    for columns, verification_id in found:
+        shape = columns.cause * 8 + columns.is_based * 4 + columns.is_metered * 2 + columns.is_read
+        for key in np.unique(shape):
+            alike = np.flatnonzero(shape == key)
+            for first in range(0, len(alike), ROWS_PER_BLOCK):
+                part = columns.taken(alike[first : first + ROWS_PER_BLOCK])
+                blocks.append((len(part), _encoded(part, verification_id)))
+    if blocks:
+        rows_in(TABLE, blocks)
 
 
 def _encoded(part: Columns, verification_id: int) -> dict[str, NDArray[Any] | bytes | None]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
@@ -220,53 +220,3 @@ def losses_cleared(snapshot_id: UUID) -> Mapping[str, Decimal]:
         for place in json.loads(bytes(content)).get("places", ())
         if "loss_ratio" in place
     }
-
-
-def places_bound(*, auction_id: UUID, places: Iterable[Place]) -> set[Place]:
-    """Return half hours of resources, and those whose deliveries hang together with them.
-
-    Both ends of a shift count as far as they agree, and the stand-ins of one award share what
-    it ordered: a reading at one of them concerns the others in the same half hour.
-    """
-    found = set(places)
-    new = set(found)
-    while new:
-        reached = _bound_to(auction_id, new)
-        new = reached - found
-        found |= new
-    return found
-
-
-BOUND_SQL = """
-WITH wanted AS (
-    SELECT * FROM unnest(%(resources)s::uuid[], %(slots)s::smallint[]) AS w (resource_id, t)
-)
-SELECT b.resource_id, i.t
-FROM wanted
-JOIN clearing_award a ON a.resource_id = wanted.resource_id
- AND a.auction_id = %(auction)s AND a.leg = ANY(%(legs)s)
-JOIN clearing_award b ON b.auction_id = a.auction_id AND b.bid_id = a.bid_id
- AND b.run_id = a.run_id AND b.leg = ANY(%(legs)s)
-JOIN clearing_awardinterval i ON i.award_id = b.id AND i.t = wanted.t
-UNION
-SELECT e.resource_id, i.t
-FROM wanted
-JOIN dispatch_dispatchinstruction d ON d.resource_id = wanted.resource_id AND d.version > 1
-JOIN clearing_award a ON a.id = d.award_id AND a.auction_id = %(auction)s
-JOIN dispatch_dispatchinstruction e ON e.award_id = d.award_id AND e.version > 1
-JOIN dispatch_instructioninterval i ON i.instruction_id = e.id AND i.t = wanted.t
-"""
-
-
-def _bound_to(auction_id: UUID, places: Collection[Place]) -> set[Place]:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            BOUND_SQL,
-            {
-                "auction": auction_id,
-                "legs": list(SHIFT_LEGS),
-                "resources": [resource_id for resource_id, _ in places],
-                "slots": [t for _, t in places],
-            },
-        )
-        return set(cursor.fetchall())

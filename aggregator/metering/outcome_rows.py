@@ -96,17 +96,30 @@ def digest_of(outcome: Outcome, *, after: str = "") -> str:
     return digest.hexdigest()
 
 
-def outcome_write(outcome: Outcome, verification: DeliveryVerification) -> None:
-    """Write an outcome's rows under a verification, inside its transaction."""
-    if outcome.columns is not None:
-        columns_write(outcome.columns, verification.pk)
-    for model, columns, rows in (
-        (Delivery, DELIVERY_COLUMNS, map(delivery_values, outcome.rows)),
-        (StandInDelivery, STAND_IN_COLUMNS, map(stand_in_values, outcome.stand_ins)),
-        (ShiftCheck, CHECK_COLUMNS, map(_check_stored, outcome.checks)),
-        (CapacityAssessment, ASSESSMENT_COLUMNS, map(_assessment_stored, outcome.assessments)),
+def outcomes_write(found: Sequence[tuple[Outcome, DeliveryVerification]]) -> None:
+    """Write the rows of outcomes under their verifications, inside their transaction."""
+    columns_write(
+        [
+            (outcome.columns, verification.pk)
+            for outcome, verification in found
+            if outcome.columns is not None
+        ]
+    )
+    for model, columns, rows_of in (
+        (Delivery, DELIVERY_COLUMNS, lambda of: map(delivery_values, of.rows)),
+        (StandInDelivery, STAND_IN_COLUMNS, lambda of: map(stand_in_values, of.stand_ins)),
+        (ShiftCheck, CHECK_COLUMNS, lambda of: map(_check_stored, of.checks)),
+        (
+            CapacityAssessment,
+            ASSESSMENT_COLUMNS,
+            lambda of: map(_assessment_stored, of.assessments),
+        ),
     ):
-        filled = [(verification.pk, *values) for values in rows]
+        filled = [
+            (verification.pk, *values)
+            for outcome, verification in found
+            for values in rows_of(outcome)
+        ]
         if filled:
             rows_copy(model, ("verification_id", *columns), filled)
 

@@ -5,20 +5,23 @@ something became known of since is counted again, and only rows that differ are 
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from django.db import transaction
+from django.db import connection, transaction
 
-from accounts.audit.services import entry_append
+from accounts.audit.acting import actor_now
+from accounts.audit.services import entries_insert, entry_row
 from accounts.clock.selectors import market_now
 from accounts.core.errors import Conflict, NotFound, Refused
 from accounts.jobs.models import Job
-from accounts.jobs.services import Claim, job_create, job_finish
+from accounts.jobs.services import Claim, job_create, job_finish, jobs_create
 from aggregator.metering import selectors
-from aggregator.metering.affected import places_affected
+from aggregator.metering.affected import Look, revisions_latest, verifications_final
 from aggregator.metering.baselines import baselines_write
 from aggregator.metering.bulk import outcome_in_bulk, source_of_auctions
+from aggregator.metering.bulk_corrections import outcomes_corrected
 from aggregator.metering.bulk_loads import Source
 from aggregator.metering.correction_requests import JOB_KIND
 from aggregator.metering.counting import ReadingsNotFinal
@@ -30,8 +33,8 @@ from aggregator.metering.models import (
     DeliveryVerification,
     VerificationStage,
 )
-from aggregator.metering.outcome_rows import differing, digest_of, outcome_write
-from aggregator.metering.outcomes import NothingPublished, Outcome, outcome_of
+from aggregator.metering.outcome_rows import digest_of, outcomes_write
+from aggregator.metering.outcomes import NothingPublished, Outcome
 from aggregator.metering.unawarded import SETTLEMENT_JOB_KIND, nothing_verified
 from market.trading.models import Auction
 
@@ -44,6 +47,7 @@ __all__ = (
     "delivery_verify",
     "verification_correct",
     "verification_execute",
+    "verifications_correct",
     "verifications_execute",
 )
 
@@ -147,7 +151,7 @@ def verification_execute(
         elif latest is not None and stage == VerificationStage.FINAL:
             raise Conflict(field="auction", value=auction.code, rule="not verified in the meantime")
         else:
-            verification = _written(outcome, sha256)
+            (verification,) = _written([_Finding(outcome=outcome, sha256=sha256)])
         if claim is not None:
             job_finish(claim=claim)
     return verification
@@ -203,32 +207,80 @@ def verification_correct(
         If the auction was not verified on final readings yet.
     """
     auction = _auction(auction_id)
+    return verifications_correct(
+        auctions=[auction], cause_kind=cause_kind, cause_id=cause_id, claim=claim
+    )[0]
+
+
+def verifications_correct(
+    *,
+    auctions: Sequence[Auction],
+    cause_kind: str,
+    cause_id: str = "",
+    claim: Claim | None = None,
+) -> list[DeliveryVerification]:
+    """Correct several auctions as :func:`verification_correct` does one, together.
+
+    What became known is sought once for all of them, counted set by set, and written in one
+    transaction.
+
+    Parameters
+    ----------
+    auctions
+        With their rulesets.
+
+    Returns
+    -------
+    list of DeliveryVerification
+        Of each auction, in their order, its correction; the verification that stands if nothing
+        differs from it.
+
+    Raises
+    ------
+    NotVerified
+        If one of them was not verified on final readings yet.
+    """
     kind = CorrectionCause(cause_kind)
-    before = selectors.verification_latest(auction_id=auction.id, stage=VerificationStage.FINAL)
-    if before is None:
-        raise NotVerified(field="auction", value=auction.code, rule="verified on final readings")
+    latest = verifications_final(auction_ids=[auction.id for auction in auctions])
     as_of = market_now()
-    before.auction = auction
-    margin = delivery_rules(auction.ruleset.rules).late_margin
-    places = places_affected(before, margin=margin)
-    outcome = outcome_of(
-        auction, stage=VerificationStage.FINAL, as_of=as_of, places=places, is_patient=True
-    )
-    changed = differing(outcome, before)
+    looks = []
+    for number, auction in enumerate(auctions):
+        before = latest.get(auction.id)
+        if before is None:
+            raise NotVerified(
+                field="auction", value=auction.code, rule="verified on final readings"
+            )
+        before.auction = auction
+        margin = delivery_rules(auction.ruleset.rules).late_margin
+        looks.append(
+            Look(number=number, auction=auction, before=before, since=before.as_of - margin)
+        )
+    outcomes = outcomes_corrected(looks, as_of=as_of)
+    found = [look.before for look in looks]
+    changed = [
+        (look, outcome)
+        for look, outcome in zip(looks, outcomes, strict=True)
+        if not outcome.is_empty
+    ]
     with transaction.atomic():
         bulk_limits_set()
-        verification = before
-        if not changed.is_empty:
-            verification = _written(
-                changed,
-                digest_of(changed, after=before.input_sha256),
-                corrects=before,
-                cause_kind=kind,
-                cause_id=cause_id,
-            )
+        written = _written(
+            [
+                _Finding(
+                    outcome=outcome,
+                    sha256=digest_of(outcome, after=look.before.input_sha256),
+                    corrects=look.before,
+                )
+                for look, outcome in changed
+            ],
+            cause_kind=kind,
+            cause_id=cause_id,
+        )
+        for (look, _), verification in zip(changed, written, strict=True):
+            found[look.number] = verification
         if claim is not None:
             job_finish(claim=claim)
-    return verification
+    return found
 
 
 def _auction(auction_id: UUID) -> Auction:
@@ -238,60 +290,87 @@ def _auction(auction_id: UUID) -> Auction:
     return auction
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Finding:
+    """What one look found, ready to be written; `corrects` is the look before it."""
+
+    outcome: Outcome
+    sha256: str
+    corrects: DeliveryVerification | None = None
+
+
 def _written(
-    outcome: Outcome,
-    sha256: str,
-    *,
-    corrects: DeliveryVerification | None = None,
-    cause_kind: str = "",
-    cause_id: str = "",
-) -> DeliveryVerification:
-    auction = outcome.auction
-    latest = selectors.verification_latest(auction_id=auction.id)
-    verification = DeliveryVerification.objects.create(
-        auction=auction,
-        revision=1 if latest is None else latest.revision + 1,
-        stage=outcome.stage,
-        as_of=outcome.as_of,
-        ruleset=auction.ruleset,
-        input_sha256=sha256,
-        corrects=corrects,
-        cause_kind=cause_kind,
-        cause_id=cause_id,
+    findings: Sequence[_Finding], *, cause_kind: str = "", cause_id: str = ""
+) -> list[DeliveryVerification]:
+    """Write what looks at several auctions found, and ask that it be settled."""
+    if not findings:
+        return []
+    of = [finding.outcome.auction.id for finding in findings]
+    revisions = revisions_latest(auction_ids=of)
+    verifications = DeliveryVerification.objects.bulk_create(
+        DeliveryVerification(
+            auction=finding.outcome.auction,
+            revision=revisions.get(finding.outcome.auction.id, 0) + 1,
+            stage=finding.outcome.stage,
+            as_of=finding.outcome.as_of,
+            ruleset=finding.outcome.auction.ruleset,
+            input_sha256=finding.sha256,
+            corrects=finding.corrects,
+            cause_kind=cause_kind,
+            cause_id=cause_id,
+        )
+        for finding in findings
     )
-    baselines_write(
-        verification=verification,
-        found=outcome.found,
-        delivery_on=auction.delivery_on,
-        computed_at=outcome.as_of,
-        is_final=outcome.stage == VerificationStage.FINAL,
-    )
+    outcomes = [finding.outcome for finding in findings]
+    for outcome, verification in zip(outcomes, verifications, strict=True):
+        _baselines_written(outcome, verification)
+    outcomes_write(list(zip(outcomes, verifications, strict=True)))
+    _told(findings, verifications)
+    return verifications
+
+
+def _baselines_written(outcome: Outcome, verification: DeliveryVerification) -> None:
+    is_final = outcome.stage == VerificationStage.FINAL
+    if outcome.found:
+        baselines_write(
+            verification=verification,
+            found=outcome.found,
+            delivery_on=outcome.auction.delivery_on,
+            computed_at=outcome.as_of,
+            is_final=is_final,
+        )
     if outcome.found_columns is not None:
         found_write(
             outcome.found_columns,
             verification=verification,
-            delivery_on=auction.delivery_on,
+            delivery_on=outcome.auction.delivery_on,
             computed_at=outcome.as_of,
-            is_final=outcome.stage == VerificationStage.FINAL,
+            is_final=is_final,
         )
-    outcome_write(outcome, verification)
-    payload = {"auction": str(auction.id)}
-    if corrects is not None:
-        payload |= {
-            "verification": str(verification.pk), "cause_kind": cause_kind, "cause_id": cause_id,
-        }  # fmt: skip
-    entry_append(
-        action="metering.delivery.verified" if corrects is None else "metering.delivery.corrected",
-        subject=verification,
-        detail={
+
+
+def _told(findings: Sequence[_Finding], verifications: Sequence[DeliveryVerification]) -> None:
+    """Append what was found to the audit trail, and create the jobs that settle it."""
+    entries, jobs = [], []
+    for finding, verification in zip(findings, verifications, strict=True):
+        outcome, is_first = finding.outcome, finding.corrects is None
+        auction = outcome.auction
+        detail = {
             "auction": auction.code,
             "stage": outcome.stage,
             "rows": outcome.rows_count,
             "shortfall_kwh": str(outcome.shortfall_kwh),
         }
-        | ({} if corrects is None else {"cause": cause_kind, "cause_id": cause_id}),
-    )
-    job_create(
-        kind=SETTLEMENT_JOB_KIND, key=f"{auction.id}:{verification.revision}", payload=payload
-    )
-    return verification
+        payload = {"auction": str(auction.id)}
+        if not is_first:
+            cause = {"cause_kind": verification.cause_kind, "cause_id": verification.cause_id}
+            detail |= {"cause": cause["cause_kind"], "cause_id": cause["cause_id"]}
+            payload |= {"verification": str(verification.pk), **cause}
+        action = "metering.delivery.verified" if is_first else "metering.delivery.corrected"
+        entries.append(
+            entry_row(action=action, subject=verification, detail=detail, actor=actor_now())
+        )
+        jobs.append((f"{auction.id}:{verification.revision}", payload))
+    with connection.cursor() as cursor:
+        cursor.execute(*entries_insert(entries))
+    jobs_create(kind=SETTLEMENT_JOB_KIND, jobs=jobs)

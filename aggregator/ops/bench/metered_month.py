@@ -22,7 +22,7 @@ from django.db import connection, transaction
 from aggregator.metering.calendar import day_start
 from aggregator.metering.models import Meter
 from aggregator.metering.partitions import reading_partitions_ensure
-from aggregator.metering.verifications import verification_correct, verifications_execute
+from aggregator.metering.verifications import verifications_correct, verifications_execute
 from aggregator.ops.bench.scratch import cpu_s, server_cpu_s
 from aggregator.ops.bench.settled_month import (
     DAYS_COUNT,
@@ -303,11 +303,12 @@ class MeteredMonth(Month):
     def correction(self) -> int:
         """Verify what was read anew, and post the differences; return the lines."""
         began_s = cpu_s() + server_cpu_s()
-        self.later = {}
-        for auction in Auction.objects.order_by("delivery_on"):
-            found = verification_correct(auction_id=auction.id, cause_kind="READING")
-            if found.corrects_id is not None:
-                self.later[found.corrects_id] = found.pk
+        auctions = list(Auction.objects.select_related("ruleset").order_by("delivery_on"))
+        self.later = {
+            found.corrects_id: found.pk
+            for found in verifications_correct(auctions=auctions, cause_kind="READING")
+            if found.corrects_id is not None
+        }
         self.steps["corrected_cpu_s"] = round(cpu_s() + server_cpu_s() - began_s, 2)
         return super().correction()
 

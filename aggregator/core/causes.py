@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal, localcontext
 
-from accounts.core.money import EXACT_CONTEXT, exact
+from accounts.core.money import EXACT_CONTEXT, exact, quantize_jpy
 from aggregator.core.delivery import Direction
 from aggregator.core.settlement import (
     AwardPosition,
@@ -38,7 +38,8 @@ class StandInPosition:
     pays at its place for the same direction; both negative where it pays. `compensation` is
     the retailer of its load, where that is cut, and what a kWh costs it; `credits` are the buyers
     of the lost award. Where an order was extended beyond the award nothing was lost: `payer` pays
-    what was agreed, no more and no less.
+    what was agreed, no more and no less. `changed_kwh` is what a changed order still asks of who
+    sold it, 0 of who stands in: only of the former is a penalty taken for what is missing.
     """
 
     award: str
@@ -53,6 +54,7 @@ class StandInPosition:
     compensation: tuple[str, Decimal] | None = None
     credits: tuple[Share, ...] = ()
     payer: str | None = None
+    changed_kwh: Decimal = ZERO
 
 
 def compensation_lines(
@@ -173,6 +175,18 @@ def stand_in_jpy_per_kwh(position: StandInPosition, rules: SettlementRules) -> D
     return max(position.ask_jpy_per_kwh, position.market_jpy_per_kwh)
 
 
+def change_penalty_jpy(position: StandInPosition, rules: SettlementRules) -> Decimal:
+    """Return what a changed order's shortfall costs beyond not being paid, as an award's does.
+
+    A part of what is still ordered may be missing, as of any order; 0 of who stands in.
+    """
+    with localcontext(EXACT_CONTEXT):
+        missing_kwh = max(ZERO, position.changed_kwh - position.delivered_kwh)
+        excess_kwh = max(ZERO, missing_kwh - rules.tolerance_ratio * position.changed_kwh)
+        factor = rules.penalty_factor_ratio - 1
+        return quantize_jpy(factor * abs(position.ask_jpy_per_kwh) * excess_kwh)
+
+
 def stand_in_lines(
     position: StandInPosition, *, rules: SettlementRules, house: House
 ) -> list[Line]:
@@ -194,6 +208,8 @@ def stand_in_lines(
         ]
         if position.payer is not None:
             parts.append((Item.REPLACEMENT, (position.payer, house.clearing), received_jpy))
+        penalty_jpy = change_penalty_jpy(position, rules)
+        parts.append((Item.SHORTFALL_PENALTY, (position.seller, house.clearing), penalty_jpy))
         parts += [
             (Item.REVENUE_SPLIT, (position.seller, share.account), share.weight * earned_jpy)
             for share in position.splits

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from aggregator.dispatch.confirming import NOT_ORDERED
-
 COLUMNS = (
     "run_id, item, payer_id, payee_id, award_id, need_id, element, t, start_at, quantity_kwh,"
     " price_jpy_per_kwh, amount_exact_jpy"
@@ -41,19 +39,21 @@ FROM (
 WHERE net <> 0
 """
 
-# What was released, as nobody ordered it, is undone both ways: who was to pay gets it back, too.
-TERMS_SQL = f"""
+# What the buyer did not order, or the desk or the buyer ordered otherwise, is undone both ways: who
+# was to pay gets it back, too. What is still ordered is paid for under its own instruction.
+TERMS_SQL = """
 CROSS JOIN LATERAL (
     SELECT CASE WHEN sold.unit < 0 AND NOT (p.is_excused AND EXISTS (
                     SELECT 1 FROM dispatch_dispatchinstruction released
-                    WHERE released.award_id = p.award_id AND released.version = 1
-                      AND released.state = 'CANCELLED' AND released.reason = '{NOT_ORDERED}'))
+                    WHERE released.award_id = p.award_id
+                      AND (released.version = 1 AND released.state = 'CANCELLED'
+                           OR released.takes_over_at <= p.start_at)))
                 THEN 0 ELSE sold.unit END AS gain,
            CASE WHEN p.is_excused THEN 0 ELSE
            greatest(0, p.shortfall_kwh - %(tolerance)s::numeric * p.ordered_kwh) END AS excess_kwh
     FROM (SELECT CASE p.direction WHEN 'UP' THEN p.price ELSE -p.price END AS unit) AS sold
 ) AS terms
-"""  # noqa: S608 - a word of ours, no input
+"""
 
 SHORTFALL_SQL = (
     """

@@ -13,7 +13,12 @@ from django.db import connection
 
 from accounts.core.errors import NotFound
 from accounts.core.money import sum_exact_jpy
-from aggregator.core.causes import StandInPosition, stand_in_jpy_per_kwh, stand_in_lines
+from aggregator.core.causes import (
+    StandInPosition,
+    change_penalty_jpy,
+    stand_in_jpy_per_kwh,
+    stand_in_lines,
+)
 from aggregator.core.delivery import Direction as OrderedDirection
 from aggregator.core.settlement import Line, Share
 from aggregator.core.terms import SettlementRules
@@ -231,7 +236,8 @@ STAND_INS_SQL = """
 SELECT s.award_id, s.instruction_id, s.t, s.start_at, s.delivered_kwh,
        i.replacement_price_jpy_per_kwh, n.organisation_id, n.direction, r.site_id, s.covered_kwh,
        n.resource_id, lost_site.code, lost_site.area_id, a.direction,
-       CASE WHEN i.is_added THEN n.payer_id END
+       CASE WHEN i.is_added THEN n.payer_id END,
+       CASE WHEN still.is_asked THEN s.ordered_kwh ELSE 0 END
 FROM stand_ins_effective(%s) s
 JOIN dispatch_dispatchinstruction n ON n.id = s.instruction_id
 JOIN dispatch_instructioninterval i ON i.instruction_id = s.instruction_id AND i.t = s.t
@@ -241,7 +247,11 @@ JOIN registry_resource lost ON lost.id = a.resource_id
 JOIN registry_site lost_site ON lost_site.id = lost.site_id
 LEFT JOIN deliveries_effective(%s) d
   ON d.award_id = s.award_id AND d.t = s.t AND d.shortfall_kwh > 0
-WHERE s.delivered_kwh > 0 AND (d.award_id IS NOT NULL OR i.is_added)
+CROSS JOIN LATERAL (
+    SELECT n.takes_over_at IS NOT NULL AND NOT i.is_added AND NOT s.is_excused
+           AND s.cause NOT IN ('OPTED_OUT', 'REPLACED', 'EXCUSED') AS is_asked
+) AS still
+WHERE (s.delivered_kwh > 0 OR still.is_asked) AND (d.award_id IS NOT NULL OR i.is_added)
 ORDER BY s.award_id, s.t, s.instruction_id
 """
 
@@ -320,7 +330,9 @@ def _stand_in_lines(
         lines += stand_in_lines(position, rules=rules, house=result.parties.house)
         if position.payer is not None:
             continue  # beyond the award there is no shortfall that it would be set against
-        sums[award, t, start_at].append((stand_in_jpy_per_kwh(position, rules) * kwh, covered_kwh))
+        paid_jpy = stand_in_jpy_per_kwh(position, rules) * kwh
+        penalty_jpy = change_penalty_jpy(position, rules)
+        sums[award, t, start_at].append((paid_jpy - penalty_jpy, covered_kwh))
     _rows_insert(
         "settlement_standin",
         [
@@ -339,7 +351,7 @@ def _stand_in_position(
     row: Sequence[Any], result: PublishedResult, market: Mapping[tuple[UUID, int], Decimal]
 ) -> StandInPosition:
     award, instruction, t, _, kwh, ask, organisation, direction, site, _, resource = row[:11]
-    lost_site, lost_area, lost_direction, payer = row[11:]
+    lost_site, lost_area, lost_direction, payer, changed_kwh = row[11:]
     way = 1 if direction == Direction.UP else -1
     compensation = result.parties.terms.compensation_at(resource, t)
     return StandInPosition(
@@ -357,6 +369,7 @@ def _stand_in_position(
         if compensation is None
         else result.credits(site=lost_site, area=lost_area, direction=lost_direction, t=t),
         payer=None if payer is None else result.parties.account_of(payer),
+        changed_kwh=changed_kwh,
     )
 
 

@@ -17,7 +17,7 @@ from aggregator.metering.verifications import verification_execute
 from aggregator.settlement.models import SettlementLine, SettlementRun
 from aggregator.settlement.replays import settlement_replay
 from aggregator.settlement.runs import settlement_run_execute
-from tests import cast, settled_day
+from tests import cast, delivery_days, settled_day
 
 pytestmark = pytest.mark.django_db
 D = Decimal
@@ -25,7 +25,11 @@ S = InstructionState
 
 
 def _versions(
-    day: cast.MarketDay, name: str, changed: dict[int, tuple[int, str | None, bool]]
+    day: cast.MarketDay,
+    name: str,
+    changed: dict[int, tuple[int, str | None, bool]],
+    *,
+    state: str = S.FINISHED,
 ) -> DispatchInstruction:
     """Give an award its order and, from the first changed half hour on, the version after it."""
     award = day.awards[name]
@@ -70,7 +74,8 @@ def _versions(
         send_at=start_at,
         respond_by_at=start_at,
         acknowledged_at=start_at,
-        state=S.FINISHED,
+        state=state,
+        finished_at=start_at if state == S.CANCELLED else None,
     )
     InstructionInterval.objects.bulk_create(
         InstructionInterval(
@@ -161,4 +166,98 @@ def test_longer_is_paid_by_who_agreed_to_it_and_costs_the_buyers_nothing() -> No
     # the award's own half hours are as they were
     own = Delivery.objects.filter(award=day.awards["inzai-battery-up"])
     assert set(own.values_list("shortfall_kwh", flat=True)) == {D(0)}
+    assert settlement_replay(run_id=run.pk).is_identical
+
+
+def test_what_a_changed_order_still_asks_carries_the_penalty_of_any_order() -> None:
+    day = settled_day.published(settled_day.settled_places())
+    # 3,500 of 4,000 kWh come: 500 are missing, 400 may
+    rest = dict.fromkeys((37, 38, 39), (9_000, None, False))
+    _versions(day, "inzai-defer", {36: (8_000, "150.00", False), **rest})
+    run = _settled(day)
+    lines = _lines(run, day, "inzai-defer")
+    assert lines["REPLACEMENT", 36] == 525_000  # 3,500 at 150
+    # half the price of 100 kWh more, as of an order that nobody changed
+    assert lines["SHORTFALL_PENALTY", 36] == -7_500
+    # 675,000 back as sold, less 525,000, and the penalty
+    assert lines["SHORTFALL_CREDIT", 36] == 157_500
+    assert settlement_replay(run_id=run.pk).is_identical
+
+
+@pytest.mark.parametrize("state", [S.OPTED_OUT, S.CANCELLED])
+def test_a_change_that_was_declined_or_taken_back_carries_none(state: str) -> None:
+    day = settled_day.published(settled_day.settled_places())
+    rest = dict.fromkeys((37, 38, 39), (9_000, None, False))
+    _versions(day, "inzai-defer", {36: (8_000, "150.00", False), **rest}, state=state)
+    lines = _lines(_settled(day), day, "inzai-defer")
+    assert lines["SHORTFALL_REFUND", 36] == -675_000
+    assert lines["SHORTFALL_CREDIT", 36] == 675_000
+    assert not {("REPLACEMENT", 36), ("SHORTFALL_PENALTY", 36)} & lines.keys()
+
+
+def test_who_pays_for_what_it_takes_pays_for_what_a_changed_order_leaves_of_it() -> None:
+    day = settled_day.published(settled_day.settled_places())
+    award = day.awards["inzai-battery-down"]
+    _versions(day, "inzai-battery-down", dict.fromkeys(cast.MIDDAY, (2_000, "-6.00", False)))
+    run = _settled(day)
+    lines = _lines(run, day, "inzai-battery-down")
+    for t in cast.MIDDAY:
+        # 2,500 kWh at 6 were sold to it, and go back; it takes 1,000
+        assert lines["SELLER_ENERGY", t] == -15_000
+        assert lines["SHORTFALL_REFUND", t] == 15_000
+        took = SettlementLine.objects.get(
+            run=run, award=award, item="REPLACEMENT", t=t, payer__organisation__code="inzai-dc"
+        )
+        assert (took.payee.organisation.code, took.amount_exact_jpy) == ("wattbit", 6_000)
+        # the buyers return what they were to receive for the rest: 9,000
+        assert lines["REPLACEMENT", t] == -15_000
+    assert settlement_replay(run_id=run.pk).is_identical
+
+
+def test_what_stands_in_for_called_capacity_is_paid_by_the_operator_alone() -> None:
+    day = settled_day.published(settled_day.settled_places())
+    held = delivery_days._held(day)
+    load = day.places.resources["inzai-load"]
+    start_at = settled_day.half_hour(day, 11)
+    common = {
+        "award": held,
+        "direction": held.direction,
+        "starts_at": start_at,
+        "ends_at": settled_day.half_hour(day, 12),
+        "send_at": start_at,
+        "respond_by_at": start_at,
+    }
+    lost = DispatchInstruction.objects.create(
+        **common, bid=held.bid, organisation=held.organisation, resource=held.resource, call=1,
+        state=S.REPLACED,
+    )  # fmt: skip
+    made = DispatchInstruction.objects.create(
+        **common, bid=day.bids["inzai-defer"], organisation=load.site.organisation, resource=load,
+        version=2, replaces=lost, payer=day.places.people.grid_t, acknowledged_at=start_at,
+        state=S.FINISHED,
+    )  # fmt: skip
+    InstructionInterval.objects.create(
+        instruction=made, t=11, start_at=start_at, quantity_kw=2_000, is_added=True,
+        replacement_price_jpy_per_kwh=25,
+    )  # fmt: skip
+    meters = settled_day.metered(day)
+    readings_ingest(
+        rows=[
+            ReadingRow(
+                point_number=meters["inzai-load"].point_number,
+                start_at=start_at,
+                energy_kwh=settled_day.USUAL_KWH - 1_000,
+                stage=Stage.FINAL,
+            )
+        ],
+        source="correction",
+    )
+    verification_execute(auction_id=day.auction.id, stage="FINAL")
+    run = settlement_run_execute(auction_id=day.auction.id)
+    rows = SettlementLine.objects.filter(run=run, award=held, item="REPLACEMENT")
+    moved = {(row.payer.organisation.code, row.payee.organisation.code): row.amount_exact_jpy
+             for row in rows}  # fmt: skip
+    # 1,000 kWh at 25
+    assert moved == {("wattbit", "inzai-dc"): 25_000, ("grid-t", "wattbit"): 25_000}
+    assert not SettlementLine.objects.filter(run=run, award=held, item="SHORTFALL_CREDIT").exists()
     assert settlement_replay(run_id=run.pk).is_identical

@@ -118,6 +118,15 @@ def projection(points: Sequence[tuple[float, float]]) -> Projection | None:
     )
 
 
+def site_path(state: str, x: float, y: float) -> str:
+    """Return the outline of a site: up and down as triangles, trouble on its corner, else a dot."""
+    return f"M{x} {y}" + {
+        "UP": "m0-6l6 11h-12z",
+        "DOWN": "m0 6l6-11h-12z",
+        "TROUBLE": "m0-7l7 7-7 7-7-7z",
+    }.get(state, "m-2.6 0a2.6 2.6 0 1 0 5.2 0a2.6 2.6 0 1 0-5.2 0")
+
+
 def tie_width(ratio: float | None) -> float:
     """Wider as it is used."""
     return 3.0 if ratio is None else round(3.0 + 5.0 * min(ratio, 1.2), 1)

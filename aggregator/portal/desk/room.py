@@ -383,21 +383,48 @@ def _map(seen: country.Country) -> dict[str, Any] | None:
         (x1, y1), (x2, y2) = fitted.at(*line.ends[:2]), fitted.at(*line.ends[2:])
         lines.append(
             {
-                "x1": x1,
-                "y1": y1,
-                "x2": x2,
-                "y2": y2,
+                "d": f"M{x1} {y1}L{x2} {y2}",
                 "tone": country_chart.ramp_class(line.ratio if seen.has_result else None),
                 "title": f"{line.name} {words.percent(line.ratio)} %",
             }
         )
-    sites = []
-    for place in seen.places:
-        x, y = fitted.at(place.longitude_deg, place.latitude_deg)
-        sites.append({"x": x, "y": y, "state": place.state, "name": place.name})
-    sites.sort(key=lambda site: (site["state"] != "", site["name"]))
-    return {"lines": lines, "sites": sites}
+    return {"lines": lines, **_sites(seen.places, fitted)}
 
+
+def _sites(
+    places: Sequence[country.Place], fitted: country_chart.Projection
+) -> dict[str, Sequence[Any]]:
+    """Return sites to be drawn and named one by one, and the others as one path a state.
+
+    Of many sites the names would only hide each other: trouble is named, as far as there is room.
+    """
+    by_worth = sorted(places, key=lambda place: (SITE_STATES.index(place.state), place.name))
+    many = len(places) > SITES_NAMED_MAX
+    alone = [p for p in by_worth if not many or p.state == "TROUBLE"][:SITES_NAMED_MAX]
+    shapes: dict[str, dict[str, None]] = {}
+    for place in by_worth if many else ():
+        at = fitted.at(place.longitude_deg, place.latitude_deg)
+        shapes.setdefault(place.state, {})[country_chart.site_path(place.state, *at)] = None
+    named = []
+    for place in reversed(alone):
+        x, y = fitted.at(place.longitude_deg, place.latitude_deg)
+        named.append(
+            {
+                # as text: numbers would be written for people, digit group by digit group
+                "x": str(x),
+                "y": str(y),
+                "d": country_chart.site_path(place.state, x, y),
+                "state": place.state or "idle",
+                "name": place.name,
+            }
+        )
+    marks = [(state or "idle", "".join(found)) for state, found in reversed(shapes.items())]
+    return {"sites": named, "marks": marks}
+
+
+# worst first; of more sites than that on the map only trouble is named
+SITE_STATES: Final = ("TROUBLE", "DOWN", "UP", "")
+SITES_NAMED_MAX: Final = 60
 
 Reader = Callable[[Shared], dict[str, Any]]
 READERS: Final[Mapping[str, Reader]] = {

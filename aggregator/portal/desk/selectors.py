@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
@@ -265,9 +265,9 @@ def instructions_now(now: datetime, *, rows_max: int = ROWS_MAX) -> Instructions
     sums = _sums_at(half_hour_at, said)
     order = {"UNREACHED": 0, "OPTED_OUT": 1, "SENT": 2, "ACTIVE": 3, "ACKNOWLEDGED": 4}
     shown = list(
-        watched.select_related("resource__site", "organisation", "bid", "award__auction")
-        .annotate(kw_max=Max("intervals__quantity_kw"))
-        .order_by("starts_at", "id")[: 4 * rows_max + 20]
+        watched.select_related("resource__site", "organisation", "bid", "award__auction").order_by(
+            "starts_at", "id"
+        )[: 4 * rows_max + 20]
     )
     shown.sort(key=lambda row: (order.get(row.state, 5), row.starts_at, str(row.id)))
     rows = _instructions_seen(shown[:rows_max], half_hour_at, said)
@@ -285,16 +285,18 @@ def _instructions_seen(
     shown: Sequence[DispatchInstruction], half_hour_at: datetime, said: Mapping[UUID, Decimal]
 ) -> list[InstructionSeen]:
     before_at = half_hour_at - INTERVAL
-    ordered = {
-        (instruction_id, start_at): kw
-        for instruction_id, start_at, kw in InstructionInterval.objects.filter(
-            instruction__in=shown, start_at__in=(half_hour_at, before_at)
-        ).values_list("instruction_id", "start_at", "quantity_kw")
-    }
+    ordered: dict[tuple[UUID, datetime], Decimal] = {}
+    kw_max: dict[UUID, Decimal] = {}
+    # of the rows that are shown, not of all that are watched
+    for instruction_id, start_at, kw in InstructionInterval.objects.filter(
+        instruction__in=shown
+    ).values_list("instruction_id", "start_at", "quantity_kw"):
+        ordered[instruction_id, start_at] = kw
+        kw_max[instruction_id] = max(kw, kw_max.get(instruction_id, ZERO))
     return [
         InstructionSeen(
             row=row,
-            ordered_kw=ordered.get((row.id, half_hour_at), getattr(row, "kw_max", None) or ZERO),
+            ordered_kw=ordered.get((row.id, half_hour_at), kw_max.get(row.id, ZERO)),
             said_kw=said.get(row.resource_id) if (row.id, before_at) in ordered else None,
             said_of_kw=ordered.get((row.id, before_at), ZERO),
         )
@@ -327,9 +329,12 @@ def _sums_at(half_hour_at: datetime, said: Mapping[UUID, Decimal]) -> dict[str, 
 
 def ordered_today(day: date) -> dict[str, list[float]]:
     """Return what is ordered by direction at t = 0…47 of a day [kW]; cancelled orders are not."""
+    start = datetime.combine(day, time(), words.JST)
     rows = (
         InstructionInterval.objects.filter(
-            instruction__award__auction__delivery_on=day,
+            # by when it begins, which is indexed: orders of a day begin within it
+            instruction__starts_at__gte=start,
+            instruction__starts_at__lt=start + timedelta(days=1),
             instruction__state__in=(*OPEN_STATES, "FINISHED"),
         )
         .values("instruction__direction", "t")

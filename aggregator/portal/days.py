@@ -18,6 +18,7 @@ from django.views.decorators.http import require_safe
 from accounts.core.csvtext import csv_bytes
 from accounts.parties.sight import Sight
 from aggregator.portal import facts, selectors, words
+from aggregator.portal.award_sums import award_sums
 from aggregator.portal.drawing import drawn
 from aggregator.portal.frame import MarketTime, frame, market_time, sight_in, theme_in
 from aggregator.portal.tokens import THEMES, Palette
@@ -100,6 +101,11 @@ def page_of(request: HttpRequest, chosen: Chosen, *, page: str = "day") -> dict[
         if chosen.run and chosen.sight.may_somewhere("award.read")
         else None
     )
+    award_totals = (
+        award_sums(chosen.run, seen_by=chosen.sight)
+        if chosen.run and awards is not None
+        else None
+    )
     sees_instructions = chosen.sight.may_somewhere(
         "instruction.read"
     ) or chosen.sight.may_somewhere("instruction.answer")
@@ -120,8 +126,12 @@ def page_of(request: HttpRequest, chosen: Chosen, *, page: str = "day") -> dict[
         "totals": facts.totals_of(results),
         "awards": awards,
         "sees_all_awards": chosen.sight.may_everywhere("award.read"),
-        "award_totals": facts.award_totals(awards or []),
-        "instructions": instructions,
+        "award_totals": award_totals,
+        "instructions": selectors.instructions_first(instructions)
+        if instructions is not None
+        else None,
+        "instructions_count": instructions.count() if instructions is not None else 0,
+        "rows_max": selectors.ROWS_SHOWN_MAX,
         "loading_rows_max": LOADING_ROWS_MAX,
         **_need_panel(request, chosen, results),
         **_price_panel(request, chosen),

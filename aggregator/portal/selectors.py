@@ -6,23 +6,23 @@ what a seller asked and what a site was told are not.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from django.db.models import Max, Min, Sum
+from django.db.models import Max, Min, QuerySet
 
 from accounts.parties.sight import Sight
 from aggregator.dispatch.models import DispatchInstruction
+from aggregator.portal import run_facts
+from aggregator.portal.run_facts import NeedPrice
 from market.clearing.models import (
     Award,
     AwardInterval,
     ClearingPrice,
     ClearingRun,
-    ElementFlow,
     PriceKind,
     RunState,
 )
@@ -33,6 +33,7 @@ HALF_HOURS = 48
 HALF_HOUR_H = Decimal("0.5")
 ZERO = Decimal(0)
 AUCTIONS_LISTED_MAX = 20
+ROWS_SHOWN_MAX = 100  # of awards and of instructions on the page of a day
 
 
 def auctions_on(day: date) -> list[Auction]:
@@ -147,15 +148,12 @@ def need_results(auction: Auction, run: ClearingRun | None, *, at: datetime) -> 
         .select_related("congestion_point", "congestion_point__branch__to_bus", "area")
         .order_by("-kind", "code", "id")
     )
-    rows: dict[Any, dict[int, ClearingPrice]] = {}
-    if run is not None:
-        for price in ClearingPrice.objects.filter(run=run, kind=PriceKind.NEED):
-            rows.setdefault(price.need_id, {})[price.t] = price
+    rows = {} if run is None else run_facts.need_prices.of(run.id)
     return [_need_result(need, rows.get(need.id)) for need in needs]
 
 
-def _need_result(need: Need, prices: dict[int, ClearingPrice] | None) -> NeedResult:
-    quantity_kw = [Decimal(value) for value in need.quantity_kw]
+def _need_result(need: Need, prices: dict[int, NeedPrice] | None) -> NeedResult:
+    quantity_kw = list(need.quantity_kw)
     if prices is None:
         return NeedResult(
             need=need,
@@ -213,15 +211,12 @@ def loadings(auction: Auction, run: ClearingRun | None, *, seen_by: Sight) -> li
         ).select_related("branch", "branch__from_bus", "branch__to_bus__area")
     }
     if run is not None:
-        flows = ElementFlow.objects.filter(run=run).values_list(
-            "congestion_point_id", "t", "before_kw", "after_kw"
-        )
-        for point_id, t, before_kw, after_kw in flows:
+        for point_id, (before_kw, after_kw) in run_facts.flows.of(run.id).items():
             if point_id not in points:
                 continue
             rating_kw = float(points[point_id].rating_kw) or 1.0
-            before.setdefault(point_id, [0.0] * HALF_HOURS)[t] = abs(float(before_kw)) / rating_kw
-            after.setdefault(point_id, [0.0] * HALF_HOURS)[t] = abs(float(after_kw)) / rating_kw
+            before[point_id] = [kw / rating_kw for kw in before_kw]
+            after[point_id] = [kw / rating_kw for kw in after_kw]
     else:
         for flow in _forecasts_seen(auction, seen_by):
             if flow.congestion_point_id not in points:
@@ -260,47 +255,41 @@ class PricedPlace:
 
 def places_priced(auction: Auction, run: ClearingRun, *, seen_by: Sight) -> list[PricedPlace]:
     """Places with a published price: by connection point for all, one's own sites by name."""
-    sites = list(
-        Site.objects.filter(
-            id__in=ClearingPrice.objects.filter(run=run, kind=PriceKind.PLACE).values("site_id")
-        )
-        .select_related("area")
-        .order_by("area_id", "code")
-    )
+    priced = run_facts.dearest.of(run.id)
+    areas = Area.objects.in_bulk()
     buses = {
-        bus.code: bus
-        for bus in Bus.objects.filter(
-            grid_model_id=auction.grid_model_id, code__in=[site.bus_code for site in sites]
-        )
+        code: (name or code, name_en or code)
+        for code, name, name_en in Bus.objects.filter(
+            grid_model_id=auction.grid_model_id
+        ).values_list("code", "name", "name_en")
     }
     own = seen_by.organisations_for("award.read")
     sees_all = seen_by.may_everywhere("award.read")
     mine, common, seen = [], [], set()
-    for site in sites:
-        if sees_all or site.organisation_id in own:
+    for site_id, organisation_id, code, name, name_en, area_id, bus_code in (
+        Site.objects.order_by("area_id", "code").values_list(
+            "id", "organisation_id", "code", "name", "name_en", "area_id", "bus_code"
+        )
+    ):  # fmt: skip
+        if site_id not in priced:
+            continue
+        area = areas[area_id]
+        if sees_all or organisation_id in own:
             mine.append(
                 PricedPlace(
-                    key=f"site:{site.code}",
-                    name=site.name,
-                    name_en=site.name_en,
-                    area=site.area,
-                    site_id=site.id,
+                    key=f"site:{code}", name=name, name_en=name_en, area=area, site_id=site_id,
                     is_own=True,
                 )
-            )
-        bus = buses.get(site.bus_code)
-        if bus is not None and bus.code not in seen:
-            seen.add(bus.code)
+            )  # fmt: skip
+        if bus_code in buses and bus_code not in seen:
+            seen.add(bus_code)
+            name, name_en = buses[bus_code]  # noqa: PLW2901 - the bus's own
             common.append(
                 PricedPlace(
-                    key=f"bus:{bus.code}",
-                    name=bus.name or bus.code,
-                    name_en=bus.name_en or bus.code,
-                    area=site.area,
-                    site_id=site.id,
+                    key=f"bus:{bus_code}", name=name, name_en=name_en, area=area, site_id=site_id,
                     is_own=False,
                 )
-            )
+            )  # fmt: skip
     return mine + common
 
 
@@ -308,11 +297,7 @@ def place_dearest(run: ClearingRun, places: Sequence[PricedPlace]) -> PricedPlac
     """Return the place with the highest price of the day; the viewer's own first."""
     if not places:
         return None
-    dearest = dict(
-        ClearingPrice.objects.filter(run=run, kind=PriceKind.PLACE)
-        .values_list("site_id")
-        .annotate(top=Max("price_jpy_per_kwh"))
-    )
+    dearest = run_facts.dearest.of(run.id)
     own = [place for place in places if place.is_own]
     return max(own or places, key=lambda place: (dearest.get(place.site_id, ZERO), place.key))
 
@@ -361,7 +346,8 @@ def network_of(auction: Auction) -> Network:
     )
 
 
-def _rows_seen(rows: Any, action: str, seen_by: Sight) -> Any:
+def rows_seen(rows: Any, action: str, seen_by: Sight) -> Any:
+    """Narrow rows of organisations to those the viewer may see."""
     if seen_by.may_everywhere(action):
         return rows
     return rows.filter(organisation_id__in=seen_by.organisations_for(action))
@@ -379,12 +365,12 @@ class AwardSeen:
 
 
 def awards_seen(run: ClearingRun, *, seen_by: Sight) -> list[AwardSeen]:
-    """Return the awards the viewer may see, by organisation and resource."""
-    rows = _rows_seen(Award.objects.filter(run=run), "award.read", seen_by)
+    """Return the first awards the viewer may see, by organisation and resource."""
+    rows = rows_seen(Award.objects.filter(run=run), "award.read", seen_by)
     awards: list[Award] = list(
         rows.select_related("bid", "resource", "resource__site", "organisation").order_by(
             "organisation__code", "resource__code", "direction", "leg", "bid__client_bid_id"
-        )
+        )[:ROWS_SHOWN_MAX]
     )
     halves: dict[Any, list[tuple[int, Decimal, Decimal]]] = {}
     for award_id, t, kw, price in AwardInterval.objects.filter(
@@ -412,19 +398,32 @@ def spans_of_indices(indices: Iterable[int]) -> list[tuple[int, int]]:
     return spans_of([t in present for t in range(HALF_HOURS)])
 
 
-def instructions_seen(auction: Auction, *, seen_by: Sight) -> list[DispatchInstruction]:
-    """Instructions the viewer may read or must answer, with `kw_max` and `energy_kwh`."""
+def instructions_seen(auction: Auction, *, seen_by: Sight) -> QuerySet[DispatchInstruction]:
+    """Instructions the viewer may read or must answer, by their start."""
+    rows: QuerySet[DispatchInstruction]
     rows = DispatchInstruction.objects.filter(award__auction=auction)
     if not seen_by.may_everywhere("instruction.read"):
         own = seen_by.organisations_for("instruction.read") | seen_by.organisations_for(
             "instruction.answer"
         )
         rows = rows.filter(organisation_id__in=own)
-    return list(
-        rows.select_related("resource", "resource__site", "organisation", "bid")
-        .annotate(kw_max=Max("intervals__quantity_kw"), kw_sum=Sum("intervals__quantity_kw"))
-        .order_by("starts_at", "resource__code", "version")
+    return rows.select_related("resource", "resource__site", "organisation", "bid").order_by(
+        "starts_at", "resource__code", "version"
     )
+
+
+def instructions_first(rows: QuerySet[DispatchInstruction]) -> list[DispatchInstruction]:
+    """Return the first of some instructions, each with its highest half hour as `kw_max`."""
+    first = list(rows[:ROWS_SHOWN_MAX])
+    most = dict(
+        DispatchInstruction.objects.filter(id__in=[row.id for row in first])
+        .order_by()
+        .values_list("id")
+        .annotate(kw=Max("intervals__quantity_kw"))
+    )
+    for row in first:
+        row.kw_max = most[row.id]  # type: ignore[attr-defined]  # shown beside it
+    return first
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -463,38 +462,20 @@ def contributions(result: NeedResult, run: ClearingRun) -> list[Contribution]:
 
 
 def _effects(need: Need, run: ClearingRun) -> dict[str, list[float]]:
-    weight = _weights(need, run)
-    wanted = 1.0 if need.direction == Direction.UP else -1.0
+    injected = run_facts.injected.of(run.id)
+    weight = [
+        1.0 if need.kind == NeedKind.BALANCE and area_id == need.area_id else 0.0
+        for area_id in injected.areas
+    ]
+    sign = 1.0 if need.direction == Direction.UP else -1.0
+    if need.kind != NeedKind.BALANCE and need.congestion_point is not None:
+        # relief of the need's element per kW injected at each site
+        relief = run_facts.sensitivities.of(run.id).get(need.congestion_point.code, {})
+        weight = [relief.get(site, 0.0) for site in injected.sites]
+        sign = -float(need.flow_sign or 0)
     effect: dict[str, list[float]] = {}
-    rows = AwardInterval.objects.filter(award__run=run, quantity_kw__gt=0).values_list(
-        "award__bid__mechanism",
-        "award__direction",
-        "award__resource__site__code",
-        "award__resource__site__area_id",
-        "award__resource__site__loss_ratio",
-        "t",
-        "quantity_kw",
-    )
-    for mechanism, direction, site, area_id, loss_ratio, t, kw in rows:
-        sign = 1.0 if direction == Direction.UP else -1.0
-        injected_kw = sign * float(kw) / (1.0 - float(loss_ratio))
-        if need.kind == NeedKind.BALANCE:
-            part = wanted * injected_kw if area_id == need.area_id else 0.0
-        else:
-            part = weight.get(site, 0.0) * injected_kw
-        effect.setdefault(mechanism, [0.0] * HALF_HOURS)[t] += part
+    for name in dict.fromkeys(injected.mechanisms):
+        rows = [row for row, one in enumerate(injected.mechanisms) if one == name]
+        parts = injected.change_kw[rows]
+        effect[name] = (sign * parts.T @ [weight[row] for row in rows]).tolist()
     return effect
-
-
-def _weights(need: Need, run: ClearingRun) -> dict[str, float]:
-    """Return relief of the need's element per kW injected at each site."""
-    if need.kind == NeedKind.BALANCE or need.congestion_point is None:
-        return {}
-    packed = ClearingRun.objects.filter(id=run.id).values_list("result", flat=True).first()
-    result = json.loads(bytes(packed)) if packed else {}
-    element = need.congestion_point.code
-    return {
-        place["id"]: -float(need.flow_sign or 0)
-        * float(place.get("sensitivity_kw_per_kw", {}).get(element, 0.0))
-        for place in result.get("places", [])
-    }

@@ -118,7 +118,7 @@ def test_errors_name_line_and_column_and_nothing_is_stored(
     unknown = STEPS.replace("DEFERRAL,inzai-dc-1-load", "DEFERRAL,nowhere")
     answer = _post(day, owner, unknown.encode())
     assert [(row["line"], row["field"]) for row in answer.json()["errors"]] == [(2, "resource")]
-    form = STEPS.replace("noon,STEPS", "noon,BLOCK")
+    form = STEPS.replace("noon,STEPS", "noon,PORTFOLIO")
     answer = _post(day, owner, form.encode())
     assert [(row["line"], row["field"]) for row in answer.json()["errors"]] == [(5, "form")]
     for broken in (b"", b"client_bid_id\r\na", b"\xff\xfe", STEPS.encode()[:100]):

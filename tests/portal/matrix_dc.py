@@ -23,6 +23,8 @@ MATRIX = {
     "/dc/bids/?auction={auction}&state=SUBMITTED": SELLERS,
     "/dc/bids/?page=9": NOWHERE,
     "/dc/bids/template.csv": SELLERS,
+    "/dc/bids/{auction}/bids.csv": SELLERS,
+    "/dc/bids/NONE/bids.csv": NOWHERE,
     "/dc/bids/{auction}/new/": POSTED,
     "/dc/bids/{auction}/upload/": SELLERS,
     "/dc/bids/NONE/upload/": NOWHERE,

@@ -238,7 +238,9 @@ def test_a_gate_that_closes_while_typing_keeps_the_text_and_offers_two_ways_out(
     made = Draft.objects.get(subject="DA-NEXT")
     assert draft_text(made).fields == {**FIELDS, "ask_1": "29.75"}
     saved = owner.get(here(day, "bid.csv")).content.decode("utf-8-sig")
-    assert "ask_1,段2 の価格,28" in saved
+    # the columns of an upload: what was saved can be taken in again
+    assert f"{NAME},STEPS,DEFERRAL,inzai-dc-1-load,,UP,34,39,4000,12.5," in saved
+    assert f"{NAME},,,,,,34,39,2000,28," in saved
 
 
 def test_a_confirmation_after_the_gate_submits_nothing_and_says_both_times(

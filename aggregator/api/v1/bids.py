@@ -26,7 +26,7 @@ from aggregator.api.v1.asked import body_of, choice_of, query_of
 from aggregator.api.v1.awards import AwardSeen, award_told
 from aggregator.api.v1.base import Door
 from aggregator.api.v1.bid_forms import BID, BID_OR_LIST
-from aggregator.api.v1.bids_csv import Sheet, sheet_of
+from aggregator.api.v1.bids_csv import sheet_of
 from aggregator.api.v1.etag import expect, tag
 from aggregator.api.v1.explanations import ExplanationSeen, outcome_told
 from aggregator.api.v1.pagination import page
@@ -37,6 +37,7 @@ from aggregator.api.v1.single_bids import answered_together
 from aggregator.api.v1.uploads import CsvParser, Table
 from market.clearing import selectors as results
 from market.trading import selectors
+from market.trading.bid_sheets import Sheet
 from market.trading.bids import Submission, basket_submit, bid_withdraw
 from market.trading.models import Bid, BidForm, BidState
 from market.trading.refusals import RowsRefused

@@ -17,6 +17,7 @@ from aggregator.portal.dc.desk import KIND, desk_of
 from aggregator.portal.dc.editor import told_saved
 from aggregator.portal.dc.offered import OFFERS, form_word
 from aggregator.portal.dc.pictures import chart_answer
+from aggregator.portal.dc.sheets import body_kept
 from aggregator.portal.drafts import draft_text, drafts_open
 from aggregator.portal.entering import person_required
 from aggregator.portal.facts import mechanism_word
@@ -24,6 +25,7 @@ from aggregator.portal.frame import frame, market_time, sight_in
 from aggregator.portal.lists import Filter, Listing, csv_answer, listed
 from aggregator.portal.tokens import Palette
 from market.registry.models import Resource, WorkloadKind
+from market.trading import bid_sheets
 from market.trading.bid_checks import FITS
 from market.trading.models import Auction, AuctionState, Bid, BidForm, BidState
 
@@ -197,8 +199,14 @@ def _work_word(kind: str) -> str:
 @person_required("bid.submit")
 @require_safe
 def bid_csv(request: HttpRequest, code: str, name: str) -> HttpResponse:
-    """Give a draft as CSV, one field a line: what was typed is never lost."""
+    """Give a bid in the columns of an upload.
+
+    What cannot be read as a bid yet is given field by field: what was typed is never lost.
+    """
     desk = desk_of(request, code, name)
+    body = body_kept(desk) if desk.text.fields else None
+    if body is not None:
+        return csv_answer(f"{name}.csv", bid_sheets.COLUMNS, bid_sheets.rows_written([body]))
     form = desk.form(dict(desk.text.fields)) if desk.text.fields else desk.form()
     rows: list[list[Cell]] = [["client_bid_id", "", name], ["auction", "", code]]
     rows += [[key, "", str(value)] for key, value in desk.text.head.items()]

@@ -25,6 +25,7 @@ from aggregator.metering.models import (
 )
 from aggregator.metering.seen import deliveries_seen
 from aggregator.metering.selectors import readings_latest
+from aggregator.portal.models import Draft, DraftKind
 from aggregator.settlement.models import SettlementLine, SettlementRun
 from aggregator.settlement.seen import line_view_of
 from market.clearing.models import Award, AwardInterval, ClearingPrice, PriceKind, RunState
@@ -245,6 +246,13 @@ def bid_current(organisation: Organisation, auction: Auction, name: str) -> Bid 
     )
 
 
+def drafts_of(organisation: Organisation, auction: Auction) -> QuerySet[Draft]:
+    """Kept texts of an auction's bids, submitted or not."""
+    return Draft.objects.filter(
+        organisation=organisation, kind=DraftKind.BID, subject=auction.code
+    ).order_by("id")
+
+
 def bid_count(seen_by: Sight, auction: Auction) -> int:
     """How many bids of one's own stand in the book."""
     return bids_own(seen_by, auction).filter(state=BidState.SUBMITTED).count()
@@ -341,9 +349,7 @@ def auctions_verified(organisation_ids: Collection[UUID]) -> QuerySet[Auction]:
     Each auction is asked for one award of theirs; a join would read all awards ever made.
     """
     return Auction.objects.filter(
-        Exists(
-            Award.objects.filter(auction=OuterRef("pk"), organisation_id__in=organisation_ids)
-        ),
+        Exists(Award.objects.filter(auction=OuterRef("pk"), organisation_id__in=organisation_ids)),
         Exists(DeliveryVerification.objects.filter(auction=OuterRef("pk"))),
     )
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-import re
-from collections.abc import Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -14,32 +13,28 @@ from django.urls import reverse
 from django.utils.translation import gettext, gettext_lazy
 from django.views.decorators.http import require_http_methods, require_safe
 
-from accounts.core.csvtext import Cell, cell_read
+from accounts.core.csvtext import Cell
 from accounts.core.errors import Refused
 from accounts.parties.models import Organisation
+from accounts.parties.sight import Sight
 from aggregator.portal.answering import Done, FormPage
 from aggregator.portal.dc import selectors
+from aggregator.portal.dc.desk import BidDesk
+from aggregator.portal.dc.examples import examples_of
 from aggregator.portal.entering import person_required
 from aggregator.portal.forms import FileField, PortalForm, refusal_text
 from aggregator.portal.frame import frame, sight_in
 from aggregator.portal.lists import csv_answer
+from market.trading.bid_sheets import COLUMNS, FORMS, NEEDED, Sheet, rows_written, sheet_read
 from market.trading.bids import basket_submit
+from market.trading.models import Auction, BidState
 from market.trading.refusals import RowsRefused
-from market.trading.selectors import auction_named
+from market.trading.selectors import auction_named, content_of
 
-STEP: Final = ("first_t", "last_t", "quantity_kw", "ask_jpy_per_kwh")
-STORE: Final = (
-    "first_t", "last_t", "charge_limit_kw", "discharge_limit_kw", "energy_limit_kwh",
-    "reserve_kwh", "start_kwh", "end_min_kwh", "charge_efficiency_ratio",
-    "discharge_efficiency_ratio", "standing_loss_ratio", "wear_jpy_per_kwh", "cycles_max",
-)  # fmt: skip
-HEAD: Final = ("client_bid_id", "form", "mechanism", "resource", "workload_class", "direction")
-COLUMNS: Final = tuple(dict.fromkeys((*HEAD, *STEP, *STORE)))
-FORMS: Final = ("STEPS", "STORAGE")
 FILE_BYTES_MAX: Final = 2_000_000
 ROWS_MAX: Final = 20_000
-_PLACE: Final = re.compile(r"bids\[(\d+)\]\.?(.*)")
-INDEX_LENGTH_MAX: Final = 3
+BIDS_WRITTEN_MAX: Final = 2_000
+ENCODINGS: Final = ("utf-8-sig", "cp932")  # the second as spreadsheets in Japan save it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,97 +47,89 @@ class Wrong:
 
 
 @dataclass(kw_only=True)
-class Sheet:
-    """Bids of a file, and the line where each of their parts stands."""
+class Upload:
+    """What a file says: bids and where they stand, and what cannot be a table of bids."""
 
-    bids: list[dict[str, Any]] = field(default_factory=list)
-    lines: list[dict[str, int]] = field(default_factory=list)
+    sheet: Sheet = field(default_factory=Sheet)
     wrong: list[Wrong] = field(default_factory=list)
 
-    def where(self, path: str) -> tuple[int | None, str]:
-        """Return line and column of a refusal's path."""
-        found = _PLACE.fullmatch(path)
-        if found is None or int(found[1]) >= len(self.lines):
-            return None, path
-        known, part = self.lines[int(found[1])], found[2]
-        column = part.rpartition(".")[2] or "client_bid_id"
-        while part and part not in known:
-            part = part.rpartition(".")[0]
-        return known[part], column
 
+def upload_read(body: bytes) -> Upload:
+    """Read a file of bids; what a bid says is not judged here.
 
-def sheet_read(body: bytes) -> Sheet:
-    """Read a file: one row per step or store; rows of one bid share its number.
-
-    What a bid says is not judged here; only what cannot be a table of bids is refused.
+    Half a table is never taken for a whole one: a row with more or fewer cells than columns is
+    wrong, as is every row beyond the limit.
     """
-    sheet = Sheet()
+    found = Upload()
+    text = _text_of(body)
+    if text is None:
+        said = gettext("CSV として読めません。UTF-8 か Shift_JIS で保存してください。")
+        found.wrong.append(Wrong(line=None, column="", text=said))
+        return found
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
-        text = body.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        sheet.wrong.append(
-            Wrong(line=None, column="", text=gettext("UTF-8 の CSV として読めません。"))
-        )
-        return sheet
-    rows = csv.DictReader(io.StringIO(text, newline=""))
-    names = [name or "" for name in rows.fieldnames or ()]
-    unknown = [name for name in names if name not in COLUMNS]
-    missing = [name for name in HEAD[:4] if name not in names]
-    for name in unknown:
-        sheet.wrong.append(Wrong(line=1, column=name, text=gettext("この列はありません。")))
-    for name in missing:
-        sheet.wrong.append(Wrong(line=1, column=name, text=gettext("この列が必要です。")))
-    if sheet.wrong:
-        return sheet
-    for row in rows:
-        if len(sheet.lines) >= ROWS_MAX:
-            break
-        cells = {
-            name: cell_read(value.strip())
-            for name, value in row.items()
-            if isinstance(name, str) and isinstance(value, str) and value.strip()
-        }
-        if cells:
-            _row(sheet, cells, rows.line_num)
-    return sheet
+        names = [name.strip() for name in next(reader, [])]
+        found.wrong = _names_wrong(names)
+        if not found.wrong:
+            found.sheet = sheet_read(_rows(reader, names, found.wrong))
+    except csv.Error:
+        said = gettext("CSV として読めない行です。引用符を確かめてください。")
+        found.wrong.append(Wrong(line=reader.line_num, column="", text=said))
+    found.wrong += [
+        Wrong(line=line, column=refused.field, text=refusal_text(refused))
+        for line, refused in found.sheet.wrong
+    ]
+    found.wrong.sort(key=lambda wrong: wrong.line or 0)
+    if not found.wrong and not found.sheet.bids:
+        found.wrong.append(Wrong(line=None, column="", text=gettext("入札の行がありません。")))
+    return found
 
 
-def _row(sheet: Sheet, cells: Mapping[str, str], line: int) -> None:
-    name = cells.get("client_bid_id", "")
-    if not sheet.bids or sheet.bids[-1]["client_bid_id"] != name:
-        bid: dict[str, Any] = {"client_bid_id": name}
-        bid |= {key: cells[key] for key in HEAD if key in cells}
-        form = cells.get("form")
-        if form not in FORMS:
-            text = gettext("CSV で入れられる形式は STEPS と STORAGE です。")
-            sheet.wrong.append(Wrong(line=line, column="form", text=text))
-        if form == "STEPS":
-            bid["curves"] = []
-        sheet.bids.append(bid)
-        sheet.lines.append({"": line})
-    bid, lines = sheet.bids[-1], sheet.lines[-1]
-    if bid.get("form") == "STORAGE":
-        bid |= {key: _cell(key, cells[key]) for key in STORE if key in cells}
-    elif bid.get("form") == "STEPS":
-        _step(bid["curves"], lines, cells, line)
+def _text_of(body: bytes) -> str | None:
+    for encoding in ENCODINGS:
+        try:
+            return body.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+    return None
 
 
-def _step(
-    curves: list[dict[str, Any]], lines: dict[str, int], cells: Mapping[str, str], line: int
-) -> None:
-    step = {key: _cell(key, cells[key]) for key in STEP if key in cells}
-    window: dict[str, Any] = {key: step.pop(key) for key in ("first_t", "last_t") if key in step}
-    if not curves or {key: curves[-1].get(key) for key in window} != window:
-        lines[f"curves[{len(curves)}]"] = line
-        curves.append({**window, "steps": []})
-    steps = curves[-1]["steps"]
-    lines[f"curves[{len(curves) - 1}].steps[{len(steps)}]"] = line
-    steps.append(step)
+def _names_wrong(names: list[str]) -> list[Wrong]:
+    wrong = [
+        Wrong(line=1, column=name, text=gettext("この列はありません。"))
+        for name in names
+        if name not in COLUMNS
+    ]
+    wrong += [
+        Wrong(line=1, column=name, text=gettext("この列が必要です。"))
+        for name in NEEDED
+        if name not in names
+    ]
+    twice = sorted({name for name in names if name in COLUMNS and names.count(name) > 1})
+    return wrong + [
+        Wrong(line=1, column=name, text=gettext("同じ列が2つあります。")) for name in twice
+    ]
 
 
-def _cell(column: str, text: str) -> Any:
-    is_index = text.isascii() and text.isdigit() and len(text) <= INDEX_LENGTH_MAX
-    return int(text) if column in ("first_t", "last_t") and is_index else text
+def _rows(
+    reader: Any, names: list[str], wrong: list[Wrong]
+) -> Iterator[tuple[dict[str, str], int]]:
+    before, count = reader.line_num, 0
+    for cells in reader:
+        line, before = before + 1, reader.line_num
+        if not any(cell.strip() for cell in cells):
+            continue
+        count += 1
+        if count > ROWS_MAX:
+            said = gettext("%(count)d行までです。ファイルを分けてください。")
+            wrong.append(Wrong(line=line, column="", text=said % {"count": ROWS_MAX}))
+            return
+        if len(cells) != len(names):
+            said = gettext("列は%(expected)d個ですが、この行には%(found)d個あります。")
+            said %= {"expected": len(names), "found": len(cells)}
+            wrong.append(Wrong(line=line, column="", text=said))
+            continue
+        yield dict(zip(names, map(str.strip, cells), strict=True)), line
 
 
 class UploadForm(PortalForm):
@@ -178,8 +165,8 @@ def bids_upload(request: HttpRequest, code: str) -> HttpResponse:
     organisations = selectors.operators_of(sight, "bid.submit")
 
     def work(clean: dict[str, Any]) -> Done:
-        sheet = sheet_read(clean["file"].read())
-        count = _submit(auction.code, organisations[0], sheet)
+        upload = upload_read(clean["file"].read())
+        count = _submit(auction.code, organisations[0], upload)
         said = gettext("%(count)d件の入札を提出しました。") % {"count": count}
         return Done(url=f"{reverse('portal:dc_bids')}?auction={auction.code}", said=said)
 
@@ -201,18 +188,18 @@ def bids_upload(request: HttpRequest, code: str) -> HttpResponse:
         return page.show(request, form, status=422, wrong=refused.wrong)
 
 
-def _submit(code: str, organisation: Organisation, sheet: Sheet) -> int:
-    if sheet.wrong:
-        raise _LinesRefused(sheet.wrong)
+def _submit(code: str, organisation: Organisation, upload: Upload) -> int:
+    if upload.wrong:
+        raise _LinesRefused(upload.wrong)
     try:
-        done = basket_submit(auction_id=code, organisation=organisation, bids=sheet.bids)
+        done = basket_submit(auction_id=code, organisation=organisation, bids=upload.sheet.bids)
     except Refused as refused:
         many = refused.refusals if isinstance(refused, RowsRefused) else (refused,)
-        if not any(_PLACE.fullmatch(one.field) for one in many):
+        if not any(one.field.startswith("bids[") for one in many):
             raise
         wrong = []
         for one in many:
-            line, column = sheet.where(one.field)
+            column, line = upload.sheet.where(one.field)
             wrong.append(Wrong(line=line, column=column, text=refusal_text(one)))
         raise _LinesRefused(wrong) from refused
     return sum(receipt.is_new for receipt in done.receipts)
@@ -221,8 +208,67 @@ def _submit(code: str, organisation: Organisation, sheet: Sheet) -> int:
 @person_required("bid.submit")
 @require_safe
 def bids_template(request: HttpRequest) -> HttpResponse:
-    """Give an empty file with an example of each form."""
+    """Give a file with an example of each form that one's own resources can be bid in."""
     own = selectors.resources_own(sight_in(request))
-    code = own[0].code if own else "resource"
-    step: list[Cell] = ["bid-1", "STEPS", "DEFERRAL", code, "", "UP", 34, 39]
-    return csv_answer("bids-template.csv", COLUMNS, [[*step, 1000, 28], [*step, 500, "35.50"]])
+    return csv_answer("bids-template.csv", COLUMNS, rows_written(examples_of(own)))
+
+
+def bids_readable(sight: Sight, auction: Auction) -> list[dict[str, Any]]:
+    """Return one's own bids of an auction as files have them, by number.
+
+    While the book is sealed nobody can read an offer from it: then it is what the draft says that
+    was submitted, and drafts that are not submitted yet; what came by the API is left out.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    rows = selectors.bids_own(sight, auction).filter(state=BidState.SUBMITTED, form__in=FORMS)
+    standing: set[str] = set()
+    for bid in rows.order_by("received_at", "id")[:BIDS_WRITTEN_MAX]:
+        standing.add(bid.client_bid_id)
+        content = content_of(bid)
+        if content is not None and bid.resource is not None:
+            found[bid.client_bid_id] = {
+                "client_bid_id": bid.client_bid_id,
+                "form": bid.form,
+                "mechanism": bid.mechanism,
+                "resource": bid.resource.code,
+                "workload_class": bid.workload_class.kind if bid.workload_class else None,
+                **content,
+            }
+    resources = {row.code: row for row in selectors.resources_own(sight)}
+    for organisation in selectors.operators_of(sight, "bid.submit"):
+        for draft in selectors.drafts_of(organisation, auction)[:BIDS_WRITTEN_MAX]:
+            if draft.name in found or (draft.is_sent and draft.name not in standing):
+                continue
+            desk = BidDesk(
+                sight=sight, auction=auction, organisation=organisation, name=draft.name,
+                draft=draft, bid=None,
+            )  # fmt: skip
+            if str(desk.text.head.get("resource")) not in resources:
+                continue
+            body = body_kept(desk)
+            if body is not None:
+                found[draft.name] = body
+    return [found[name] for name in sorted(found)]
+
+
+def body_kept(desk: BidDesk) -> dict[str, Any] | None:
+    """Return the bid that a kept text means; None while it cannot be read."""
+    form = desk.form(dict(desk.text.fields))
+    if not form.is_valid():
+        return None
+    try:
+        return desk.bid_body(form)
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+@person_required("bid.submit")
+@require_safe
+def bids_file(request: HttpRequest, code: str) -> HttpResponse:
+    """Give one's own bids of an auction in the very columns that an upload reads."""
+    try:
+        auction = auction_named(code)
+    except Refused as unknown:
+        raise Http404(gettext("このオークションは見つかりません。")) from unknown
+    rows: list[list[Cell]] = rows_written(bids_readable(sight_in(request), auction))
+    return csv_answer(f"bids-{auction.code}.csv", COLUMNS, rows)

@@ -12,6 +12,7 @@ urlpatterns: list[URLPattern] = [
     path("position.csv", home.position_csv, name="dc_position_csv"),
     path("bids/", bids.bid_list, name="dc_bids"),
     path("bids/template.csv", sheets.bids_template, name="dc_bids_template"),
+    path("bids/<slug:code>/bids.csv", sheets.bids_file, name="dc_bids_file"),
     path("bids/<slug:code>/new/", editor.bid_new, name="dc_bid_new"),
     path("bids/<slug:code>/upload/", sheets.bids_upload, name="dc_bids_upload"),
     path("bids/<slug:code>/<str:name>/", editor.bid_edit, name="dc_bid_edit"),

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
 from urllib.parse import urlencode
 
-from django.db.models import Sum
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
@@ -35,6 +35,7 @@ HALF_HOURS: Final = 48
 MERIT: Final = ("RENEWABLE", "BATTERY", "SPATIAL", "DEFERRAL", "POWER_CAP", "STOP")
 SITES_MAX: Final = 6
 TODO_SHOWN: Final = 6
+BySum = Mapping[str, Mapping[str, Decimal]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +74,9 @@ def home(request: HttpRequest) -> HttpResponse:
     shown_on = selectors.position_day(sight, today)
     up, down, price = selectors.position_on(sight, shown_on)
     verified = selectors.verified_latest(sight)
+    by_resource = (
+        selectors.sums_by_resource(selectors.deliveries_own(sight, verified[1])) if verified else {}
+    )
     return render(
         request,
         "portal/dc/home.html",
@@ -93,8 +97,8 @@ def home(request: HttpRequest) -> HttpResponse:
             "mechanisms": [(name, mechanism_word(name)) for name in MERIT if name in up],
             "position_rows": _position_rows(up, down, price),
             "has_position": bool(up) or any(down),
-            "last": _last(sight, verified),
-            "last_resource": _last_resource(sight, verified),
+            "last": _last(verified, by_resource),
+            "last_resource": _last_resource(by_resource),
             "money": selectors.month_money(sight, now.now)
             if sight.may_somewhere("statement.read")
             else None,
@@ -219,27 +223,22 @@ def _position_rows(
     ]
 
 
-def _last(sight: Sight, verified: Any) -> dict[str, Any] | None:
+def _last(verified: Any, by_resource: BySum) -> dict[str, Any] | None:
     if verified is None:
         return None
     auction, verification = verified
-    sums = selectors.sums_of(selectors.deliveries_own(sight, verification))
+    sums = {
+        name: sum((row[name] for row in by_resource.values()), Decimal(0))
+        for name in ("ordered", "delivered", "missing")
+    }
     ratio = sums["delivered"] / sums["ordered"] if sums["ordered"] else None
     return {"auction": auction, "stage": verification.stage, "ratio": ratio, **sums}
 
 
-def _last_resource(sight: Sight, verified: Any) -> Any:
+def _last_resource(by_resource: BySum) -> Resource | None:
     """Return the resource that was ordered most of, for the picture."""
-    if verified is None:
-        return None
-    top = (
-        selectors.deliveries_own(sight, verified[1])
-        .values("award__resource__code")
-        .annotate(kwh=Sum("ordered_kwh"))
-        .order_by("-kwh", "award__resource__code")
-        .first()
-    )
-    return None if top is None else Resource.objects.get(code=top["award__resource__code"])
+    top = next(iter(by_resource), None)
+    return None if top is None else Resource.objects.get(code=top)
 
 
 @person_required(READ)

@@ -25,6 +25,7 @@ from aggregator.metering.models import (
 )
 from aggregator.metering.seen import deliveries_seen
 from aggregator.metering.selectors import readings_latest
+from aggregator.portal.run_facts import Kept
 from aggregator.portal.models import Draft, DraftKind
 from aggregator.settlement.models import SettlementLine, SettlementRun
 from aggregator.settlement.seen import line_view_of
@@ -335,12 +336,19 @@ def deliveries_own(seen_by: Sight, verification: DeliveryVerification) -> QueryS
     )
 
 
-def sums_of(deliveries: QuerySet[Delivery]) -> dict[str, Decimal]:
-    """Add up ordered, delivered and missing energy [kWh]."""
-    found = deliveries.order_by().aggregate(
-        ordered=Sum("ordered_kwh"), delivered=Sum("delivered_kwh"), missing=Sum("shortfall_kwh")
+def sums_by_resource(deliveries: QuerySet[Delivery]) -> dict[str, dict[str, Decimal]]:
+    """Add up ordered, delivered and missing energy of each resource [kWh], most ordered first."""
+    rows = (
+        deliveries.order_by()
+        .values("award__resource__code")
+        .annotate(
+            ordered=Sum("ordered_kwh"),
+            delivered=Sum("delivered_kwh"),
+            missing=Sum("shortfall_kwh"),
+        )
+        .order_by("-ordered", "award__resource__code")
     )
-    return {name: value or Decimal(0) for name, value in found.items()}
+    return {row.pop("award__resource__code"): row for row in rows}
 
 
 def auctions_verified(organisation_ids: Collection[UUID]) -> QuerySet[Auction]:
@@ -374,16 +382,32 @@ def month_money(seen_by: Sight, now: datetime) -> dict[str, Any]:
         .order_by("auction_id", "kind", "-revision")
         .distinct("auction_id")
     )
-    lines = SettlementLine.objects.filter(run_id__in=[row.pk for row in runs])
-    sums = lines.aggregate(
-        received=Sum("amount_exact_jpy", filter=Q(payee_id__in=own)),
-        paid=Sum("amount_exact_jpy", filter=Q(payer_id__in=own)),
-        penalty=Sum(
-            "amount_exact_jpy",
-            filter=Q(payer_id__in=own, item="SHORTFALL_PENALTY"),
-        ),
-    )
-    return {
-        "first": first,
-        **{f"{name}_jpy": value or Decimal(0) for name, value in sums.items()},
-    }
+    sums = dict.fromkeys(("received", "paid", "penalty"), Decimal(0))
+    for run in runs:
+        for account_id, found in _settled.of((run.pk, run.auction_id)).items():
+            for name in sums if account_id in own else ():
+                sums[name] += found[name]
+    return {"first": first, **{f"{name}_jpy": value for name, value in sums.items()}}
+
+
+def _settled_sums(key: tuple[int, UUID]) -> dict[int, dict[str, Decimal]]:
+    """Return what a settlement run gives and takes by account; its lines never change."""
+    lines = SettlementLine.objects.filter(run_id=key[0]).order_by()
+    found: dict[int, dict[str, Decimal]] = {}
+    for side, name in (("payee_id", "received"), ("payer_id", "paid")):
+        rows = lines.values_list(side).annotate(
+            jpy=Sum("amount_exact_jpy"),
+            penalty=Sum("amount_exact_jpy", filter=Q(item="SHORTFALL_PENALTY"), default=0),
+        )
+        for account_id, jpy, penalty in rows:
+            of = found.setdefault(
+                account_id, dict.fromkeys(("received", "paid", "penalty"), Decimal(0))
+            )
+            of[name] = jpy
+            if name == "paid":
+                of["penalty"] = penalty
+    return found
+
+
+# by the run and its auction; a month of several auctions a day
+_settled = Kept(_settled_sums, most=250)

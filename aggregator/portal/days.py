@@ -102,9 +102,7 @@ def page_of(request: HttpRequest, chosen: Chosen, *, page: str = "day") -> dict[
         else None
     )
     award_totals = (
-        award_sums(chosen.run, seen_by=chosen.sight)
-        if chosen.run and awards is not None
-        else None
+        award_sums(chosen.run, seen_by=chosen.sight) if chosen.run and awards is not None else None
     )
     sees_instructions = chosen.sight.may_somewhere(
         "instruction.read"

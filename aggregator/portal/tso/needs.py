@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any
 from uuid import UUID
 
 from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import render
 from django.urls import reverse
-from django.utils.translation import gettext, gettext_lazy
+from django.utils.translation import gettext
 from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.approvals.kinds import INSTRUCTION_EXTEND, NEED_PUBLISH
@@ -20,92 +20,28 @@ from aggregator.portal import facts, once, words
 from aggregator.portal.answering import UNPROCESSABLE, Done, FormPage
 from aggregator.portal.approving import Decision, approval_in, asked_of
 from aggregator.portal.entering import person_required
-from aggregator.portal.forms import ChoiceField, NumberField, PortalForm, TextField
+from aggregator.portal.forms import PortalForm
 from aggregator.portal.frame import frame, market_time, sight_in
-from aggregator.portal.selectors import spans_of
 from aggregator.portal.tso import selectors as own
-from market.trading.models import Auction, Direction, Need, NeedKind, NeedState
-from market.trading.needs import NeedDetails, need_publish, need_withdraw
+from aggregator.portal.tso.need_form import (
+    CAP_DEFAULT,
+    NeedForm,
+    Step,
+    curve_facts,
+    curve_of,
+    details_of,
+    initial_of,
+    initial_of_overload,
+    kind_of,
+    pricing_words,
+    reshaped,
+    steps_of,
+    value_of,
+)
+from market.trading.models import Auction, Direction, Need, NeedPricing, NeedState
+from market.trading.needs import need_publish, need_withdraw
 from market.trading.proposals import published_alone_jpy, takes_two_people
-
-HALF_HOURS: Final = 48
-CAP_DEFAULT: Final = Decimal(60)
-KW_HIGH: Final = 100_000_000
-
-
-class NeedForm(PortalForm):
-    """One need with one cap and 48 quantities."""
-
-    places = (
-        (r"congestion_point|area_code|area|flow_sign", "place"),
-        (r"cap_jpy_per_kwh.*|steps\[0\]\.cap.*", "cap"),
-    )
-    code = TextField(label=gettext_lazy("コード（英数字）"), max_length=60)
-    cap = NumberField(
-        label=gettext_lazy("上限価格"), unit=gettext_lazy("円/kWh"), digits=2, low=0, high=100_000
-    )
-    version = NumberField(required=False)
-
-    def __init__(self, *args: Any, auction: Auction, sight: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        points = own.points_own(auction, seen_by=sight)
-        choices = []
-        for point in points:
-            name = words.local_name(point)
-            choices += [
-                (f"point:{point.code}:1", gettext("%(name)s（正方向）") % {"name": name}),
-                (f"point:{point.code}:-1", gettext("%(name)s（逆方向）") % {"name": name}),
-            ]
-        choices += [
-            (f"area:{area.code}", gettext("%(name)s（需給）") % {"name": facts.area_word(area)})
-            for area in own.areas_own(seen_by=sight)
-        ]
-        self.fields["place"] = ChoiceField(label=gettext("設備・エリア"), choices=choices)
-        self.fields["direction"] = ChoiceField(
-            label=gettext("方向"),
-            choices=[
-                (Direction.UP, gettext("上げ（負荷を減らす）")),
-                (Direction.DOWN, gettext("下げ（負荷を増やす）")),
-            ],
-        )
-        for t in range(HALF_HOURS):
-            self.fields[f"kw_{t}"] = NumberField(
-                label=words.koma_full(t), digits=1, low=0, high=KW_HIGH, required=False
-            )
-        self.order_fields(["place", "direction", "cap", "code", "version"])
-
-    @property
-    def halves(self) -> list[Any]:
-        """Return the 48 quantities as fields."""
-        return [self[f"kw_{t}"] for t in range(HALF_HOURS)]
-
-    def clean(self) -> dict[str, Any]:
-        """Refuse a need of nothing here, so that the sentence stands above all 48 fields."""
-        clean: dict[str, Any] = super().clean() or self.cleaned_data
-        if not self.errors and not any(clean.get(f"kw_{t}") for t in range(HALF_HOURS)):
-            self.add_error(None, gettext("1コマ以上に量を入力してください。"))
-        return clean
-
-
-def quantities_of(clean: Mapping[str, Any]) -> list[Decimal]:
-    """Return 48 quantities [kW]; what is empty is nothing."""
-    return [clean.get(f"kw_{t}") or Decimal(0) for t in range(HALF_HOURS)]
-
-
-def details_of(clean: Mapping[str, Any]) -> NeedDetails:
-    """Return what the service is asked to publish."""
-    what, _, rest = clean["place"].partition(":")
-    quantity = [str(kw) for kw in quantities_of(clean)]
-    common = {
-        "code": clean["code"],
-        "direction": clean["direction"],
-        "quantity_kw": quantity,
-        "cap_jpy_per_kwh": [str(clean["cap"])] * HALF_HOURS,
-    }
-    if what == "area":
-        return NeedDetails(kind=NeedKind.BALANCE, area_code=rest, **common)
-    code, _, sign = rest.rpartition(":")
-    return NeedDetails(kind=NeedKind.LOCAL, congestion_point=code, flow_sign=int(sign), **common)
+from market.trading.selectors import need_steps_of
 
 
 def auction_named(code: str) -> Auction:
@@ -118,30 +54,19 @@ def auction_named(code: str) -> Auction:
 
 def _initial(request: HttpRequest, auction: Auction, need: Need | None) -> dict[str, Any]:
     if need is not None:
-        point = need.congestion_point
-        place = f"point:{point.code}:{need.flow_sign}" if point else f"area:{need.area_id}"
-        caps = need.cap_jpy_per_kwh or [CAP_DEFAULT]
-        return {
-            "place": place,
-            "direction": need.direction,
-            "code": need.code,
-            "cap": max(caps),
-            "version": need.revision,
-            **{f"kw_{t}": kw for t, kw in enumerate(need.quantity_kw) if kw},
-        }
+        return initial_of(need, curve_now(need))
     wish = request.GET.get("element")
     if wish is None:
-        return {"cap": CAP_DEFAULT}
+        return {"cap_0": CAP_DEFAULT, "steps": "1"}
     for one in own.overloads(auction, seen_by=sight_in(request)):
         if one.point.code == wish:
-            return {
-                "place": f"point:{one.point.code}:{one.flow_sign}",
-                "direction": Direction.UP,
-                "code": f"{one.point.code}-up",
-                "cap": CAP_DEFAULT,
-                **{f"kw_{t}": kw for t, kw in enumerate(one.quantity_kw) if kw},
-            }
+            return initial_of_overload(one)
     raise Http404(gettext("この設備の超過は見つかりません。"))
+
+
+def curve_now(need: Need) -> list[Step]:
+    """Return the demand curve of a stored need."""
+    return curve_of(need, need_steps_of([need]).get(need.id, ()))
 
 
 @person_required(own.PUBLISH)
@@ -167,7 +92,7 @@ def _edit(request: HttpRequest, auction: Auction, need: Need | None) -> HttpResp
     back = reverse("portal:tso_network", args=[auction.delivery_on])
     initial = _initial(request, auction, need) if request.method != "POST" else {}
 
-    def made(fields: QueryDict | None, _files: Any) -> PortalForm:
+    def made(fields: QueryDict | None, _files: Any) -> NeedForm:
         return NeedForm(fields, initial=initial, auction=auction, sight=sight)
 
     def work(clean: dict[str, Any]) -> Done:
@@ -185,24 +110,27 @@ def _edit(request: HttpRequest, auction: Auction, need: Need | None) -> HttpResp
         )
         return Done(url=back, said=said % {"code": published.code})
 
-    def context(form: PortalForm) -> dict[str, Any]:
+    def context(_form: PortalForm) -> dict[str, Any]:
         return {
             **frame(request, page="tso_network"),
             "auction": auction,
             "need": need,
             "back_url": back,
             "gate_ms": int(auction.gate_closure_at.timestamp() * 1000),
-            **(_summary(form, auction, organisation) if form.is_bound and not form.errors else {}),
         }
 
     page = FormPage(form=made, work=work, template="portal/tso/need_edit.html", context=context)
+    if request.method == "POST" and ("add_step" in request.POST or "drop_step" in request.POST):
+        text = reshaped(request.POST)
+        return page.show(request, NeedForm(initial=text, auction=auction, sight=sight))
     if request.method == "POST" and "confirmed" not in request.POST:
         form = made(request.POST, None)
         if "back" in request.POST:
             return page.show(request, made(_unsent(request.POST), None))
         if not form.is_valid():
             return page.show(request, form, status=UNPROCESSABLE)
-        return _confirm(request, form, context(form))
+        summary = _summary(form, auction, organisation, need)
+        return _confirm(request, form, {**context(form), **summary})
     return page.answer(request)
 
 
@@ -246,28 +174,34 @@ def _confirm(request: HttpRequest, form: PortalForm, context: Mapping[str, Any])
     )
 
 
-def _summary(form: PortalForm, auction: Auction, organisation: Organisation) -> dict[str, Any]:
+def _summary(
+    form: NeedForm, auction: Auction, organisation: Organisation, need: Need | None
+) -> dict[str, Any]:
     clean = form.cleaned_data
-    quantity = quantities_of(clean)
-    energy_kwh = sum(quantity, Decimal(0)) / 2
-    most_jpy = energy_kwh * clean["cap"]
-    place = dict(form.fields["place"].choices)[clean["place"]]  # type: ignore[attr-defined]
+    kind, curve = kind_of(clean["place"]), steps_of(clean)
+    most_jpy = value_of(kind, curve)
     alone_jpy = published_alone_jpy(auction, organisation, but=clean["code"])
     takes_two = takes_two_people(auction.ruleset.rules, alone_jpy + most_jpy)
-    spans = gettext("、").join(words.spans(spans_of([kw > 0 for kw in quantity])))
-    top = max(quantity)
+    pricing = clean.get("pricing") or NeedPricing.AUCTION.value
+    rows = [
+        {"label": gettext("受渡日"), "value": words.day_long(auction.delivery_on)},
+        {
+            "label": gettext("設備・エリア"),
+            "value": dict(form.fields["place"].choices)[clean["place"]],  # type: ignore[attr-defined]
+        },
+        {"label": gettext("方向"), "value": direction_word(clean["direction"])},
+        {"label": gettext("価格の決め方"), "value": pricing_words()[pricing]},
+        *curve_facts(kind, curve),
+    ]
+    if need is not None:
+        before = {row["label"]: row["value"] for row in need_facts(need)}
+        for row in rows:
+            was = before.get(row["label"])
+            if was is not None and was != row["value"] and row["label"] != gettext("設備・エリア"):
+                row["before"] = was
+    top = max(sum(of_t) for of_t in zip(*(step.quantity_kw for step in curve), strict=True))
     return {
-        "rows": [
-            {"label": gettext("受渡日"), "value": words.day_long(auction.delivery_on)},
-            {"label": gettext("設備・エリア"), "value": place},
-            {"label": gettext("時間帯"), "value": spans},
-            {"label": gettext("最大"), "value": f"{words.number(top)} kW"},
-            {"label": gettext("電力量"), "value": f"{words.megawatt(energy_kwh)} MWh"},
-            {
-                "label": gettext("上限価格"),
-                "value": gettext("%(price)s 円/kWh") % {"price": words.number(clean["cap"], 2)},
-            },
-        ],
+        "rows": rows,
         "stake": gettext("すべて上限価格で約定すると %(yen)s円 です。")
         % {"yen": words.yen(most_jpy)},
         "irreversible": gettext("公表した必要量は全員に見えます。締切までは改訂・撤回できます。"),
@@ -277,6 +211,11 @@ def _summary(form: PortalForm, auction: Auction, organisation: Organisation) -> 
         )
         % {"kw": words.number(top)},
     }
+
+
+def direction_word(direction: str) -> str:
+    """Say a direction."""
+    return gettext("上げ") if direction == Direction.UP else gettext("下げ")
 
 
 @person_required(own.PUBLISH)
@@ -312,26 +251,13 @@ def need_take_back(request: HttpRequest, need_id: UUID) -> HttpResponse:
 
 
 def need_facts(need: Need) -> list[dict[str, str]]:
-    """Return a need as rows of a summary."""
-    energy_kwh = sum(need.quantity_kw, Decimal(0)) / 2
-    caps = need.cap_jpy_per_kwh or need.cap_jpy_per_kw_30min or [Decimal(0)]
+    """Return a need as rows of a summary: every quantity with its cap."""
     return [
         {"label": gettext("コード"), "value": f"{need.code}（{gettext('版')} {need.revision}）"},
         {"label": gettext("設備・エリア"), "value": facts.place_word(need)},
-        {
-            "label": gettext("方向"),
-            "value": gettext("上げ") if need.direction == Direction.UP else gettext("下げ"),
-        },
-        {
-            "label": gettext("時間帯"),
-            "value": gettext("、").join(words.spans(spans_of([kw > 0 for kw in need.quantity_kw]))),
-        },
-        {"label": gettext("最大"), "value": f"{words.number(max(need.quantity_kw))} kW"},
-        {"label": gettext("電力量"), "value": f"{words.megawatt(energy_kwh)} MWh"},
-        {
-            "label": gettext("上限価格"),
-            "value": gettext("%(price)s 円/kWh") % {"price": words.number(max(caps), 2)},
-        },
+        {"label": gettext("方向"), "value": direction_word(need.direction)},
+        {"label": gettext("価格の決め方"), "value": pricing_words()[need.pricing]},
+        *curve_facts(need.kind, curve_now(need)),
     ]
 
 

@@ -99,16 +99,17 @@ def overloads(auction: Auction, *, seen_by: Sight) -> list[Overload]:
 def _overload(row: Loading, flow: BaseFlow, *, has_need: bool) -> Overload:
     limit_kw = row.point.rating_kw
     target_kw = limit_kw * (1 - MARGIN_RATIO)
+    sign = 1 if max(flow.base_flow_kw, key=abs) >= 0 else -1
     quantity = []
     for kw in flow.base_flow_kw:
-        over = abs(kw) - target_kw if abs(kw) > limit_kw else Decimal(0)
+        # a need relieves one direction of the flow; what is over in the other is another need
+        over = kw * sign - target_kw if kw * sign > limit_kw else Decimal(0)
         quantity.append((over / TEN_KW).to_integral_value(ROUND_UP) * TEN_KW)
-    worst = max(flow.base_flow_kw, key=abs)
     return Overload(
         loading=row,
         over=spans_of([kw > 0 for kw in quantity]),
         quantity_kw=quantity,
-        flow_sign=1 if worst >= 0 else -1,
+        flow_sign=sign,
         has_need=has_need,
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -229,6 +229,13 @@ def _palette(request: HttpRequest) -> Palette:
     return Palette(theme="dark" if wish == THEMES[1] else "light")
 
 
+def _key(chosen: Chosen, palette: Palette, *parts: Any) -> Hashable:
+    """Name a chart of a published result, which never changes; before there is one, None."""
+    if chosen.run is None:
+        return None
+    return (chosen.run.id, palette.theme, words.is_english(), *parts)
+
+
 def _chart(request: HttpRequest, body: bytes) -> HttpResponse:
     """Answer with a chart; unchanged numbers cost a 304."""
     answer = HttpResponse(body, content_type="application/json")
@@ -265,7 +272,8 @@ def need_chart(request: HttpRequest, day: date) -> HttpResponse:
         )
         return need_figure(chart, palette), None
 
-    return _chart(request, drawn(build, palette=palette))
+    key = _key(chosen, palette, "need", result.need.id)
+    return _chart(request, drawn(build, palette=palette, key=key))
 
 
 @require_safe
@@ -289,13 +297,15 @@ def price_chart(request: HttpRequest, day: date) -> HttpResponse:
         )
         return price_figure(chart, palette), None
 
-    return _chart(request, drawn(build, palette=palette))
+    key = _key(chosen, palette, "price", place.site_id, words.local_name(place))
+    return _chart(request, drawn(build, palette=palette, key=key))
 
 
 @require_safe
 def loading_chart(request: HttpRequest, day: date) -> HttpResponse:
     """Element by half hour, before and after."""
-    loadings = _loadings(chosen_of(request, day))
+    chosen = chosen_of(request, day)
+    loadings = _loadings(chosen)
     if not loadings:
         raise Http404(gettext("負荷率はまだ公表されていません。"))
     palette, t = _palette(request), _half_hour_chosen(request, loadings)
@@ -313,7 +323,8 @@ def loading_chart(request: HttpRequest, day: date) -> HttpResponse:
         ]
         return loading_figure(rows, palette, t=t), None
 
-    return _chart(request, drawn(build, palette=palette))
+    key = _key(chosen, palette, "loading", t)
+    return _chart(request, drawn(build, palette=palette, key=key))
 
 
 @require_safe
@@ -323,21 +334,22 @@ def network_chart(request: HttpRequest, day: date) -> HttpResponse:
     loadings = _loadings(chosen)
     if not loadings:
         raise Http404(gettext("負荷率はまだ公表されていません。"))
-    network, results = selectors.network_of(chosen.auction), _needs(chosen)
-    if not network.has_places:
-        raise Http404(gettext("この系統モデルには座標がありません。"))
     palette, t = _palette(request), _half_hour_chosen(request, loadings)
 
     def build() -> tuple[Any, Any]:
         from aggregator.portal.charts.network import network_figure, views_of
 
+        network, results = selectors.network_of(chosen.auction), _needs(chosen)
+        if not network.has_places:
+            raise Http404(gettext("この系統モデルには座標がありません。"))
         nodes, lines = facts.map_of(network, loadings, results)
         names = {bus.area_id: words.local_name(bus.area) for bus in network.buses}
         around = {"around": gettext("{name}の周辺"), "all": gettext("全体")}
         views = views_of(nodes, lines, names, around)
         return network_figure(nodes, lines, views, palette, t=t)
 
-    return _chart(request, drawn(build, palette=palette))
+    key = _key(chosen, palette, "network", t)
+    return _chart(request, drawn(build, palette=palette, key=key))
 
 
 @require_safe

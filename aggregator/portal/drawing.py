@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
 from typing import Any
 
 from aggregator.portal.tokens import Palette
 
+CHARTS_KEPT = 32
 _BOKEH = threading.Lock()
+_kept: OrderedDict[Hashable, bytes] = OrderedDict()
 
 
-def drawn(build: Callable[[], tuple[Any, Any]], *, palette: Palette) -> bytes:
+def drawn(
+    build: Callable[[], tuple[Any, Any]], *, palette: Palette, key: Hashable = None
+) -> bytes:
     """Return the JSON of the chart that `build` makes.
 
     While it is imported, Bokeh switches the validation of its properties off and on again by a
@@ -23,11 +28,21 @@ def drawn(build: Callable[[], tuple[Any, Any]], *, palette: Palette) -> bytes:
     ----------
     build
         Returns a figure, and what our script needs beside it.
+    key
+        Names what the chart is drawn of, if that never changes: the latest such charts are kept.
     """
     with _BOKEH:
+        if key is not None and key in _kept:
+            _kept.move_to_end(key)
+            return _kept[key]
         from bokeh.core.property.validation import validate
 
         from aggregator.portal.charts.item import chart_bytes
 
         validate(True)  # noqa: FBT003 - Bokeh's own switch, whoever left it off
-        return chart_bytes(build(), palette=palette)
+        body = chart_bytes(build(), palette=palette)
+        if key is not None:
+            _kept[key] = body
+            if len(_kept) > CHARTS_KEPT:
+                _kept.popitem(last=False)
+        return body

@@ -14,9 +14,7 @@ _BOKEH = threading.Lock()
 _kept: OrderedDict[Hashable, bytes] = OrderedDict()
 
 
-def drawn(
-    build: Callable[[], tuple[Any, Any]], *, palette: Palette, key: Hashable = None
-) -> bytes:
+def drawn(build: Callable[[], tuple[Any, Any]], *, palette: Palette, key: Hashable = None) -> bytes:
     """Return the JSON of the chart that `build` makes.
 
     While it is imported, Bokeh switches the validation of its properties off and on again by a

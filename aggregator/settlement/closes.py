@@ -1,5 +1,7 @@
 """Close a period: the one place where exact lines become posted money."""
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import date, timedelta
 from uuid import UUID
 
@@ -13,10 +15,16 @@ from accounts.jobs.services import Claim, job_finish, job_postpone
 from accounts.ledger.selectors import trial_balance_at
 from accounts.ledger.services import TransferDraft, transfers_post
 from aggregator.core.terms import rules_from_mapping
+from aggregator.metering.affected import verifications_final
+from aggregator.metering.bulk import source_of_auctions
 from aggregator.metering.limits import bulk_limits_set
-from aggregator.metering.models import VerificationStage
+from aggregator.metering.models import CorrectionCause, VerificationStage
 from aggregator.metering.unawarded import nothing_verified
-from aggregator.metering.verifications import NothingPublished, verification_execute
+from aggregator.metering.verifications import (
+    NothingPublished,
+    verification_execute,
+    verifications_correct,
+)
 from aggregator.settlement.chains import runs_in_force
 from aggregator.settlement.close_requests import period_close_request
 from aggregator.settlement.differences import CAUSE_KIND
@@ -211,36 +219,60 @@ def period_close(*, period_id: int, claim: Claim | None = None) -> SettlementPer
 
 def _final_runs(period: SettlementPeriod) -> list[SettlementRun]:
     """Bring every auction of the period to its final run and all that corrects it."""
-    auctions = Auction.objects.filter(
-        delivery_on__gte=period.start_on, delivery_on__lt=period.end_on
-    ).order_by("delivery_on", "code")
-    runs = []
-    for auction in auctions:
-        if auction.state == AuctionState.CANCELLED:
-            continue
+    auctions = []
+    for auction in (
+        Auction.objects.select_related("ruleset")
+        .filter(delivery_on__gte=period.start_on, delivery_on__lt=period.end_on)
+        .exclude(state=AuctionState.CANCELLED)
+        .order_by("delivery_on", "code")
+    ):
         if auction.state not in SETTLED_STATES:
             raise AuctionNotSettled(
                 field="auction", value=auction.code, rule="is published or cancelled"
             )
-        if run_published_of(auction) is None:
-            continue
-        try:
-            _verify(auction)
+        if run_published_of(auction) is not None:
+            auctions.append(auction)
+    auctions_verify(auctions)
+    runs = []
+    for auction in auctions:
+        with _settled(auction):
             settlement_run_execute(auction_id=auction.id, kind=RunKind.FINAL)
-        except Refused as reason:
-            raise AuctionNotSettled(
-                field="auction", value=auction.code, rule=f"is settled ({reason})"
-            ) from reason
         runs += runs_in_force(auction=auction, kind=RunKind.FINAL)
     return runs
 
 
-def _verify(auction: Auction) -> None:
-    """Look at final readings once more; what awarded nothing owes what was published."""
+def auctions_verify(auctions: Sequence[Auction]) -> None:
+    """Look at the final readings of auctions once more, all together.
+
+    What was looked at before is corrected by what became known since; the rest reads its history
+    once for all of them. What awarded nothing owes what was published.
+    """
+    known = verifications_final(auction_ids=[auction.id for auction in auctions])
+    first = [auction for auction in auctions if auction.id not in known]
+    source = source_of_auctions(first, as_of=market_now()) if len(first) > 1 else None
+    for auction in first:
+        with _settled(auction):
+            try:
+                verification_execute(
+                    auction_id=auction.id, stage=VerificationStage.FINAL, source=source
+                )
+            except NothingPublished:
+                nothing_verified(auction=auction)
+    again = [auction for auction in auctions if auction.id in known]
+    if again:
+        with _settled(again[0]):
+            verifications_correct(auctions=again, cause_kind=CorrectionCause.READING)
+
+
+@contextmanager
+def _settled(auction: Auction) -> Iterator[None]:
+    """Say of which auction it is that something can't be settled yet."""
     try:
-        verification_execute(auction_id=auction.id, stage=VerificationStage.FINAL)
-    except NothingPublished:
-        nothing_verified(auction=auction)
+        yield
+    except Refused as reason:
+        raise AuctionNotSettled(
+            field="auction", value=auction.code, rule=f"is settled ({reason})"
+        ) from reason
 
 
 def _posted(period: SettlementPeriod) -> dict[tuple[str, str], int]:

@@ -119,8 +119,14 @@ JOIN LATERAL verification_chain(s.verification_id) settled ON settled.id = befor
 WHERE s.id = ANY(%(runs)s)
 """
 
-# What a decided dispute has settled stays as decided, whatever is read later.
+# What a decided dispute has settled stays as decided, whatever is read later. A correction holds
+# few of all deliveries there ever were: each is sought by its key (OFFSET keeps the search inside),
+# and of a chain the newest, whose ids grow along it.
 CHANGE_SQL = """
+WITH settled AS MATERIALIZED (
+    SELECT run_id, array_agg(verification_id) AS ids
+    FROM settlement_chain WHERE is_settled GROUP BY run_id
+)
 INSERT INTO settlement_change (
     run_id, award_id, t, start_at, ordered_kwh, old_short_kwh, new_short_kwh, old_excused,
     new_excused)
@@ -130,17 +136,18 @@ FROM (
     SELECT DISTINCT ON (h.run_id, d.award_id, d.t)
            h.run_id, d.award_id, d.t, d.start_at, d.ordered_kwh, d.shortfall_kwh, d.is_excused
     FROM settlement_chain h
-    JOIN metering_delivery d ON d.verification_id = h.verification_id
+    CROSS JOIN LATERAL (
+        SELECT * FROM metering_delivery WHERE verification_id = h.verification_id OFFSET 0
+    ) AS d
     WHERE NOT h.is_settled
     ORDER BY h.run_id, d.award_id, d.t, h.depth
 ) AS new
+LEFT JOIN settled ON settled.run_id = new.run_id
 LEFT JOIN LATERAL (
-    SELECT d.ordered_kwh, d.shortfall_kwh, d.is_excused
-    FROM settlement_chain h
-    JOIN metering_delivery d
-      ON d.verification_id = h.verification_id AND d.award_id = new.award_id AND d.t = new.t
-    WHERE h.run_id = new.run_id AND h.is_settled
-    ORDER BY h.depth LIMIT 1
+    SELECT d.shortfall_kwh, d.is_excused
+    FROM metering_delivery d
+    WHERE d.verification_id = ANY(settled.ids) AND d.award_id = new.award_id AND d.t = new.t
+    ORDER BY d.verification_id DESC LIMIT 1
 ) AS old ON true
 LEFT JOIN unnest(%(decided_awards)s::uuid[], %(decided_ts)s::smallint[])
     AS decided (award_id, t) ON decided.award_id = new.award_id AND decided.t = new.t

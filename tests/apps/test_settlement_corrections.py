@@ -394,7 +394,7 @@ def test_a_close_after_corrections_posts_the_difference_and_its_transfers_lead_b
 ) -> None:
     period = period_of_auction_ensure(auction=day.auction)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(closes, "verification_execute", lambda **_: None)
+        patch.setattr(closes, "auctions_verify", lambda _: None)
         closes.period_close(period_id=period.pk)
         before = set(Transfer.objects.values_list("id", flat=True))
         verified(day, {("inzai-defer", 36): Decimal(0)}, corrects=first)

@@ -89,7 +89,7 @@ class Life(RuleBasedStateMachine):
         self.atomic.__enter__()
         self.patch = pytest.MonkeyPatch()
         # what was verified is what the rules below say
-        self.patch.setattr(closes, "verification_execute", lambda **_: None)
+        self.patch.setattr(closes, "auctions_verify", lambda _: None)
         self.day = settled_day.published(settled_day.settled_places())
         self.stand_in = _stand_in(self.day)
         self.retailer = cast.organisation(

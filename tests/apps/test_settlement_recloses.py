@@ -49,7 +49,7 @@ def settled(day: cast.MarketDay, first: DeliveryVerification) -> SettlementRun:
 def closed(
     day: cast.MarketDay, settled: SettlementRun, monkeypatch: pytest.MonkeyPatch
 ) -> SettlementPeriod:
-    monkeypatch.setattr(closes, "verification_execute", lambda **_: None)
+    monkeypatch.setattr(closes, "auctions_verify", lambda _: None)
     period = period_of_auction_ensure(auction=day.auction)
     return closes.period_close(period_id=period.pk)
 

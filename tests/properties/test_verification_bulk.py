@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -15,9 +15,11 @@ from accounts.clock.selectors import market_now
 from aggregator.dispatch.models import DispatchInstruction, InstructionState
 from aggregator.metering.bulk import outcome_in_bulk, source_of_auctions
 from aggregator.metering.models import DeclaredSchedule, ForceMajeure, Stage
-from aggregator.metering.outcome_rows import delivery_values
+from aggregator.metering.outcome_rows import DELIVERY_COLUMNS, delivery_values
 from aggregator.metering.outcomes import Outcome, outcome_of
+from aggregator.metering.selectors import deliveries_effective
 from aggregator.metering.services import ReadingRow, readings_ingest
+from aggregator.metering.verifications import verification_execute, verifications_correct
 from market.clearing.models import Award, AwardInterval, ClearingRun, RunState, SnapshotRecord
 from market.trading.models import Auction, AuctionState
 from tests import cast, settled_day
@@ -275,3 +277,64 @@ def test_a_day_of_shifts_and_stand_ins_counts_alike_either_way(
         _happen(rich, readings, excuses, {}, Stage.FINAL)
         _compare(rich, method, is_patient=True)
         transaction.set_rollback(True)
+
+
+def _auctions() -> list[Auction]:
+    return list(Auction.objects.select_related("ruleset").order_by("gate_number"))
+
+
+def _counts_as_one_look(auction: Auction, verification_id: int) -> None:
+    """Compare what counts after a chain with one look at everything, order by order."""
+    alone = outcome_of(auction, stage="FINAL", as_of=market_now(), is_patient=True)
+    wanted = sorted((delivery_values(row) for row in alone.rows), key=lambda row: row[:2])
+    rows = deliveries_effective(verification_id=verification_id).order_by("award_id", "t")
+    assert list(rows.values_list(*DELIVERY_COLUMNS)) == wanted
+
+
+@settings(
+    max_examples=25,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(
+    readings=READINGS,
+    excuses=EXCUSES,
+    answers=ANSWERS,
+    stage=st.sampled_from([Stage.PRELIMINARY, Stage.FINAL, Stage.FINAL]),
+)
+def test_auctions_corrected_together_count_as_one_look_at_everything(
+    plain: RichDay, readings: list[Any], excuses: list[Any], answers: dict[str, str], stage: int
+) -> None:
+    with transaction.atomic():
+        _happen(plain, [], [], answers, stage)
+        first = [verification_execute(auction_id=of.id, stage="FINAL") for of in _auctions()]
+        _happen(plain, readings, excuses, {}, stage)
+        found = verifications_correct(auctions=_auctions(), cause_kind="READING")
+        for auction, verification, before in zip(_auctions(), found, first, strict=True):
+            assert verification.corrects_id in (None, before.pk)
+            assert verification.auction_id == before.auction_id == auction.id
+            _counts_as_one_look(auction, verification.pk)
+        again = verifications_correct(auctions=_auctions(), cause_kind="READING")
+        assert again == found
+        transaction.set_rollback(True)
+
+
+def test_correcting_two_auctions_asks_no_more_than_correcting_one(plain: RichDay) -> None:
+    for of in _auctions():
+        verification_execute(auction_id=of.id, stage="FINAL")
+    read = dict.fromkeys(UNITS, 9000)
+    _happen(plain, [(unit, cast.EVENING[0], kwh, 0) for unit, kwh in read.items()], [], {}, 3)
+    asked: list[int] = []
+    for auctions in (_auctions()[:1], _auctions()):
+        with transaction.atomic():
+            asked.append(0)
+
+            def counted(execute: Any, *rest: Any) -> Any:
+                asked[-1] += 1
+                return execute(*rest)
+
+            with connection.execute_wrapper(counted):
+                found = verifications_correct(auctions=auctions, cause_kind="READING")
+            assert all(verification.corrects_id for verification in found)
+            transaction.set_rollback(True)
+    assert asked[0] == asked[1]

@@ -6,6 +6,8 @@ from collections.abc import Collection
 from datetime import date, datetime, timedelta
 from uuid import UUID
 
+from django.db import connection
+
 from accounts.jobs.services import job_create
 from aggregator.metering.calendar import japanese_day
 from aggregator.metering.models import (
@@ -63,15 +65,18 @@ def late_readings_request(*, starts_at: datetime, ends_at: datetime, now: dateti
     """
     days = days_touched(starts_at=starts_at, ends_at=ends_at)
     hour = now.replace(minute=0, second=0, microsecond=0)
-    auctions = (
-        DeliveryVerification.objects.filter(
-            stage=VerificationStage.FINAL,
-            corrects__isnull=True,
-            auction__delivery_on__range=(days[0], days[-1]),
+    with connection.cursor() as cursor:
+        # asked with every batch of readings, also of a single site, and nearly always in vain
+        cursor.execute(
+            """
+            SELECT v.auction_id FROM metering_deliveryverification v
+            JOIN trading_auction a ON a.id = v.auction_id
+            WHERE v.stage = %s AND v.corrects_id IS NULL AND a.delivery_on BETWEEN %s AND %s
+            ORDER BY v.auction_id
+            """,
+            [VerificationStage.FINAL, days[0], days[-1]],
         )
-        .order_by("auction_id")
-        .values_list("auction_id", flat=True)
-    )
+        auctions = [row[0] for row in cursor.fetchall()]
     for auction_id in auctions:
         correction_request(
             auction_id=auction_id,

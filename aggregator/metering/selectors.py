@@ -70,16 +70,28 @@ def meters_known(*, point_numbers: Collection[str]) -> dict[str, MeterKnown]:
     dict of str to (id, low, high)
         Known meters only; bounds in kWh per half hour.
     """
-    meters = list(
-        Meter.objects.filter(point_number__in=point_numbers).values_list(
-            "point_number", "id", Coalesce("resource__site_id", "site_id")
-        )
-    )
-    max_kwh = _energy_max_kwh({site_id for _, _, site_id in meters})
-    return {
-        number: (meter_id, -max_kwh[site_id], max_kwh[site_id])
-        for number, meter_id, site_id in meters
-    }
+    with connection.cursor() as cursor:
+        # every batch of readings passes here, also of a single site: as text, this costs a
+        # fraction of the ORM's way
+        cursor.execute(_METERS_KNOWN, [list(point_numbers)])
+        rows = cursor.fetchall()
+    ratio = HALF_HOUR_H * PLAUSIBLE_RATIO
+    return {number: (meter_id, -ratio * kw, ratio * kw) for number, meter_id, kw in rows}
+
+
+_METERS_KNOWN = """
+    WITH known AS MATERIALIZED (
+        SELECT m.point_number, m.id, COALESCE(r.site_id, m.site_id) AS site_id
+        FROM metering_meter m LEFT JOIN registry_resource r ON r.id = m.resource_id
+        WHERE m.point_number = ANY(%s)),
+    able AS (
+        SELECT s.id, s.contract_kw + COALESCE(SUM(GREATEST(
+            r.limit_up_kw, r.limit_down_kw, u.charge_kw, u.discharge_kw)), 0) AS all_kw
+        FROM registry_site s LEFT JOIN registry_resource r ON r.site_id = s.id
+        LEFT JOIN registry_storageunit u ON u.resource_id = r.id
+        WHERE s.id IN (SELECT site_id FROM known) GROUP BY s.id)
+    SELECT known.point_number, known.id, able.all_kw FROM known JOIN able ON able.id = known.site_id
+"""
 
 
 def energy_max_kwh_of(resource: Resource) -> Decimal:

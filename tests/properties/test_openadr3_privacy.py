@@ -9,6 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from aggregator.protocols.openadr3 import asking, selectors
+from aggregator.protocols.openadr3.asking import Question, Row, rows_of
 from aggregator.protocols.openadr3.models import Event, ObjectKind, Program, Ven, VenResource
 from aggregator.protocols.openadr3.selectors import (
     Caller,
@@ -49,9 +51,26 @@ def test_a_site_sees_what_was_granted_to_it_by_whoever_made_it_and_nothing_else(
 ) -> None:
     from django.db import transaction
 
-    with transaction.atomic():
+    questions: list[Question] = []
+
+    def noted(question: Question) -> list[Row]:
+        questions.append(question)
+        return rows_of(question)
+
+    with transaction.atomic(), pytest.MonkeyPatch.context() as patched:
+        patched.setattr(selectors, "rows_of", noted)
         _checked(programs, grants)
+        _read_together_as_alone(questions)
         transaction.set_rollback(True)
+
+
+def _read_together_as_alone(questions: list[Question]) -> None:
+    """Check that who asks with others is shown its own rows, in their order, and no other's."""
+    alike: dict[Any, list[Question]] = {}
+    for question in questions:
+        alike.setdefault(question.likeness, []).append(question)
+    for many in alike.values():
+        assert asking._asked(many) == [rows_of(question) for question in many]
 
 
 def _checked(programs: list[Any], grants: list[Any]) -> None:

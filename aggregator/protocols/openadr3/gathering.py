@@ -8,6 +8,7 @@ itself, and so does every report of a go that fails.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -25,12 +26,8 @@ from aggregator.metering.models import Quality
 from aggregator.metering.services import ReadingRow, readings_ingest
 from aggregator.protocols.openadr3 import wire
 from aggregator.protocols.openadr3.intake import HALF_HOUR_MIN, said_in, source_of
-from aggregator.protocols.openadr3.models import ObjectKind, Operation, Report
-from aggregator.protocols.openadr3.selectors import (
-    Caller,
-    object_is_seen,
-    reports_written,
-)
+from aggregator.protocols.openadr3.models import ObjectKind, Operation
+from aggregator.protocols.openadr3.selectors import Caller, object_is_seen
 from aggregator.protocols.openadr3.writing import Sent
 
 AT_ONCE_MAX: Final = 32
@@ -139,26 +136,55 @@ def _written(items: Sequence[_Reported]) -> list[str | None]:
     # one of the threads works for all: the trail must not say that its client did it
     actor = f"client:{senders.pop()}" if len(senders) == 1 else "system:openadr3.reports"
     with acting_as(actor), transaction.atomic():
-        if _is_heard():
+        shown = _stored(items)
+        if not shown:
+            transaction.set_rollback(True)  # the log has nothing of what was not stored
             return [None] * len(items)
-        Report.objects.bulk_create(
-            [
-                Report(
-                    id=item.id,
-                    event_id=item.event_id,
-                    client_id=item.caller.client.id,
-                    client_name=item.client_name,
-                    **item.sent.columns,
-                )
-                for item in items
-            ]
-        )
-        with connection.cursor() as cursor:
-            cursor.execute(*messages_insert([_message(item) for item in items]))
         source = {row[0]: source_of(item.caller.client) for item in items for row in item.rows}
         readings_ingest(rows=[row for item in items for row in item.rows], source=source)
-        shown = reports_written([item.id for item in items])
     return [shown[item.id] for item in items]
+
+
+def _stored(items: Sequence[_Reported]) -> dict[UUID, str]:
+    """Store reports and their messages, unless somebody subscribes to reports at all.
+
+    Returns
+    -------
+    dict
+        Each as it is shown to whoever sent it (:func:`.selectors.rows_shown`); empty if none was
+        stored.
+    """
+    logged, words = messages_insert([_message(item) for item in items])
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""
+            WITH logged AS ({logged})
+            INSERT INTO openadr3_report AS o (id, event_id, client_id, client_name, body)
+            SELECT * FROM unnest(%s::uuid[], %s::uuid[], %s::uuid[], %s::varchar[], %s::jsonb[])
+            WHERE NOT EXISTS (
+                SELECT FROM openadr3_subscriptionrule r
+                JOIN openadr3_subscription s ON s.id = r.subscription_id
+                WHERE s.removed_at IS NULL AND r.objects_told @> ARRAY[%s]::varchar[]
+                  AND r.operations_told @> ARRAY[%s]::varchar[])
+            RETURNING o.id, (o.body || jsonb_build_object(
+                'id', o.id, 'createdDateTime', openadr3_date_time(o.created_at),
+                'modificationDateTime', openadr3_date_time(o.modified_at),
+                'objectType', 'REPORT', 'eventID', o.event_id, 'clientID',
+                (SELECT c.client_id FROM parties_apiclient c WHERE c.id = o.client_id),
+                'targets', NULL))::text
+            """,  # noqa: S608 - pieces that stand here and in the log of messages
+            [
+                *words,
+                [item.id for item in items],
+                [item.event_id for item in items],
+                [item.caller.client.id for item in items],
+                [item.client_name for item in items],
+                [json.dumps(item.sent.body) for item in items],
+                ObjectKind.REPORT,
+                Operation.CREATE,
+            ],
+        )
+        return dict(cursor.fetchall())
 
 
 def _message(item: _Reported) -> list[object]:
@@ -173,22 +199,6 @@ def _message(item: _Reported) -> list[object]:
         kind=f"POST {ObjectKind.REPORT} {item.version}",
         outcome=CREATED,
     )
-
-
-def _is_heard() -> bool:
-    """Whether anybody subscribes to reports at all."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            SELECT EXISTS (
-                SELECT FROM openadr3_subscriptionrule r
-                JOIN openadr3_subscription s ON s.id = r.subscription_id
-                WHERE s.removed_at IS NULL AND r.objects_told @> ARRAY[%s]::varchar[]
-                  AND r.operations_told @> ARRAY[%s]::varchar[])
-            """,
-            [ObjectKind.REPORT, Operation.CREATE],
-        )
-        return bool(cursor.fetchone()[0])
 
 
 def _points_read(keys: Iterable[tuple[UUID, str]]) -> dict[tuple[UUID, str], str]:

@@ -23,8 +23,10 @@ from uuid import UUID
 
 from django.db import connection
 
+from accounts.core.together import Together
 from accounts.parties.models import ApiClient, OrganisationKind
 from aggregator.dispatch.models import InstructionState
+from aggregator.protocols.openadr3.asking import AT_ONCE_MAX, Question, rows_of
 from aggregator.protocols.openadr3.models import ObjectKind
 
 # An order that is void must not be read as one: its event is gone, as if deleted.
@@ -167,21 +169,33 @@ TRUE: Final = Sql("true")
 
 
 def caller_read(client_id: UUID) -> tuple[Caller, int, bool] | None:
-    """Return a client as it stands now, its token epoch and whether it is active, if it exists."""
+    """Return a client as it stands now, its token epoch and whether it is active, if it exists.
+
+    Nothing is kept between requests, so that what is switched off is refused at once; callers
+    that come while a query is under way share the next one.
+    """
+    if connection.in_atomic_block:
+        return _callers_read([client_id])[0]
+    return _callers_together.of(client_id)
+
+
+def _callers_read(client_ids: Sequence[UUID]) -> list[tuple[Caller, int, bool] | None]:
     with connection.cursor() as cursor:
         cursor.execute(
             f"""
-            SELECT c.client_id, c.scopes::text, c.organisation_id, o.kind, c.token_epoch,
+            SELECT c.id, c.client_id, c.scopes::text, c.organisation_id, o.kind, c.token_epoch,
                    c.is_active, market_now(), ({_GRANTS_OF})::text
             FROM parties_apiclient c JOIN parties_organisation o ON o.id = c.organisation_id
-            WHERE c.id = %s
+            WHERE c.id = ANY(%s)
             """,
-            [client_id],
+            [list(set(client_ids))],
         )
-        row = cursor.fetchone()
-    if row is None:
-        return None
-    name, scopes, organisation_id, kind, epoch, is_active, market_at, grants = row
+        found = {row[0]: _caller(row) for row in cursor.fetchall()}
+    return [found.get(client_id) for client_id in client_ids]
+
+
+def _caller(row: Sequence[Any]) -> tuple[Caller, int, bool]:
+    client_id, name, scopes, organisation_id, kind, epoch, is_active, market_at, grants = row
     known = json.loads(scopes)
     client = ApiClient(id=client_id, client_id=name, organisation_id=organisation_id, scopes=known)
     caller = Caller(
@@ -194,6 +208,9 @@ def caller_read(client_id: UUID) -> tuple[Caller, int, bool] | None:
     return caller, epoch, is_active
 
 
+_callers_together: Final[Together[UUID, tuple[Caller, int, bool] | None]] = Together(
+    _callers_read, count_max=AT_ONCE_MAX
+)
 _GRANTS_OF: Final = """
     SELECT json_agg(DISTINCT jsonb_build_array(g.owner, g.target)) FROM (
         SELECT v.organisation_id AS owner, unnest(v.targets) AS target
@@ -263,26 +280,26 @@ def rows_shown(
     condition = _condition(kind, shape, caller, with_void=with_void) & where
     if kind == ObjectKind.EVENT and is_list:
         condition &= Sql(
-            "o.key IS NULL OR o.ends_at > market_now() - make_interval(days => %s)", (LISTED_DAYS,)
+            f"o.key IS NULL OR o.ends_at > market_now() - make_interval(days => {LISTED_DAYS})"
         )
     if targets:
         condition &= _asked(kind, shape, caller, targets)
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"""
-            SELECT o.id, (o.body || jsonb_build_object(
-                       'id', o.id, 'createdDateTime', openadr3_date_time(o.created_at),
-                       'modificationDateTime', openadr3_date_time(o.modified_at),
-                       'objectType', %s::text, {shape.stamps}, 'targets', t.shown))::text,
-                   t.shown::text, o.body_3_0::text,
-                   jsonb_path_exists(o.body, '$.reportDescriptors[*].targets[*]')
-            FROM {shape.source} CROSS JOIN LATERAL ({shown.text}) t(shown)
-            WHERE {condition.text} ORDER BY o.created_at, o.id LIMIT %s OFFSET %s
-            """,
-            [kind, *shown.given, *condition.given, limit, skip],
-        )
-        rows = cursor.fetchall()
-    return [_shown(caller, *row) for row in rows]
+    question = Question(
+        columns=f"""
+            o.id, (o.body || jsonb_build_object(
+                'id', o.id, 'createdDateTime', openadr3_date_time(o.created_at),
+                'modificationDateTime', openadr3_date_time(o.modified_at),
+                'objectType', '{ObjectKind(kind).value}', {shape.stamps}, 'targets', t.shown)
+            )::text, t.shown::text, o.body_3_0::text,
+            jsonb_path_exists(o.body, '$.reportDescriptors[*].targets[*]')
+        """,
+        source=f"{shape.source} CROSS JOIN LATERAL ({shown.text}) t(shown) WHERE {condition.text}",
+        order="o.created_at, o.id",
+        limit=limit,
+        skip=skip,
+        given=shown.given + condition.given,
+    )
+    return [_shown(caller, *row) for row in rows_of(question)]
 
 
 def object_shown(
@@ -302,23 +319,6 @@ def object_shown(
     return found[0] if found else None
 
 
-def reports_written(ids: Collection[UUID]) -> dict[UUID, str]:
-    """Return reports, just written, as they are shown to whoever wrote them."""
-    shape = _SHAPES[ObjectKind.REPORT]
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"""
-            SELECT o.id, (o.body || jsonb_build_object(
-                       'id', o.id, 'createdDateTime', openadr3_date_time(o.created_at),
-                       'modificationDateTime', openadr3_date_time(o.modified_at),
-                       'objectType', 'REPORT', {shape.stamps}, 'targets', NULL))::text
-            FROM {shape.source} WHERE o.id = ANY(%s)
-            """,
-            [list(ids)],
-        )
-        return dict(cursor.fetchall())
-
-
 def object_is_seen(kind: str, caller: Caller, object_id: UUID) -> bool:
     """Whether the caller would be shown an object."""
     shape = _SHAPES[kind]
@@ -335,7 +335,7 @@ def _condition(kind: str, shape: _Shape, caller: Caller, *, with_void: bool = Fa
     """Say that an object is there and the caller may see it."""
     condition = Sql("o.removed_at IS NULL") & _visible(kind, shape, caller)
     if kind == ObjectKind.EVENT and not with_void:
-        condition &= Sql("i.id IS NULL OR i.state = ANY(%s)", (list(LISTED_STATES),))
+        condition &= Sql(f"i.id IS NULL OR i.state = ANY('{{{','.join(LISTED_STATES)}}}')")
     if kind == ObjectKind.REPORT:
         condition &= Sql("e.removed_at IS NULL")
     return condition

@@ -10,6 +10,7 @@ from django.db import OperationalError
 from django.http import Http404, HttpResponse, UnreadablePostError
 
 from accounts.core.errors import Conflict, NotFound, NotPermitted, Refused
+from accounts.core.together import LeaderLost
 from aggregator.dispatch.errors import InstructionClosed
 from aggregator.protocols.openadr3.errors import NameTaken
 from aggregator.protocols.openadr3.wire import Malformed
@@ -43,6 +44,7 @@ CODES: tuple[tuple[type[Exception], int], ...] = (
     (SuspiciousOperation, 400),
     (UnreadablePostError, 400),
     (OperationalError, 503),
+    (LeaderLost, 503),
 )
 
 
@@ -105,7 +107,7 @@ def problem_of(error: Exception) -> HttpResponse:
 def _known(error: Exception, code: int) -> HttpResponse:
     if isinstance(error, Refused):
         return problem(code, str(error), kind=f"/problems/{error.code}")
-    if isinstance(error, OperationalError):
+    if isinstance(error, OperationalError | LeaderLost):
         answer = problem(code, "the database does not answer; try again")
         answer["Retry-After"] = "1"
         return answer

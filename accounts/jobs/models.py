@@ -69,6 +69,12 @@ class Job(models.Model):
                 name="job_open_due",
                 condition=models.Q(state__in=["READY", "RUNNING"]),
             ),
+            # what was given up is counted in the control room again and again
+            models.Index(
+                fields=["created_at"],
+                name="job_given_up",
+                condition=models.Q(state="QUARANTINED"),
+            ),
         ]
 
     def __str__(self) -> str:

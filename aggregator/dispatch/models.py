@@ -200,6 +200,12 @@ class DispatchInstruction(models.Model):
                 name="instruction_open",
                 condition=models.Q(state__in=["PLANNED", "SENT", "ACKNOWLEDGED", "ACTIVE"]),
             ),
+            # what waits for an answer is counted beside every page of who must answer
+            models.Index(
+                fields=["organisation"],
+                name="instruction_waiting",
+                condition=models.Q(state="SENT"),
+            ),
             models.Index(fields=["organisation", "starts_at", "id"], name="instruction_of"),
             models.Index(fields=["starts_at", "id"], name="instruction_in_turn"),
         ]

@@ -149,6 +149,36 @@ def test_resources_lie_under_their_vens_and_dispatch_works_through_3_0() -> None
     assert site.delete(path).json() == resource
 
 
+def test_a_ven_of_3_0_comes_with_its_resources_or_not_at_all() -> None:
+    sent_day()
+    site = Machine(cast.people().inzai_dc, base=BASE_3_0)
+    inside = [
+        {"resourceName": LOAD, "attributes": [{"type": "SITE", "values": ["inzai"]}]},
+        {"resourceName": "chillers", "venID": "is-not-known-yet"},
+    ]
+    ven = site.made("vens", {"venName": "v", "resources": inside})
+    first, second = ven["resources"]
+    assert (first["resourceName"], first["venID"]) == (LOAD, ven["id"])
+    assert first["attributes"] == [{"type": "SITE", "values": ["inzai"]}]
+    assert (second["resourceName"], second["venID"]) == ("chillers", ven["id"])
+    # each is an object of its own, and the code of its own unit grants its orders
+    path = f"vens/{ven['id']}/resources"
+    assert [row["id"] for row in site.get(path).json()] == [first["id"], second["id"]]
+    named = {
+        tuple(row["targets"][0]["values"]) for row in site.get("events").json() if row["targets"]
+    }
+    assert named == {(LOAD,)}
+    for wrong, field, status in (
+        ([{"resourceName": "a"}, {"resourceName": "a"}], "resourceName", 409),
+        ([{"resourceName": "a"}, {}], "resources[1].resourceName", 400),
+        (["a"], "resources[0]", 400),
+        ("a", "resources", 400),
+    ):
+        answer = site.post("vens", {"venName": "w", "resources": wrong})
+        assert field in is_problem(answer, status)["detail"]
+    assert [row["venName"] for row in site.get("vens").json()] == ["v"]
+
+
 @pytest.mark.parametrize(
     ("path", "body", "field"),
     [

@@ -27,6 +27,10 @@ from aggregator.protocols.openadr3 import (
     wire_requests,
     writing,
 )
+from aggregator.protocols.openadr3.embedding import (
+    resources_inside,
+    ven_with_resources_create,
+)
 from aggregator.protocols.openadr3.gathering import report_gathered
 from aggregator.protocols.openadr3.models import ObjectKind
 from aggregator.protocols.openadr3.selectors import Shown, Sql
@@ -329,9 +333,20 @@ class ListView(ObjectDoor):
             )
             if text is not None:
                 return json_answer(text, status=CREATED)
+        inside = (
+            resources_inside(sent.body_3_0, self.who)
+            if self.kind == ObjectKind.VEN and sent.body_3_0 is not None
+            else ()
+        )
         shown = self.written(
             request,
-            lambda: self.its.create(caller=self.who, request=read, sent=sent),
+            lambda: (
+                ven_with_resources_create(
+                    caller=self.who, request=read, sent=sent, resources=inside
+                )
+                if inside
+                else self.its.create(caller=self.who, request=read, sent=sent)
+            ),
             CREATED,
         )
         return json_answer(self.shown_as(shown), status=CREATED)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import date
 from decimal import Decimal
 from typing import Any, Final
@@ -15,6 +15,7 @@ from django.views.decorators.http import require_safe
 from aggregator.portal import days, facts, selectors, words
 from aggregator.portal.frame import frame
 from aggregator.portal.lists import Filter, csv_answer, day_of, listed
+from aggregator.portal.public import country
 from aggregator.portal.public.certificates import certificate_answer
 from market.clearing import published
 from market.clearing.models import ClearingRun
@@ -85,11 +86,6 @@ def _published(request: HttpRequest, day: date) -> tuple[days.Chosen, ClearingRu
     return chosen, chosen.run
 
 
-def _mean(values: Iterable[Decimal]) -> Decimal:
-    found = list(values)
-    return sum(found, Decimal(0)) / max(len(found), 1)
-
-
 @require_safe
 def congestion(request: HttpRequest, day: date) -> HttpResponse:
     """Say what scarce things earned, who gave how much by which means, and every price."""
@@ -97,16 +93,7 @@ def congestion(request: HttpRequest, day: date) -> HttpResponse:
     before, after = selectors.days_beside(day)
     areas = {area.code: area for area in Area.objects.all()}
     loadings = selectors.loadings(chosen.auction, run, seen_by=chosen.sight)
-    prices = [
-        {
-            "area": areas[row["area_id"]],
-            "low": min(row["price"]),
-            "mean": _mean(row["price"]),
-            "high": max(row["price"]),
-            "koma": words.koma(row["price"].index(max(row["price"]))),
-        }
-        for row in published.area_prices(run)
-    ]
+    prices = {row["area_id"]: row["price"] for row in published.area_prices(run)}
     volumes = [
         {
             "area": areas[row.area],
@@ -121,13 +108,18 @@ def congestion(request: HttpRequest, day: date) -> HttpResponse:
     names = {row.point.code: words.local_name(row.point) for row in loadings}
     rents = [{**row, "name": names.get(row["code"], row["code"])} for row in published.rents(run)]
     results = selectors.need_results(chosen.auction, run, at=chosen.now.now)
+    rows = country.area_rows(areas, prices, volumes, loadings)
+    by = country.by_of(request.GET.get("by"))
     context = {
         **frame(request, page="pub_archive", now=chosen.now),
         "chosen": chosen,
         "run": run,
         "day_before": before,
         "day_after": after,
-        "prices": prices,
+        "rows": rows,
+        "by": by,
+        "map": country.country_map(areas, rows, by),
+        "ways": country.words_by(),
         "volumes": volumes,
         "rents": rents,
         "rent_jpy": sum((row["amount_jpy"] for row in rents), Decimal(0)),

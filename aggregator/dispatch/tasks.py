@@ -2,7 +2,7 @@
 
 from accounts.jobs.services import Claim
 from accounts.jobs.tasks import job_task
-from aggregator.dispatch import confirming, connections, replacements, services
+from aggregator.dispatch import confirming, connections, replacements, seeking, services
 
 
 @job_task(services.PLAN_KIND)
@@ -27,6 +27,12 @@ def instructions_clock(claim: Claim) -> None:
 def instruction_replace(claim: Claim) -> None:
     """Find who stands in for a site that does not act."""
     replacements.instruction_replace(claim=claim)
+
+
+@job_task(seeking.REPEAT_KIND)
+def replacement_repeat(claim: Claim) -> None:
+    """Look once more for who stands in."""
+    seeking.replacement_repeat(claim=claim)
 
 
 @job_task(services.RELEASE_KIND)

@@ -32,6 +32,10 @@ MATRIX = {
     "/desk/instructions/?format=csv": DESK_ONLY,
     "/desk/instructions/{instruction}/": DESK_ONLY,
     "/desk/instructions/{instruction}/stop/": DESK_ONLY,
+    "/desk/instructions/{instruction}/halt/": DESK_ONLY,
+    "/desk/instructions/{instruction}/stand-ins/": DESK_ONLY,
+    "/desk/instructions/{accepted}/less/": DESK_ONLY,
+    "/desk/instructions/{instruction}/melt/": (302, 404, 404, 404, 404, 404),
     "/desk/changes/{change}/": DESK_ONLY,
     "/desk/jobs/": DESK_ONLY,
     "/desk/jobs/?format=csv": DESK_ONLY,
@@ -69,6 +73,8 @@ def names(day: cast.MarketDay) -> dict[str, str]:
     colleague = cast.member("desk-b", day.places.people.platform, "market_desk")
     asked = result_cancel_request(auction_id=day.auction.id, reason="flow", by=sight_of(colleague))
     row = instruction_of(day)
+    accepted = instruction_of(day, name="shiroi-cap")
+    DispatchInstruction.objects.filter(id=accepted.id).update(state="ACKNOWLEDGED")
     change = change_request(
         instruction_id=row.id, what="CANCELLED", reason="fire", by=sight_of(colleague)
     )
@@ -83,6 +89,7 @@ def names(day: cast.MarketDay) -> dict[str, str]:
         "auction": day.auction.code,
         "approval": str(asked.id),
         "instruction": str(row.id),
+        "accepted": str(accepted.id),
         "change": str(change.id),
         "alarm": str(alarm.id),
     }

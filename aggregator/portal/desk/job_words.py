@@ -28,6 +28,7 @@ KINDS: Final[Mapping[str, str]] = {
     "aggregator.dispatch.instructions_expire": gettext_noop("応答期限の監視"),
     "aggregator.dispatch.instructions_clock": gettext_noop("指令の開始と終了"),
     "aggregator.dispatch.instruction_replace": gettext_noop("差し替え"),
+    "aggregator.dispatch.replacement_repeat": gettext_noop("差し替えの再探索"),
     "aggregator.dispatch.awards_release": gettext_noop("発注のない約定の解除"),
     "aggregator.protocols.openadr3.instructions_send": gettext_noop("指令の送信"),
     "aggregator.protocols.openadr3.instruction_remind": gettext_noop("指令の督促"),

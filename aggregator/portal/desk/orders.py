@@ -1,11 +1,12 @@
-"""Instructions at the desk: the list, one with everything that stood in for it, and stopping it."""
+"""Instructions at the desk: the list, one with everything that stood in for it, and its changes."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils.translation import gettext
@@ -14,19 +15,21 @@ from django.views.decorators.http import require_http_methods, require_safe
 from accounts.approvals.kinds import INSTRUCTION_CHANGE, INSTRUCTION_EXTEND
 from accounts.approvals.selectors import approvals_seen
 from accounts.audit.models import AuditEntry
-from aggregator.dispatch.changes import CANCELLABLE, change_request
+from accounts.parties.models import Organisation
+from aggregator.dispatch.changes import CHANGE
 from aggregator.dispatch.models import DispatchInstruction, InstructionState
 from aggregator.dispatch.selectors import instructions_seen
 from aggregator.portal import words
-from aggregator.portal.answering import Done, FormPage
 from aggregator.portal.approving import Decision, approval_in, asked_of
 from aggregator.portal.desk import selectors
-from aggregator.portal.desk.auctions import ReasonForm
+from aggregator.portal.desk.changing import kinds_open, stop_facts
+from aggregator.portal.desk.ordered import instruction_facts, instruction_in
 from aggregator.portal.desk.pages import view_in
+from aggregator.portal.desk.standing_in import standing_of
 from aggregator.portal.entering import person_required
-from aggregator.portal.forms import PortalForm
-from aggregator.portal.frame import frame, sight_in
+from aggregator.portal.frame import frame, market_time, sight_in
 from aggregator.portal.lists import Filter, day_of, listed
+from aggregator.portal.order_effects import change_facts, effect_of, irreversible_of
 from aggregator.portal.templatetags.portal import instruction_word
 from market.trading.models import Direction
 
@@ -85,33 +88,27 @@ def _cells(row: DispatchInstruction) -> tuple[Any, ...]:
     )  # fmt: skip
 
 
-def _instruction(request: HttpRequest, instruction_id: UUID) -> DispatchInstruction:
-    sight = sight_in(request)
-    view_in(sight)
-    row = instructions_seen(seen_by=sight).filter(id=instruction_id).first()
-    if row is None:
-        raise Http404(gettext("この指令は見つかりません。"))
-    return row
-
-
 @person_required(selectors.SEE)
 @require_safe
 def instruction_page(request: HttpRequest, instruction_id: UUID) -> HttpResponse:
     """One instruction: what is ordered, who stood in, and what happened when."""
-    row = _instruction(request, instruction_id)
+    row = instruction_in(request, instruction_id)
     sight = sight_in(request)
+    now = market_time()
     chain = selectors.replacements_of(row)
     subjects = [f"dispatch.dispatchinstruction:{one.id}" for one in chain]
     waiting = approvals_seen(seen_by=sight, state="REQUESTED").filter(subject__in=subjects)
     told = AuditEntry.objects.filter(subject__in=subjects).order_by("id")[:60]
     context = {
-        **frame(request, page="desk_instructions"),
+        **frame(request, page="desk_instructions", now=now),
         "row": row,
         "intervals": [(one, words.koma_full(one.t)) for one in row.intervals.order_by("t")],
         "chain": chain,
         "told": [(words.jst(entry.at, seconds=True), _event_word(entry.action)) for entry in told],
         "asked": asked_of(list(waiting), sight),
-        "may_stop": view_in(sight).may_act and row.state in CANCELLABLE,
+        "kinds": kinds_open(row, sight, now.now),
+        "may_look": sight.may_everywhere(CHANGE),
+        "stands": standing_of(row, chain, now.now),
     }
     return render(request, "portal/desk/instruction.html", context)
 
@@ -132,66 +129,29 @@ def _event_word(action: str) -> str:
     }.get(action.rpartition(".")[2], action.rpartition(".")[2])
 
 
-@person_required(selectors.ACT)
-@require_http_methods(["GET", "HEAD", "POST"])
-def instruction_stop(request: HttpRequest, instruction_id: UUID) -> HttpResponse:
-    """Ask that an instruction order nothing more; a second person decides."""
-    row = _instruction(request, instruction_id)
-    sight = sight_in(request)
-    if not view_in(sight).may_act:
-        raise Http404(gettext("この指令は見つかりません。"))
-    back = reverse("portal:desk_instruction", args=[row.id])
-
-    def work(clean: dict[str, Any]) -> Done:
-        change_request(instruction_id=row.id, what="CANCELLED", reason=clean["reason"], by=sight)
-        return Done(url=back, said=gettext("依頼しました。2人目の承認を待っています。"))
-
-    def context(_form: PortalForm) -> dict[str, Any]:
-        return {
-            **frame(request, page="desk_instructions"),
-            "rows": _facts(row),
-            "heading": gettext("指令の取消の依頼"),
-            "verb": gettext("取消を依頼する"),
-            "irreversible": gettext(
-                "2人目が承認すると拠点に取消を送ります。すでに実施した30分の支払は変わりません。"
-            ),
-            "back_url": back,
-        }
-
-    return FormPage(
-        form=lambda fields, _files: ReasonForm(fields),
-        work=work,
-        template="portal/desk/auction_ask.html",
-        context=context,
-    ).answer(request)
-
-
-def _facts(row: DispatchInstruction) -> list[dict[str, str]]:
-    return [
-        {"label": gettext("拠点"), "value": words.local_name(row.resource.site)},
-        {"label": gettext("リソース"), "value": words.local_name(row.resource)},
-        {
-            "label": gettext("時間帯"),
-            "value": f"{words.jst_day(row.starts_at)}–{words.jst_until(row.ends_at)}",
-        },
-        {"label": gettext("状態"), "value": instruction_word(row.state)},
-    ]
-
-
 @person_required(selectors.SEE)
 @require_http_methods(["GET", "HEAD", "POST"])
 def decision(request: HttpRequest, approval_id: UUID) -> HttpResponse:
     """Decide a change of an instruction as the second person."""
     sight, asked = approval_in(request, approval_id, (INSTRUCTION_CHANGE, INSTRUCTION_EXTEND))
-    row = _instruction(request, UUID(asked.detail["change"]["instruction"]))
-    rows = [*_facts(row), {"label": gettext("申請の理由"), "value": asked.reason}]
-    for t, kw in asked.detail["change"].get("quantities_kw", {}).items():
-        rows.append({"label": words.koma_full(int(t)), "value": f"{words.number(float(kw))} kW"})
+    row = instruction_in(request, UUID(asked.detail["change"]["instruction"]))
+    change = asked.detail["change"]
+    effect = effect_of(row, change, now=market_time().now, payer=_payer_word(change))
+    rows = [*instruction_facts(row), {"label": gettext("申請の理由"), "value": asked.reason}]
+    if change["what"] == "CANCELLED":
+        rows += stop_facts(effect)
     return Decision(
         request=request,
         row=asked,
         sight=sight,
-        facts=rows,
+        facts=[*rows, *change_facts(effect)],
         back_url=reverse("portal:desk_instruction", args=[row.id]),
         page="desk_instructions",
+        stake=effect.stake if effect.slots else "",
+        irreversible=irreversible_of(change["what"]),
     ).answer()
+
+
+def _payer_word(change: Mapping[str, Any]) -> str:
+    row = Organisation.objects.filter(code=change.get("payer", "")).first()
+    return words.local_name(row) if row else ""

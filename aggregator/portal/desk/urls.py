@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, path
 
-from aggregator.portal.desk import alarms, auctions, orders, pages, work
+from aggregator.portal.desk import alarms, auctions, changing, orders, pages, standing_in, work
 
 urlpatterns: list[URLPattern] = [
     path("", pages.room, name="desk_room"),
@@ -20,9 +20,14 @@ urlpatterns: list[URLPattern] = [
     path("instructions/", orders.instruction_list, name="desk_instructions"),
     path("instructions/<uuid:instruction_id>/", orders.instruction_page, name="desk_instruction"),
     path(
-        "instructions/<uuid:instruction_id>/stop/",
-        orders.instruction_stop,
-        name="desk_instruction_stop",
+        "instructions/<uuid:instruction_id>/stand-ins/",
+        standing_in.instruction_stand_ins,
+        name="desk_stand_ins",
+    ),
+    path(
+        "instructions/<uuid:instruction_id>/<slug:how>/",
+        changing.instruction_change,
+        name="desk_instruction_change",
     ),
     path("changes/<uuid:approval_id>/", orders.decision, name="desk_change"),
     path("jobs/", work.job_list, name="desk_jobs"),

@@ -273,8 +273,9 @@ def _differs(counted: Columns, award: Ints, rows: Sequence[_Asked]) -> NDArray[n
     newest = np.full(len(rows) * INTERVAL_COUNT, -1, dtype=np.int64)
     newest[key[order]] = order
     at = newest[award * INTERVAL_COUNT + counted.t]
+    differs: NDArray[np.bool_] = at < 0
     if not len(order):
-        return at < 0
+        return differs
     said = (
         (counted.revision << 4 | counted.stage) << 4 | counted.cause + 1
     ) << 1 | counted.is_excused
@@ -286,7 +287,6 @@ def _differs(counted: Columns, award: Ints, rows: Sequence[_Asked]) -> NDArray[n
         "metered_wh": np.where(counted.is_metered, counted.metered_wh, NULL_WH),
         "said": said,
     }
-    differs = at < 0
     for name, values in now.items():
         differs |= old[name][at] != values
     return differs

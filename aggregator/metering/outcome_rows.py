@@ -105,23 +105,30 @@ def outcomes_write(found: Sequence[tuple[Outcome, DeliveryVerification]]) -> Non
             if outcome.columns is not None
         ]
     )
-    for model, columns, rows_of in (
-        (Delivery, DELIVERY_COLUMNS, lambda of: map(delivery_values, of.rows)),
-        (StandInDelivery, STAND_IN_COLUMNS, lambda of: map(stand_in_values, of.stand_ins)),
-        (ShiftCheck, CHECK_COLUMNS, lambda of: map(_check_stored, of.checks)),
-        (
-            CapacityAssessment,
-            ASSESSMENT_COLUMNS,
-            lambda of: map(_assessment_stored, of.assessments),
-        ),
-    ):
-        filled = [
-            (verification.pk, *values)
-            for outcome, verification in found
-            for values in rows_of(outcome)
-        ]
-        if filled:
-            rows_copy(model, ("verification_id", *columns), filled)
+    _rows_write(Delivery, DELIVERY_COLUMNS, found, lambda of: map(delivery_values, of.rows))
+    _rows_write(
+        StandInDelivery, STAND_IN_COLUMNS, found, lambda of: map(stand_in_values, of.stand_ins)
+    )
+    _rows_write(ShiftCheck, CHECK_COLUMNS, found, lambda of: map(_check_stored, of.checks))
+    _rows_write(
+        CapacityAssessment,
+        ASSESSMENT_COLUMNS,
+        found,
+        lambda of: map(_assessment_stored, of.assessments),
+    )
+
+
+def _rows_write(
+    model: type[models.Model],
+    columns: Sequence[str],
+    found: Sequence[tuple[Outcome, DeliveryVerification]],
+    rows_of: Callable[[Outcome], Iterable[Values]],
+) -> None:
+    filled = [
+        (verification.pk, *values) for outcome, verification in found for values in rows_of(outcome)
+    ]
+    if filled:
+        rows_copy(model, ("verification_id", *columns), filled)
 
 
 def delivery_values(row: Row) -> Values:

@@ -96,14 +96,7 @@ def page_of(request: HttpRequest, chosen: Chosen, *, page: str = "day") -> dict[
     results = _needs(chosen)
     loadings = _loadings(chosen)
     before, after = selectors.days_beside(chosen.day)
-    awards = (
-        selectors.awards_seen(chosen.run, seen_by=chosen.sight)
-        if chosen.run and chosen.sight.may_somewhere("award.read")
-        else None
-    )
-    award_totals = (
-        award_sums(chosen.run, seen_by=chosen.sight) if chosen.run and awards is not None else None
-    )
+    awards, award_totals = _awards(chosen)
     sees_instructions = chosen.sight.may_somewhere(
         "instruction.read"
     ) or chosen.sight.may_somewhere("instruction.answer")
@@ -112,6 +105,10 @@ def page_of(request: HttpRequest, chosen: Chosen, *, page: str = "day") -> dict[
         if chosen.run and sees_instructions
         else None
     )
+    first = None if instructions is None else selectors.instructions_first(instructions)
+    instructions_count = len(first or ())
+    if instructions is not None and instructions_count == selectors.ROWS_SHOWN_MAX:
+        instructions_count = instructions.count()
     return {
         **frame(request, page=page, now=chosen.now),
         "chosen": chosen,
@@ -125,16 +122,23 @@ def page_of(request: HttpRequest, chosen: Chosen, *, page: str = "day") -> dict[
         "awards": awards,
         "sees_all_awards": chosen.sight.may_everywhere("award.read"),
         "award_totals": award_totals,
-        "instructions": selectors.instructions_first(instructions)
-        if instructions is not None
-        else None,
-        "instructions_count": instructions.count() if instructions is not None else 0,
-        "rows_max": selectors.ROWS_SHOWN_MAX,
+        "instructions": first,
+        "instructions_count": instructions_count,
         "loading_rows_max": LOADING_ROWS_MAX,
         **_need_panel(request, chosen, results),
         **_price_panel(request, chosen),
         **lines_panel(request, loadings),
     }
+
+
+def _awards(chosen: Chosen) -> tuple[list[selectors.AwardSeen] | None, Any]:
+    """Return the first awards the viewer may see, None if none ever, and the sums of all."""
+    if chosen.run is None or not chosen.sight.may_somewhere("award.read"):
+        return None, None
+    awards, is_whole = selectors.awards_seen(chosen.run, seen_by=chosen.sight)
+    if is_whole:
+        return awards, {"count": len(awards), **facts.award_totals(awards)}
+    return awards, award_sums(chosen.run, seen_by=chosen.sight)
 
 
 def _needs(chosen: Chosen) -> list[selectors.NeedResult]:

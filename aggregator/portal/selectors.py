@@ -364,20 +364,23 @@ class AwardSeen:
     spans: Sequence[tuple[int, int]]
 
 
-def awards_seen(run: ClearingRun, *, seen_by: Sight) -> list[AwardSeen]:
-    """Return the first awards the viewer may see, by organisation and resource."""
+def awards_seen(run: ClearingRun, *, seen_by: Sight) -> tuple[list[AwardSeen], bool]:
+    """Return the first awards the viewer may see, by organisation, and whether these are all."""
     rows = rows_seen(Award.objects.filter(run=run), "award.read", seen_by)
     awards: list[Award] = list(
         rows.select_related("bid", "resource", "resource__site", "organisation").order_by(
             "organisation__code", "resource__code", "direction", "leg", "bid__client_bid_id"
-        )[:ROWS_SHOWN_MAX]
+        )[: ROWS_SHOWN_MAX + 1]
     )
+    is_whole = len(awards) <= ROWS_SHOWN_MAX
+    del awards[ROWS_SHOWN_MAX:]
     halves: dict[Any, list[tuple[int, Decimal, Decimal]]] = {}
     for award_id, t, kw, price in AwardInterval.objects.filter(
         award__in=awards, quantity_kw__gt=0
     ).values_list("award_id", "t", "quantity_kw", "price_jpy_per_kwh"):
         halves.setdefault(award_id, []).append((t, kw, price))
-    return [_award_seen(award, halves[award.id]) for award in awards if award.id in halves]
+    rows = [_award_seen(award, halves[award.id]) for award in awards if award.id in halves]
+    return rows, is_whole
 
 
 def _award_seen(award: Award, halves: Sequence[tuple[int, Decimal, Decimal]]) -> AwardSeen:

@@ -131,6 +131,23 @@ def page_of(request: HttpRequest, chosen: Chosen, *, page: str = "day") -> dict[
     }
 
 
+def network_of_day(request: HttpRequest, chosen: Chosen, *, page: str) -> dict[str, Any]:
+    """Return what a day's page says of needs and lines, without prices, awards and orders."""
+    results = _needs(chosen)
+    before, after = selectors.days_beside(chosen.day)
+    return {
+        **frame(request, page=page, now=chosen.now),
+        "chosen": chosen,
+        "day_before": before,
+        "day_after": after,
+        "state": facts.state_of(chosen.auction),
+        "results": results,
+        "loading_rows_max": LOADING_ROWS_MAX,
+        **_need_panel(request, chosen, results),
+        **lines_panel(request, _loadings(chosen)),
+    }
+
+
 def _awards(chosen: Chosen) -> tuple[list[selectors.AwardSeen] | None, Any]:
     """Return the first awards the viewer may see, None if none ever, and the sums of all."""
     if chosen.run is None or not chosen.sight.may_somewhere("award.read"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -19,20 +20,22 @@ from aggregator.portal.lists import csv_answer
 from aggregator.portal.public.certificates import certificate_answer
 from aggregator.portal.tso import selectors as own
 from market.clearing.models import ClearingRun
-from market.trading.models import Auction, AuctionState, NeedState
+from market.trading.models import Auction, AuctionState, BaseFlow, NeedState
 
 EFFECTS_HEADER = (
     "auction", "element", "koma", "rating_kw", "before_percent", "after_percent",
 )  # fmt: skip
 
 
-def need_rows_of(auction: Auction, request: HttpRequest) -> list[dict[str, Any]]:
-    """Return own needs with what the market made of them."""
+def need_rows_of(
+    auction: Auction, request: HttpRequest, known: Sequence[selectors.NeedResult] | None = None
+) -> list[dict[str, Any]]:
+    """Return own needs with what the market made of them, which may be `known` already."""
     sight = sight_in(request)
-    run = selectors.run_published(auction)
-    results = {
-        row.need.id: row for row in selectors.need_results(auction, run, at=market_time().now)
-    }
+    if known is None:
+        run = selectors.run_published(auction)
+        known = selectors.need_results(auction, run, at=market_time().now)
+    results = {row.need.id: row for row in known}
     found = []
     for need in own.own_needs(auction, seen_by=sight):
         result = results.get(need.id)
@@ -107,11 +110,13 @@ def network(request: HttpRequest, day: date) -> HttpResponse:
         auction.state in (AuctionState.SCHEDULED, AuctionState.OPEN)
         and chosen.now.now < auction.gate_closure_at
     )
+    flows = own.forecast(auction, seen_by=sight)
+    seen = days.network_of_day(request, chosen, page="tso_network")
     context = {
-        **days.page_of(request, chosen, page="tso_network"),
-        "overloads": own.overloads(auction, seen_by=sight),
-        "rows": need_rows_of(auction, request),
-        "flow": _forecast_stamp(auction, request),
+        **seen,
+        "overloads": own.overloads(auction, seen_by=sight, flows=flows),
+        "rows": need_rows_of(auction, request, seen["results"]),
+        "flow": _forecast_stamp(flows),
         "is_open": is_open,
         "may_publish": is_open and sight.may_somewhere(own.PUBLISH),
         "gate_ms": int(auction.gate_closure_at.timestamp() * 1000),
@@ -120,10 +125,8 @@ def network(request: HttpRequest, day: date) -> HttpResponse:
     return render(request, "portal/tso/network.html", context)
 
 
-def _forecast_stamp(auction: Auction, request: HttpRequest) -> dict[str, Any] | None:
-    from market.trading.selectors import base_flows_seen
-
-    latest = base_flows_seen(auction, seen_by=sight_in(request)).order_by("-available_at").first()
+def _forecast_stamp(flows: Sequence[BaseFlow]) -> dict[str, Any] | None:
+    latest = max(flows, key=lambda flow: flow.available_at, default=None)
     if latest is None:
         return None
     return {"at": words.jst_day(latest.available_at), "revision": latest.revision}

@@ -15,7 +15,7 @@ from accounts.approvals.kinds import INSTRUCTION_EXTEND, NEED_PUBLISH
 from accounts.approvals.models import Approval
 from accounts.approvals.selectors import approvals_seen
 from accounts.parties.sight import Sight
-from aggregator.portal.selectors import HALF_HOURS, Loading, loadings, run_published, spans_of
+from aggregator.portal.selectors import HALF_HOURS, Loading, run_published, spans_of
 from market.registry.models import Area, CongestionPoint
 from market.trading.models import Auction, AuctionState, BaseFlow, Need, NeedState
 from market.trading.selectors import base_flows_seen
@@ -76,24 +76,45 @@ def day_of_work(now: datetime) -> date | None:
     return latest.delivery_on if latest is not None else None
 
 
-def overloads(auction: Auction, *, seen_by: Sight) -> list[Overload]:
+def forecast(auction: Auction, *, seen_by: Sight) -> list[BaseFlow]:
+    """Return the latest forecast flow of each element the visitor may read."""
+    rows = base_flows_seen(auction, seen_by=seen_by).order_by("revision")
+    return list({row.congestion_point_id: row for row in rows}.values())
+
+
+def overloads(
+    auction: Auction, *, seen_by: Sight, flows: Sequence[BaseFlow] | None = None
+) -> list[Overload]:
     """Return own elements above their limit before the market acts, the worst first.
 
     What must be relieved is the flow above the limit less a margin, rounded up to 10 kW.
+
+    Parameters
+    ----------
+    flows
+        The forecast, if it is read already.
     """
-    known = {row.point.id: row for row in loadings(auction, None, seen_by=seen_by)}
-    flows = {row.congestion_point_id: row for row in base_flows_seen(auction, seen_by=seen_by)}
+    known = forecast(auction, seen_by=seen_by) if flows is None else flows
+    over = [(flow, _loading(flow)) for flow in known]
+    over = [(flow, row) for flow, row in over if row.worst_ratio > FULL_RATIO]
+    if not over:
+        return []
     asked = set(
         Need.objects.filter(
             auction=auction, state__in=SHOWN, congestion_point__isnull=False
         ).values_list("congestion_point_id", flat=True)
     )
-    found = []
-    for key, row in known.items():
-        if row.worst_ratio <= FULL_RATIO or key not in flows:
-            continue
-        found.append(_overload(row, flows[key], has_need=key in asked))
+    found = [_overload(row, flow, has_need=flow.congestion_point_id in asked) for flow, row in over]
     return sorted(found, key=lambda one: (-one.loading.worst_ratio, one.point.code))
+
+
+def _loading(flow: BaseFlow) -> Loading:
+    rating_kw = float(flow.congestion_point.rating_kw) or 1.0
+    return Loading(
+        point=flow.congestion_point,
+        before_ratio=[abs(float(kw)) / rating_kw for kw in flow.base_flow_kw],
+        after_ratio=None,
+    )
 
 
 def _overload(row: Loading, flow: BaseFlow, *, has_need: bool) -> Overload:
@@ -170,6 +191,6 @@ def need_named(need_id: UUID, *, seen_by: Sight) -> Need | None:
 
 __all__ = (
     "HALF_HOURS", "Overload", "approvals_waiting", "areas_own", "auctions_for_needs",
-    "day_of_work", "need_named", "overloads", "own_needs", "points_own", "result_latest",
-    "run_published",
+    "day_of_work", "forecast", "need_named", "overloads", "own_needs", "points_own",
+    "result_latest", "run_published",
 )  # fmt: skip

@@ -51,6 +51,8 @@ OTHER_WAIT_S = 5.0  # the one before may be stopping
 SHOWN_LOG_LENGTH = 2_000
 HTTP_OK = 200
 API_IN_WORK_MAX = "26"  # of 32 threads: 3 more may wait for a place, the others refuse
+QUEUES = ("wattbit", "wattbit-outbox")
+SENDER_THREADS = "16"
 WORKER_IDLE_IN_TRANSACTION_S = "30"  # bulk steps compute between statements; web requests do not
 
 
@@ -268,9 +270,14 @@ class Stack:
         return port
 
     def start_worker(
-        self, *, name: str = "worker", concurrency: int = 2, wait: bool = True
+        self,
+        *,
+        name: str = "worker",
+        concurrency: int = 2,
+        queues: Sequence[str] = QUEUES,
+        wait: bool = True,
     ) -> Child:
-        """Start a Celery worker with `concurrency` processes.
+        """Start a Celery worker with `concurrency` processes; one for all queues, or for some.
 
         Raises
         ------
@@ -280,7 +287,7 @@ class Stack:
         argv = [sys.executable, "-m", "celery", "-A", "aggregator.config", "worker"]
         argv += ["--pool", "prefork", "--concurrency", str(concurrency)]
         argv += ["--hostname", f"{name}@%h", "--loglevel", "INFO"]
-        argv += ["--queues", "wattbit,wattbit-outbox"]  # one worker for all: there are two cores
+        argv += ["--queues", ",".join(queues)]
         argv += ["--without-gossip", "--without-mingle", "--without-heartbeat"]
         # TERM re-queues what is not done soon, instead of waiting for it without end
         changes = {
@@ -289,6 +296,20 @@ class Stack:
             "BOOK_KEY_FILE": self.book_key_file,
         }
         return self._start_celery(name, argv, changes, wait=wait)
+
+    def start_sender(self, *, name: str = "sender", wait: bool = True) -> Child:
+        """Start the worker of threads that waits for others' servers, as it is deployed.
+
+        Raises
+        ------
+        ChildFailed
+            If it does not take work in time.
+        """
+        argv = [sys.executable, "-m", "celery", "-A", "aggregator.config", "worker"]
+        argv += ["--pool", "threads", "--concurrency", SENDER_THREADS, "--hostname", f"{name}@%h"]
+        argv += ["--queues", QUEUES[1], "--loglevel", "INFO"]
+        argv += ["--without-gossip", "--without-mingle", "--without-heartbeat"]
+        return self._start_celery(name, argv, {"REMAP_SIGTERM": "SIGQUIT"}, wait=wait)
 
     def start_beat(self, *, name: str = "beat", wait: bool = True) -> Child:
         """Start Celery's beat.

@@ -34,7 +34,7 @@ from aggregator.ops.bench.book import opened_auction
 from aggregator.ops.bench.open_loop import Shot, exchanged, fired, percentile_ms
 from aggregator.ops.bench.processor import processor_s
 from aggregator.ops.embedded import Servers
-from aggregator.ops.stack import Stack
+from aggregator.ops.stack import QUEUES, Stack
 from aggregator.outbox.models import OutboxMessage
 from aggregator.protocols.openadr3.models import Event, Program, Report, Ven, VenResource
 from aggregator.protocols.openadr3.publishing import program_ensure
@@ -313,8 +313,10 @@ def _webhooks(
     stack: Stack, address: tuple[str, int], token: str, certificate: Path
 ) -> dict[str, Any]:
     """Measure how long after an event is committed its subscriber is told."""
-    stack.start_worker(concurrency=1)
-    stack.start_beat()
+    # as it is deployed: who waits for others' servers is apart from who works
+    stack.start_worker(concurrency=1, queues=QUEUES[:1], wait=False)
+    stack.start_sender(wait=False)
+    stack.start_beat(wait=False)
     stack.wait_ready()
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Receiver)
     server.daemon_threads = True

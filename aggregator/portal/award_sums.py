@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Any
 
 from django.db.models import Count, F, Sum
 
@@ -38,8 +39,8 @@ def award_sums(run: ClearingRun, *, seen_by: Sight) -> AwardSums:
             jpy=Sum(F("quantity_kw") * F("price_jpy_per_kwh")),
         )
     )
-    found = {row["award__direction"]: row for row in rows}
-    none = {"count": 0, "kw": ZERO, "jpy": ZERO}
+    found: dict[str, dict[str, Any]] = {row["award__direction"]: dict(row) for row in rows}
+    none: dict[str, Any] = {"count": 0, "kw": ZERO, "jpy": ZERO}
     up, down = found.get(Direction.UP, none), found.get(Direction.DOWN, none)
     return AwardSums(
         count=up["count"] + down["count"],

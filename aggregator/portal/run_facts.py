@@ -105,7 +105,7 @@ def _flows(run_id: UUID) -> dict[UUID, tuple[Sequence[float], Sequence[float]]]:
         )
         .values_list("congestion_point_id", "at", "before", "after")
     )
-    found = {}
+    found: dict[UUID, tuple[Sequence[float], Sequence[float]]] = {}
     for point_id, at, before, after in rows:
         before_kw, after_kw = [0.0] * INTERVALS_PER_DAY, [0.0] * INTERVALS_PER_DAY
         for t, one, other in zip(at, before, after, strict=True):

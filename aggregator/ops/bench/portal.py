@@ -11,7 +11,7 @@ import gzip
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -180,7 +180,7 @@ def cookie_of(who: str) -> str:
 
 
 def _measured(answer: Callable[..., Any], who: str, address: str, cookie: str) -> Measured:
-    page = Measured(who=who, address=address)
+    page, body = Measured(who=who, address=address), b""
     for number in range(ROUNDS_COUNT + 1):
         with statements_counted() as asked:
             began_s, began_cpu_s = time.perf_counter(), time.process_time()
@@ -240,13 +240,13 @@ def routes_left_out(pages: list[Measured]) -> list[str]:
     return sorted(_names_of(urlpatterns) - seen)
 
 
-def _names_of(patterns: list[URLPattern | URLResolver]) -> set[str | None]:
-    names: set[str | None] = set()
+def _names_of(patterns: Iterable[Any]) -> set[str]:
+    names: set[str] = set()
     for pattern in patterns:
         if isinstance(pattern, URLResolver):
             names |= _names_of(pattern.url_patterns)
-        else:
-            names.add(pattern.name)
+        elif isinstance(pattern, URLPattern):
+            names.add(str(pattern.name))
     return names
 
 

@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
 
+from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
@@ -19,7 +20,7 @@ from accounts.core.csvtext import Cell
 from aggregator.core.terms import rules_from_mapping
 from aggregator.dispatch.models import DispatchInstruction, InstructionState
 from aggregator.dispatch.services import instruction_acknowledge, instruction_opt_out
-from aggregator.metering.models import Baseline, Delivery, Meter
+from aggregator.metering.models import CAUSE_CHOICES, Baseline, Delivery, Meter
 from aggregator.metering.selectors import readings_latest
 from aggregator.portal.answering import Done, FormPage
 from aggregator.portal.dc import selectors
@@ -38,6 +39,7 @@ READ_DELIVERY: Final = "delivery.read"
 HALF_HOURS: Final = 48
 REASON_LENGTH_MAX: Final = 200
 AUCTIONS_SHOWN: Final = 30
+CAUSES: Final = dict(CAUSE_CHOICES)
 COLUMNS: Final = (
     "resource", "direction", "koma", "ordered_kwh", "baseline_kwh", "metered_kwh", "delivered_kwh",
     "shortfall_kwh", "cause",
@@ -184,8 +186,9 @@ def delivery_list(request: HttpRequest) -> HttpResponse:
     auction = next((row for row in auctions if code in (None, row.code)), None)
     if auction is None and code is not None:
         raise Http404(gettext("この実績は見つかりません。"))
-    rows = list(selectors.deliveries_own(sight, looks[auction.id])) if auction else []
-    if auction and request.GET.get("format") == "csv":
+    found = selectors.deliveries_own(sight, looks[auction.id]) if auction else None
+    if auction and found is not None and request.GET.get("format") == "csv":
+        rows = list(found)
         rows.sort(key=lambda row: (row.award.resource.code, row.award.direction, row.t))
         return csv_answer(f"deliveries-{auction.code}.csv", COLUMNS, map(_delivery_cells, rows))
     return render(
@@ -196,8 +199,7 @@ def delivery_list(request: HttpRequest) -> HttpResponse:
             "auctions": auctions,
             "auction": auction,
             "look": looks[auction.id] if auction else None,
-            "rows": _by_resource(rows),
-            "totals": _totals(rows),
+            **({} if found is None else _summed(request, found)),
         },
     )
 
@@ -227,20 +229,26 @@ def _totals(rows: Sequence[Delivery]) -> dict[str, Any]:
     }
 
 
-def _by_resource(rows: Sequence[Delivery]) -> list[dict[str, Any]]:
-    groups: dict[tuple[str, str], list[Delivery]] = {}
-    for row in rows:
-        key = (row.award.resource.code, row.award.direction)
-        groups.setdefault(key, []).append(row)
-    return [
+def _summed(request: HttpRequest, rows: QuerySet[Delivery]) -> dict[str, Any]:
+    """Return a page of sums by resource and direction, and the totals of all."""
+    groups = selectors.delivery_groups(rows)
+    listing = listed(request, groups)
+    resources = Resource.objects.select_related("site").in_bulk(
+        [row["award__resource_id"] for row in listing.shown]
+    )
+    shown = [
         {
-            "resource": found[0].award.resource,
-            "direction": direction,
-            **_totals(found),
-            "causes": sorted({row.get_cause_display() for row in found if row.cause}),
+            **row,
+            "resource": resources[row["award__resource_id"]],
+            "direction": row["award__direction"],
+            "ratio": row["delivered"] / row["ordered"] if row["ordered"] else None,
+            "causes": sorted({str(CAUSES[cause]) for cause in row["causes"] if cause}),
         }
-        for (_, direction), found in sorted(groups.items())
+        for row in listing.shown
     ]
+    totals = selectors.sums_of(rows)
+    ratio = totals["delivered"] / totals["ordered"] if totals["ordered"] else None
+    return {"listing": listing, "rows": shown, "totals": {**totals, "ratio": ratio}}
 
 
 def _delivery_of(

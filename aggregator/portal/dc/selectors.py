@@ -10,6 +10,7 @@ from operator import or_
 from typing import Any, Final
 from uuid import UUID
 
+from django.contrib.postgres.aggregates import ArrayAgg
 from django.db.models import Count, Exists, Max, Min, OuterRef, Q, QuerySet, Sum
 
 from accounts.clock.selectors import market_now
@@ -147,7 +148,7 @@ def limits_by_site(sites: Sequence[Site]) -> dict[UUID, dict[str, Any]]:
         .values("site_id")
         .annotate(up_kw=Sum("limit_up_kw"), down_kw=Sum("limit_down_kw"), count=Count("id"))
     )
-    return {row["site_id"]: row for row in rows}
+    return {row["site_id"]: dict(row) for row in rows}
 
 
 def paths_of(seen_by: Sight) -> list[OpticalPath]:
@@ -348,7 +349,34 @@ def sums_by_resource(deliveries: QuerySet[Delivery]) -> dict[str, dict[str, Deci
         )
         .order_by("-ordered", "award__resource__code")
     )
-    return {row.pop("award__resource__code"): row for row in rows}
+    names = ("ordered", "delivered", "missing")
+    return {
+        str(code): dict(zip(names, sums, strict=True))
+        for code, *sums in rows.values_list("award__resource__code", *names)
+    }
+
+
+def sums_of(deliveries: QuerySet[Delivery]) -> dict[str, Decimal]:
+    """Add up ordered, delivered and missing energy [kWh]."""
+    found = deliveries.order_by().aggregate(
+        ordered=Sum("ordered_kwh"), delivered=Sum("delivered_kwh"), missing=Sum("shortfall_kwh")
+    )
+    return {name: value or Decimal(0) for name, value in found.items()}
+
+
+def delivery_groups(deliveries: QuerySet[Delivery]) -> QuerySet[Delivery, dict[str, Any]]:
+    """Return sums [kWh] and causes by resource and direction, by the resource's code."""
+    return (
+        deliveries.order_by()
+        .values("award__resource__code", "award__resource_id", "award__direction")
+        .annotate(
+            ordered=Sum("ordered_kwh"),
+            delivered=Sum("delivered_kwh"),
+            missing=Sum("shortfall_kwh"),
+            causes=ArrayAgg("cause", distinct=True),
+        )
+        .order_by("award__resource__code", "award__direction")
+    )
 
 
 def auctions_verified(organisation_ids: Collection[UUID]) -> QuerySet[Auction]:

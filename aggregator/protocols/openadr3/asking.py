@@ -65,7 +65,7 @@ def _alone(question: Question) -> list[Row]:
             f" LIMIT {question.limit:d} OFFSET {question.skip:d}",
             question.given,
         )
-        return cursor.fetchall()
+        return list(cursor.fetchall())
 
 
 def _asked(questions: Sequence[Question]) -> list[list[Row] | None]:

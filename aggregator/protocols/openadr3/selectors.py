@@ -280,7 +280,9 @@ def rows_shown(
     condition = _condition(kind, shape, caller, with_void=with_void) & where
     if kind == ObjectKind.EVENT and is_list:
         condition &= Sql(
-            f"o.key IS NULL OR o.ends_at > market_now() - make_interval(days => {LISTED_DAYS})"
+            # without an end (a conditional connection) it holds until something else is said
+            "o.key IS NULL OR o.ends_at IS NULL"
+            f" OR o.ends_at > market_now() - make_interval(days => {LISTED_DAYS})"
         )
     if targets:
         condition &= _asked(kind, shape, caller, targets)

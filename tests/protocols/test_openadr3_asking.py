@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import Any
 from uuid import UUID
 
@@ -114,8 +115,9 @@ def test_callers_at_once_share_a_query_and_each_is_itself_as_it_stands_now(
     is_first_in.wait(5)
     for thread in threads[1:]:
         thread.start()
-    while len(selectors._callers_together._waiting) < 6:  # one of the seven leads the next go
-        pass
+    last_s = time.monotonic() + 5.0
+    while len(selectors._callers_together._waiting) < 7 and time.monotonic() < last_s:
+        time.sleep(0.005)
     others_wait.set()
     for thread in threads:
         thread.join(5)

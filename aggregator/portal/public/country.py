@@ -40,7 +40,7 @@ class AreaRow:
 
 def by_of(wish: str | None) -> str:
     """Return by what the map is shaded; what is unknown is the price."""
-    return wish if wish in words_by() else PRICE  # type: ignore[return-value]
+    return wish if wish in words_by() else PRICE
 
 
 def words_by() -> dict[str, str]:
@@ -140,7 +140,8 @@ def _figure(row: AreaRow, by: str) -> float | None:
         return float(row.mean)
     if by == NET:
         return float(row.net_kwh) / 1000
-    return None if row.worst_ratio is None else row.worst_ratio * 100
+    # as it is printed, so that what reads 100 is shaded as 100
+    return None if row.worst_ratio is None else float(round(row.worst_ratio * 100))
 
 
 def _told(value: float | None, by: str) -> str:

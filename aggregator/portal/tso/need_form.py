@@ -151,7 +151,7 @@ class NeedForm(PortalForm):
             name=name,
             label=str(field.label),
             value=value,
-            error=errors[0] if errors else "",
+            error=str(errors[0]) if errors else "",
             is_cap=name.startswith("cap"),
         )
 
@@ -233,7 +233,7 @@ def step_count(fields: Mapping[str, Any]) -> int:
 def reshaped(sent: QueryDict) -> dict[str, str]:
     """Return a form's text with one step more, or without one, as the buttons ask."""
     count = step_count(sent)
-    text = {name: sent[name] for name in sent}
+    text = {name: str(sent[name]) for name in sent}
     dropped = text.pop("drop_step", None)
     text.pop("add_step", None)
     if dropped is None:
@@ -313,9 +313,10 @@ def details_of(clean: Mapping[str, Any]) -> NeedDetails:
 
 def curve_of(need: Need, steps: Iterable[NeedStep]) -> list[Step]:
     """Return the demand curve of a stored need; one of a single step has no rows of its own."""
+    rows: list[Need | NeedStep] = list(steps)
     return [
         Step(quantity_kw=row.quantity_kw, cap=row.cap_jpy_per_kwh or row.cap_jpy_per_kw_30min or [])
-        for row in list(steps) or [need]
+        for row in rows or [need]
     ]
 
 

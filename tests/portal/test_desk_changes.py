@@ -96,6 +96,7 @@ def test_longer_names_who_pays_and_what_it_costs_them() -> None:
     page = client.get(address)
     fields = form_fields(page)
     assert list(page.context["form"].slots) == [40, 41, 42, 43, 44, 45]
+    assert fields["payer"]
     typed = {
         **fields, "kw_40": "5,000", "price_jpy_per_kwh": "70", "reason": "山",
     }  # fmt: skip
@@ -106,7 +107,7 @@ def test_longer_names_who_pays_and_what_it_costs_them() -> None:
     client.post(address, form_fields(counted))
     asked = Approval.objects.get()
     assert (asked.kind, asked.organisation) == ("instruction.extend", day.places.people.grid_t)
-    assert asked.detail["change"]["price_jpy_per_kwh"] == "70.00"
+    assert asked.detail["change"]["price_jpy_per_kwh"] == "70"
 
 
 def test_a_stop_for_safety_takes_one_person_and_says_so() -> None:

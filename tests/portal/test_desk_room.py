@@ -24,13 +24,15 @@ from aggregator.portal.charts.desk_timeline import LEFT, WIDTH, Span, stretches,
 from aggregator.portal.desk import live
 from aggregator.portal.desk.job_words import percent_of
 from aggregator.portal.desk.room import PANELS, View
+from aggregator.portal.desk.selectors import HalfHour
+from aggregator.portal.desk.spans import loop_spans
 from tests import cast
 from tests.portal.conftest import client_of
 from tests.portal.matrix_desk import instruction_of
 
 JAPANESE = re.compile(r"[぀-ヿ一-鿿、-〟（）]+")
 QUERIES_MAX = 20
-ROOM_QUERIES_MAX = 40
+ROOM_QUERIES_MAX = 28
 
 
 def body_of(day: cast.MarketDay, address: str, language: str = "ja") -> str:
@@ -73,7 +75,8 @@ def test_no_page_of_the_desk_asks_the_database_often(busy: cast.MarketDay) -> No
             client.get(page)
         counts[page] = len(queries)
     # seven panels on one page: what they share is read once
-    assert counts.pop("/desk/") <= ROOM_QUERIES_MAX
+    room_count = counts.pop("/desk/")
+    assert room_count <= ROOM_QUERIES_MAX, room_count
     assert {page: count for page, count in counts.items() if count > QUERIES_MAX} == {}
 
 
@@ -211,6 +214,19 @@ def test_a_timeline_cuts_what_lies_beyond_its_day() -> None:
         (1195.5, pytest.approx(4.5), ""),
     ]
     assert drawn.now_x == LEFT + 2 * quarter
+
+
+def test_the_half_hour_loop_tells_what_sites_have_not_said() -> None:
+    halves = [HalfHour() for _ in range(48)]
+    for t, told in ((20, 2), (21, 1), (22, 0), (23, 0)):
+        halves[t] = HalfHour(ordered_count=2, told_count=told)
+    spans = loop_spans(halves, 22.5)
+    # all said, one of two missing, under way, to come; nothing ordered: grey before, open after
+    assert [(spans[t].tone, bool(spans[t].title)) for t in (0, 20, 21, 22, 23, 47)] == [
+        ("b-done", False), ("b-done", True), ("b-again", True), ("b-open", True),
+        ("b-next", True), ("b-next", False),
+    ]  # fmt: skip
+    assert "1/2" in spans[21].title
 
 
 def test_stretches_carry_their_highest_value() -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
-from typing import Any
+from functools import lru_cache
+from typing import Any, Final
 from uuid import UUID
 
 from django.db.models import F, Q, Sum
@@ -17,6 +18,8 @@ from aggregator.portal.selectors import ZERO, run_published
 from market.clearing.models import AwardInterval, ClearingPrice, ClearingRun, ElementFlow, PriceKind
 from market.registry.models import Area, Branch, Bus, CongestionPoint, ControllableLink, Site
 from market.trading.models import Auction, AuctionState
+
+GRIDS_KEPT: Final = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,20 +77,55 @@ class Country:
     has_result: bool
 
 
-def country_now(now: datetime) -> Country:
-    """Read prices, use of ties and loading of lines at the present half hour."""
-    day, t = half_hour_of(now)
-    auction = (
-        Auction.objects.filter(delivery_on=day)
-        .exclude(state=AuctionState.CANCELLED)
-        .select_related("grid_model")
-        .order_by("-gate_closure_at", "code")
-        .first()
-        or Auction.objects.select_related("grid_model").order_by("-delivery_on", "code").first()
+@dataclass(frozen=True, kw_only=True)
+class Grid:
+    """What of a version of the grid never changes."""
+
+    buses: Sequence[Bus]
+    across: Sequence[tuple[Any, bool]]
+
+
+@lru_cache(maxsize=GRIDS_KEPT)
+def _grid_of(model: UUID | None) -> Grid:
+    """Return buses and connections between areas; a version of the grid is a fact, read once."""
+    across = ~Q(from_bus__area_id=F("to_bus__area_id"))
+    found: list[tuple[Any, bool]] = []
+    for rows, is_link in ((Branch.objects, False), (ControllableLink.objects, True)):
+        chosen = rows.filter(across, grid_model=model).select_related("from_bus", "to_bus")
+        found += [(row, is_link) for row in chosen]
+    return Grid(
+        buses=tuple(Bus.objects.filter(grid_model=model).select_related("area")),
+        across=tuple(found),
     )
+
+
+def _shown_auction(auctions: Sequence[Auction], day: date) -> Auction | None:
+    """Return the day's auction with the latest gate; without one, the last there was."""
+    today = [
+        row for row in auctions if row.delivery_on == day and row.state != AuctionState.CANCELLED
+    ]
+    if today:
+        latest = max(row.gate_closure_at for row in today)
+        return min(
+            (row for row in today if row.gate_closure_at == latest), key=lambda row: row.code
+        )
+    return Auction.objects.order_by("-delivery_on", "code").first()
+
+
+def country_now(now: datetime, auctions: Sequence[Auction]) -> Country:
+    """Read prices, use of ties and loading of lines at the present half hour.
+
+    Parameters
+    ----------
+    auctions
+        Those around the day, as :func:`aggregator.portal.desk.selectors.auctions_around`.
+    """
+    day, t = half_hour_of(now)
+    auction = _shown_auction(auctions, day)
     run = run_published(auction) if auction is not None and auction.delivery_on == day else None
     model = auction.grid_model_id if auction is not None else None
-    buses = list(Bus.objects.filter(grid_model=model).select_related("area"))
+    grid = _grid_of(model)
+    buses = grid.buses
     loads = _loads_at(run, t)
     points = list(
         CongestionPoint.objects.filter(grid_model=model).select_related(
@@ -103,7 +141,7 @@ def country_now(now: datetime) -> Country:
     acting = _acting(now)
     return Country(
         areas=_areas_now(areas, run, t, _worst(points, loads), _marks(sites, acting)),
-        ties=_ties(model, points, loads),
+        ties=_ties(grid, points, loads),
         places=_places(buses, sites, acting),
         lines=_lines(points, loads),
         has_result=run is not None,
@@ -199,25 +237,10 @@ def _areas_now(
     ]
 
 
-def _ties(
-    model: UUID | None, points: Sequence[CongestionPoint], loads: Mapping[UUID, float]
-) -> list[Tie]:
+def _ties(grid: Grid, points: Sequence[CongestionPoint], loads: Mapping[UUID, float]) -> list[Tie]:
     by_branch = {point.branch_id: point for point in points}
     found: dict[tuple[str, str], Tie] = {}
-    across = ~Q(from_bus__area_id=F("to_bus__area_id"))
-    rows: list[tuple[Any, bool]] = [
-        (row, False)
-        for row in Branch.objects.filter(across, grid_model=model).select_related(
-            "from_bus", "to_bus"
-        )
-    ]
-    rows += [
-        (row, True)
-        for row in ControllableLink.objects.filter(across, grid_model=model).select_related(
-            "from_bus", "to_bus"
-        )
-    ]
-    for row, is_link in rows:
+    for row, is_link in grid.across:
         start, end = sorted((row.from_bus.area_id, row.to_bus.area_id))
         point = None if is_link else by_branch.get(row.pk)
         ratio = loads.get(point.id) if point is not None else None

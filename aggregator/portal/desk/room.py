@@ -20,7 +20,7 @@ from aggregator.portal import facts, words
 from aggregator.portal.charts import desk_country as country_chart
 from aggregator.portal.charts.desk_timeline import Timeline, timeline
 from aggregator.portal.desk import alarm_words, country, selectors
-from aggregator.portal.desk.spans import gate_spans, order_spans, run_spans
+from aggregator.portal.desk.spans import gate_spans, loop_spans, order_spans, run_spans
 from market.clearing.models import ClearingRun, RunState
 from market.trading.models import Auction, AuctionState
 
@@ -298,13 +298,16 @@ def _timeline(shared: Shared) -> dict[str, Any]:
     day, _ = selectors.half_hour_of(now)
     spans = gate_spans(shared.auctions, now)
     spans += run_spans(shared.auctions, shared.runs, now)
-    spans += order_spans(selectors.ordered_today(day))
+    halves = selectors.half_hours_of(day)
+    spans += loop_spans(halves, (now - selectors.day_start_of(now)).total_seconds() / 1_800)
+    spans += order_spans({way: [one.kw[way] for one in halves] for way in ("UP", "DOWN")})
     start = selectors.day_start_of(now)
     drawn: Timeline = timeline(
         [
             ("ahead", gettext("前日")),
             ("intraday", gettext("当日")),
             ("runs", gettext("約定計算")),
+            ("loop", gettext("30分ループ")),
             ("UP", gettext("上げ指令")),
             ("DOWN", gettext("下げ指令")),
         ],
@@ -317,7 +320,7 @@ def _timeline(shared: Shared) -> dict[str, Any]:
 
 def _country(shared: Shared) -> dict[str, Any]:
     now = shared.now
-    seen = country.country_now(now)
+    seen = country.country_now(now, shared.auctions)
     _, t = selectors.half_hour_of(now)
     boxes = _area_boxes(seen)
     ties = [

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import Count, Max, Q, Sum
+from django.db.models import Case, Count, Exists, Max, OuterRef, Q, Sum, When
 
 from accounts.approvals.models import Approval
 from accounts.approvals.selectors import approvals_seen
@@ -37,6 +37,7 @@ ACT: Final = "auction.run"
 ROWS_MAX: Final = 8
 JOBS_MAX: Final = 5
 DEAD_MAX: Final = 100
+DEAD_SHOWN: Final = 3
 COUNT_MAX: Final = 10_000
 DAYS_AHEAD: Final = 8
 RUNNING = (AuctionState.OPEN, AuctionState.CLOSED, AuctionState.CLEARING)
@@ -327,23 +328,40 @@ def _sums_at(half_hour_at: datetime, said: Mapping[UUID, Decimal]) -> dict[str, 
     }
 
 
-def ordered_today(day: date) -> dict[str, list[float]]:
-    """Return what is ordered by direction at t = 0…47 of a day [kW]; cancelled orders are not."""
-    start = datetime.combine(day, time(), words.JST)
+@dataclass(kw_only=True)
+class HalfHour:
+    """One half hour of the loop: what is ordered, and how many sites have said what they did."""
+
+    kw: dict[str, float] = field(default_factory=lambda: {"UP": 0.0, "DOWN": 0.0})
+    ordered_count: int = 0
+    told_count: int = 0
+
+
+def half_hours_of(day: date) -> list[HalfHour]:
+    """Return what is ordered and reported at t = 0…47 of a day; cancelled orders are not."""
+    said = SiteReport.objects.filter(
+        resource_id=OuterRef("instruction__resource_id"),
+        kind=SiteReportKind.DELIVERED,
+        start_at=OuterRef("start_at"),
+    )
     rows = (
         InstructionInterval.objects.filter(
-            # by when it begins, which is indexed: orders of a day begin within it
-            instruction__starts_at__gte=start,
-            instruction__starts_at__lt=start + timedelta(days=1),
+            instruction__award__auction__delivery_on=day,
             instruction__state__in=(*OPEN_STATES, "FINISHED"),
+            quantity_kw__gt=0,
         )
+        .annotate(is_told=Exists(said))
         .values("instruction__direction", "t")
-        .annotate(kw=Sum("quantity_kw"))
-        .values_list("instruction__direction", "t", "kw")
+        .annotate(
+            kw=Sum("quantity_kw"), ordered=Count("id"), told=Count("id", filter=Q(is_told=True))
+        )
+        .values_list("instruction__direction", "t", "kw", "ordered", "told")
     )
-    found = {"UP": [0.0] * HALF_HOURS, "DOWN": [0.0] * HALF_HOURS}
-    for direction, t, kw in rows:
-        found[direction][t] = float(kw)
+    found = [HalfHour() for _ in range(HALF_HOURS)]
+    for direction, t, kw, ordered, told in rows:
+        found[t].kw[direction] = float(kw)
+        found[t].ordered_count += ordered
+        found[t].told_count += told
     return found
 
 
@@ -359,27 +377,30 @@ class JobsNow:
 
 
 def jobs_now(now: datetime) -> JobsNow:
-    """Read what runs, what is due and what was given up."""
-    open_jobs = Job.objects.filter(state__in=(JobState.READY, JobState.RUNNING))
-    counts = open_jobs.aggregate(
-        running=Count("id", filter=Q(state=JobState.RUNNING)),
-        due=Count("id", filter=Q(state=JobState.READY, due_at__lte=now)),
-        later=Count("id", filter=Q(state=JobState.READY, due_at__gt=now)),
+    """Read what runs, what is due and what was given up, in two statements."""
+    dead, running = Q(state=JobState.QUARANTINED), Q(state=JobState.RUNNING)
+    ready = Q(state=JobState.READY)
+    rows = Job.objects.filter(dead | running | ready)
+    counts = rows.aggregate(
+        running=Count("id", filter=running),
+        due=Count("id", filter=ready & Q(due_at__lte=now)),
+        later=Count("id", filter=ready & Q(due_at__gt=now)),
+        dead=Count("id", filter=dead),
     )
-    given_up = Job.objects.filter(state=JobState.QUARANTINED).order_by("-created_at")
-    dead = list(given_up[:DEAD_MAX])
-    at_work = open_jobs.filter(Q(state=JobState.RUNNING) | Q(attempts_count__gt=0))
-    shown = [*dead[:3], *at_work.order_by("-state", "due_at", "id")[:JOBS_MAX]]
-    if len(shown) < JOBS_MAX:
-        known = {row.id for row in shown}
-        coming = open_jobs.filter(state=JobState.READY).order_by("due_at", "id")[:JOBS_MAX]
-        shown += [row for row in coming if row.id not in known]
+    # what was given up, what runs, what is tried again, what comes
+    rank = Case(
+        When(dead, then=0), When(running, then=1), When(attempts_count__gt=0, then=2), default=3
+    )
+    shown = rows.annotate(rank=rank).order_by("rank", "due_at", "id")[: JOBS_MAX + DEAD_MAX]
+    listed = list(shown)
+    first = [row for row in listed if row.state == JobState.QUARANTINED][-DEAD_SHOWN:][::-1]
+    others = [row for row in listed if row.state != JobState.QUARANTINED]
     return JobsNow(
-        rows=shown[:JOBS_MAX],
+        rows=[*first, *others][:JOBS_MAX],
         running_count=counts["running"],
         due_count=counts["due"],
         later_count=counts["later"],
-        dead_count=len(dead),
+        dead_count=min(counts["dead"], DEAD_MAX),
     )
 
 

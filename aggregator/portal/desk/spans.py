@@ -109,3 +109,36 @@ def order_spans(ordered_kw: Mapping[str, Sequence[float]]) -> list[Span]:
                 )
             )
     return found
+
+
+def loop_spans(halves: Sequence[selectors.HalfHour], now_t: float) -> list[Span]:
+    """Return the half-hour loop: ordered, acted, and told by the sites once it is over.
+
+    Parameters
+    ----------
+    now_t
+        Half hours since midnight.
+    """
+    found = []
+    for t, one in enumerate(halves):
+        is_over, is_now = t + 1 <= now_t, t <= now_t < t + 1
+        missing = one.ordered_count - one.told_count
+        tone = "b-open" if is_now else "b-next"
+        word = gettext("実施中") if is_now else gettext("予定")
+        if is_over:
+            tone = "b-again" if missing else "b-done"
+            word = gettext("報告 %(told)d/%(all)d 件") % {
+                "told": one.told_count,
+                "all": one.ordered_count,
+            }
+        title = ""
+        if one.ordered_count:
+            title = gettext("%(koma)s：指令 %(n)d 件、%(word)s") % {
+                "koma": words.koma_full(t),
+                "n": one.ordered_count,
+                "word": word,
+            }
+        found.append(
+            Span(row="loop", start_h=t / 2 + 0.04, end_h=(t + 1) / 2 - 0.04, tone=tone, title=title)
+        )
+    return found

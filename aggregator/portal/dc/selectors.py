@@ -364,7 +364,7 @@ def sums_of(deliveries: QuerySet[Delivery]) -> dict[str, Decimal]:
     return {name: value or Decimal(0) for name, value in found.items()}
 
 
-def delivery_groups(deliveries: QuerySet[Delivery]) -> QuerySet[Delivery, dict[str, Any]]:
+def delivery_groups(deliveries: QuerySet[Delivery]) -> Any:
     """Return sums [kWh] and causes by resource and direction, by the resource's code."""
     return (
         deliveries.order_by()

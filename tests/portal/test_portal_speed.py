@@ -14,6 +14,7 @@ from django.db.models import Model
 from django.test.utils import CaptureQueriesContext
 
 from aggregator.dispatch.models import DispatchInstruction, InstructionInterval
+from aggregator.metering.models import Delivery, DeliveryVerification
 from aggregator.ops.bench.portal_books import key, moment
 from aggregator.portal import run_facts, selectors
 from aggregator.portal.award_sums import award_sums
@@ -198,3 +199,41 @@ def test_keys_of_the_bench_are_those_the_server_makes(db: None) -> None:
         cursor.execute("SELECT md5('award0-2')::uuid")
         assert cursor.fetchone()[0] == key("award0-2")
     assert moment(cast.DAY, 13.5).isoformat() == "2026-11-25T04:30:00+00:00"
+
+
+def test_deliveries_are_summed_by_resource_and_in_all(day: cast.MarketDay) -> None:
+    look = DeliveryVerification.objects.create(
+        auction=day.auction, revision=1, stage="FINAL", as_of=day.auction.delivery_start,
+        ruleset=day.places.ruleset, input_sha256="",
+    )  # fmt: skip
+    # two half hours of 4,500 kWh ordered with 4,000 given; the battery gives its 3,000 whole
+    given = (
+        ("inzai-defer", 34, 4500, 4000), ("inzai-defer", 35, 4500, 4000),
+        ("inzai-battery-up", 34, 3000, 3000),
+    )  # fmt: skip
+    Delivery.objects.bulk_create(
+        Delivery(
+            verification=look, award=day.awards[name], t=t, over_kwh=0, ordered_kwh=ordered,
+            start_at=day.auction.delivery_start + timedelta(minutes=30 * t),
+            delivered_kwh=delivered, shortfall_kwh=ordered - delivered,
+        )
+        for name, t, ordered, delivered in given
+    )  # fmt: skip
+    answer = client_of(day.places.people.owner).get("/dc/deliveries/")
+    sums = {
+        row["resource"].code: (row["ordered"], row["delivered"], row["missing"], row["ratio"])
+        for row in answer.context["rows"]
+    }
+    assert sums == {
+        "inzai-dc-1-battery": (3000, 3000, 0, 1),
+        "inzai-dc-1-load": (9000, 8000, 1000, Decimal(8000) / Decimal(9000)),
+    }
+    assert answer.context["totals"] == {
+        "ordered": 12_000, "delivered": 11_000, "missing": 1000,
+        "ratio": Decimal(11_000) / Decimal(12_000),
+    }  # fmt: skip
+    home = client_of(day.places.people.owner).get("/dc/").context
+    assert home["last"]["missing"] == 1000
+    assert home["last_resource"].code == "inzai-dc-1-load"
+    rival = client_of(day.places.people.rival).get("/dc/deliveries/").context
+    assert rival["rows"] == []

@@ -211,16 +211,20 @@ def past_days(
 
 
 def _cost_jpy_per_h(curve: Curve, floors: Sequence[CostStep], kw: Decimal) -> Decimal:
-    left, total = kw, ZERO
     if not curve.is_up:
         return ZERO
-    for step in floors or [CostStep(quantity_kw=q, cost_jpy_per_kwh=a) for q, a in curve.steps]:
+    asked = [CostStep(quantity_kw=q, cost_jpy_per_kwh=a) for q, a in curve.steps]
+    return cost_jpy_per_h(floors or asked, kw)
+
+
+def cost_jpy_per_h(floors: Sequence[CostStep], kw: Decimal) -> Decimal:
+    """Return what an hour of a power costs along a curve; beyond its end, at its last cost."""
+    left, total = kw, ZERO
+    for step in floors:
         used = min(left, step.quantity_kw)
         total += used * step.cost_jpy_per_kwh
         left -= used
-    if left > 0 and floors:  # beyond what was measured the last floor is the least it costs
-        total += left * floors[-1].cost_jpy_per_kwh
-    return total
+    return total + left * floors[-1].cost_jpy_per_kwh if left > 0 and floors else total
 
 
 def band(

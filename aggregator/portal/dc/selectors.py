@@ -26,8 +26,8 @@ from aggregator.metering.models import (
 )
 from aggregator.metering.seen import deliveries_seen
 from aggregator.metering.selectors import readings_latest
-from aggregator.portal.run_facts import Kept
 from aggregator.portal.models import Draft, DraftKind
+from aggregator.portal.run_facts import Kept
 from aggregator.settlement.models import SettlementLine, SettlementRun
 from aggregator.settlement.seen import line_view_of
 from market.clearing.models import Award, AwardInterval, ClearingPrice, PriceKind, RunState
@@ -169,6 +169,25 @@ def destinations_for(resource: Resource) -> list[Resource]:
         .select_related("site")
         .order_by("code")
     )
+
+
+def resources_coded(codes: Sequence[str], organisation: Organisation) -> list[Resource]:
+    """Return an organisation's resources of these codes, with their sites."""
+    if not codes:
+        return []
+    return list(
+        Resource.objects.filter(code__in=codes, site__organisation=organisation)
+        .select_related("site")
+        .order_by("code")
+    )
+
+
+def paths_named(codes: Collection[str]) -> list[OpticalPath]:
+    """Return optical paths by code, with their ends."""
+    if not codes:
+        return []
+    rows = OpticalPath.objects.filter(code__in=codes)
+    return list(rows.select_related("from_site", "to_site").order_by("code"))
 
 
 def prices_before(site: Site, day: date, *, days: int = PRICE_DAYS) -> dict[date, list[Decimal]]:

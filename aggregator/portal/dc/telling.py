@@ -11,7 +11,7 @@ from django.utils.translation import gettext
 
 from accounts.core.errors import Refused
 from aggregator.portal import words
-from aggregator.portal.dc import meaning
+from aggregator.portal.dc import meaning, past
 from aggregator.portal.dc.desk import BidDesk
 from aggregator.portal.dc.offers import OfferForm, StepsForm
 from market.trading.bid_checks import refuse_unsellable
@@ -150,6 +150,27 @@ def _mean(told: Told, desk: BidDesk) -> None:
     told.effect = meaning.effect_of(form, assert_content, latest)
     if form == BidForm.STEPS:
         _mean_curve(told, desk, assert_content)
+    else:
+        _mean_answers(told, desk, assert_content)
+
+
+def _mean_answers(told: Told, desk: BidDesk, content: dict[str, Any]) -> None:
+    """Say what the latest days would have paid for what is no curve of steps."""
+    answers = past.answers_of(desk, content)
+    if not answers:
+        return
+    form = told.form.form
+    told.past = past.days_of(answers, desk.floors, form=form, content=content)
+    if form == BidForm.STORAGE:
+        told.effect = past.effect_at(answers[-1][1])
+    price = past.sold_at_jpy_per_kwh(answers)
+    if price is None or told.effect is None or content.get("direction") == Direction.DOWN:
+        return
+    kwh = sum((day.sold_kwh for day in told.past), Decimal(0)) / len(told.past)
+    told.risk = meaning.risk_of(
+        kwh, told.effect.peak_kw, price=price, gain_jpy=told.past_gain_jpy or Decimal(0),
+        rules=desk.rules,
+    )  # fmt: skip
 
 
 def _mean_curve(told: Told, desk: BidDesk, content: dict[str, Any]) -> None:

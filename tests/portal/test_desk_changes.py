@@ -108,6 +108,10 @@ def test_longer_names_who_pays_and_what_it_costs_them() -> None:
     asked = Approval.objects.get()
     assert (asked.kind, asked.organisation) == ("instruction.extend", day.places.people.grid_t)
     assert asked.detail["change"]["price_jpy_per_kwh"] == "70"
+    approver = cast.member("approver", day.places.people.grid_t, Role.GRID_APPROVER)
+    shown = told(client_of(approver).get(f"/tso/approvals/{asked.id}/"))
+    assert "0 kW → 5,000 kW（70.00円/kWh・175,000円）" in shown
+    assert "2,500 kWh に 175,000円 を支払います" in shown
 
 
 def test_a_stop_for_safety_takes_one_person_and_says_so() -> None:

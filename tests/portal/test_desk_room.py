@@ -13,6 +13,7 @@ import pytest
 from django.db import connection
 from django.db.models import F
 from django.test.utils import CaptureQueriesContext
+from django.utils import translation
 
 from accounts.jobs.models import Job
 from accounts.jobs.services import job_create
@@ -220,7 +221,8 @@ def test_the_half_hour_loop_tells_what_sites_have_not_said() -> None:
     halves = [HalfHour() for _ in range(48)]
     for t, told in ((20, 2), (21, 1), (22, 0), (23, 0)):
         halves[t] = HalfHour(ordered_count=2, told_count=told)
-    spans = loop_spans(halves, 22.5)
+    with translation.override("ja"):
+        spans = loop_spans(halves, 22.5)
     # all said, one of two missing, under way, to come; nothing ordered: grey before, open after
     assert [(spans[t].tone, bool(spans[t].title)) for t in (0, 20, 21, 22, 23, 47)] == [
         ("b-done", False), ("b-done", True), ("b-again", True), ("b-open", True),

@@ -16,12 +16,14 @@ from django.views.decorators.http import require_http_methods, require_safe
 from accounts.approvals.kinds import INSTRUCTION_EXTEND, NEED_PUBLISH
 from accounts.core.errors import Conflict
 from accounts.parties.models import Organisation
+from aggregator.dispatch.models import DispatchInstruction
 from aggregator.portal import facts, once, words
 from aggregator.portal.answering import UNPROCESSABLE, Done, FormPage
 from aggregator.portal.approving import Decision, approval_in, asked_of
 from aggregator.portal.entering import person_required
 from aggregator.portal.forms import PortalForm
 from aggregator.portal.frame import frame, market_time, sight_in
+from aggregator.portal.order_effects import change_facts, effect_of, irreversible_of
 from aggregator.portal.tso import selectors as own
 from aggregator.portal.tso.need_form import (
     CAP_DEFAULT,
@@ -289,11 +291,18 @@ def approval(request: HttpRequest, approval_id: UUID) -> HttpResponse:
         stake = gettext("すべて上限価格で約定すると %(yen)s円 です。") % {"yen": yen}
         irreversible = gettext("承認すると直ちに公表し、全員に見えます。")
     else:
-        shown = [{"label": gettext("リソース"), "value": str(row.detail["resource"])}]
-        for t, kw in row.detail["change"].get("quantities_kw", {}).items():
-            shown.append(
-                {"label": words.koma_full(int(t)), "value": f"{words.number(Decimal(kw))} kW"}
-            )
+        change = row.detail["change"]
+        order = DispatchInstruction.objects.select_related("award").get(
+            id=UUID(change["instruction"])
+        )
+        effect = effect_of(
+            order, change, now=market_time().now, payer=words.local_name(row.organisation)
+        )
+        shown = [
+            {"label": gettext("リソース"), "value": str(row.detail["resource"])},
+            *change_facts(effect),
+        ]
+        stake, irreversible = effect.stake, irreversible_of(change["what"])
     return Decision(
         request=request,
         row=row,

@@ -15,9 +15,10 @@ import tracemalloc
 import uuid
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cache
 from typing import Any
 
 import pytest
@@ -355,32 +356,46 @@ def _nested(levels: int) -> bytes:
     return body
 
 
-def _bombs() -> dict[str, tuple[bytes, str]]:
-    """Return packed bodies; 300 MB of zeros are 292 kB."""
+def _gzip_of_300_mb() -> bytes:
     zeros = zlib.compressobj(9, zlib.DEFLATED, 31)
-    bomb = b"".join(zeros.compress(b"\0" * 1_000_000) for _ in range(300)) + zeros.flush()
+    return b"".join(zeros.compress(b"\0" * 1_000_000) for _ in range(300)) + zeros.flush()
+
+
+def _gzip_of_spaces() -> bytes:
     spaces = zlib.compressobj(9, zlib.DEFLATED, 31)
-    rows = b"".join(b"%015d\n" % (i * i) for i in range(1_000_000))
-    wide = b"[" + b"".join(b"%d," % (i * i) for i in range(300_000)) + b"1]"
-    packed_spaces = spaces.compress(b"{" + b" " * 300_000_000 + b"}") + spaces.flush()
-    return {
-        "gzip of 300 MB": (bomb, "gzip"),
-        "gzip of spaces": (packed_spaces, "gzip"),
-        "gzip of 16 MB": (gzip.compress(rows), "gzip"),
-        "gzip of a long list": (gzip.compress(wide), "gzip"),
-        "gzip in gzip": (_nested(2), "gzip"),
-        "gzip cut": (gzip.compress(rows)[:-2_000], "gzip"),
-        "gzip and more": (gzip.compress(b"{}") * 2, "gzip"),
-        "no gzip": (b"{}", "gzip"),
-        "empty gzip": (gzip.compress(b""), "gzip"),
-        "deflate": (zlib.compress(b"{}"), "deflate"),
-        "brotli": (b"\x0b\x02\x80{}\x03", "br"),
-        "twice": (gzip.compress(gzip.compress(b"{}")), "gzip, gzip"),
-        "workbook": (_zip(20_000_000), "identity"),
-    }
+    return spaces.compress(b"{" + b" " * 300_000_000 + b"}") + spaces.flush()
 
 
-BOMBS = _bombs()
+def _gzip_of_rows() -> bytes:
+    return gzip.compress(b"".join(b"%015d\n" % (i * i) for i in range(1_000_000)))
+
+
+def _gzip_of_a_list() -> bytes:
+    return gzip.compress(b"[" + b"".join(b"%d," % (i * i) for i in range(300_000)) + b"1]")
+
+
+# packed bodies, made when a test first sends them; 300 MB of zeros are 292 kB
+BOMBS: dict[str, tuple[Callable[[], bytes], str]] = {
+    "gzip of 300 MB": (_gzip_of_300_mb, "gzip"),
+    "gzip of spaces": (_gzip_of_spaces, "gzip"),
+    "gzip of 16 MB": (_gzip_of_rows, "gzip"),
+    "gzip of a long list": (_gzip_of_a_list, "gzip"),
+    "gzip in gzip": (lambda: _nested(2), "gzip"),
+    "gzip cut": (lambda: _bomb("gzip of 16 MB")[:-2_000], "gzip"),
+    "gzip and more": (lambda: gzip.compress(b"{}") * 2, "gzip"),
+    "no gzip": (lambda: b"{}", "gzip"),
+    "empty gzip": (lambda: gzip.compress(b""), "gzip"),
+    "deflate": (lambda: zlib.compress(b"{}"), "deflate"),
+    "brotli": (lambda: b"\x0b\x02\x80{}\x03", "br"),
+    "twice": (lambda: gzip.compress(gzip.compress(b"{}")), "gzip, gzip"),
+    "workbook": (lambda: _zip(20_000_000), "identity"),
+}
+
+
+@cache
+def _bomb(kind: str) -> bytes:
+    make, _ = BOMBS[kind]
+    return make()
 
 
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
@@ -389,7 +404,7 @@ BOMBS = _bombs()
 def test_bombs_are_refused_in_time_and_space(
     stage: Stage, target: Target, kind: str, content_type: str
 ) -> None:
-    body, packing = BOMBS[kind]
+    body, packing = _bomb(kind), BOMBS[kind][1]
     tracemalloc.start()
     try:
         _refused(stage, target, body, content_type, **{"Content-Encoding": packing})

@@ -28,6 +28,21 @@ settings.load_profile("gate")
 pytest_plugins = ["tests.shared_files"]
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put first the files that start processes or browsers, and last the many that are quick.
+
+    Two processes share the files; whichever has none left would wait for the other's long one.
+    """
+    first = {item.path for item in items if _commits(item) or "flow" in item.path.parts}
+    items.sort(key=lambda item: item.path not in first)
+
+
+def _commits(item: pytest.Item) -> bool:
+    marker = item.get_closest_marker("django_db")
+    return marker is not None and bool(marker.kwargs.get("transaction"))
+
+
 @pytest.fixture(scope="session")
 def servers() -> Iterator[None]:
     """PostgreSQL and Valkey of the instance ``test``, unless the environment names others."""

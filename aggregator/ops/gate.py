@@ -7,6 +7,7 @@ after one failed, so that one run shows everything. The last line counts tests a
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import subprocess
@@ -15,9 +16,13 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+import psycopg
+
+from aggregator.ops import databases
 from aggregator.ops.embedded import ROOT, Servers
 from aggregator.ops.errors import ServersFailed
 from aggregator.ops.system_tools import tools_missing
@@ -74,12 +79,15 @@ def main(arguments: Sequence[str]) -> int:
     began = time.monotonic()
     counts: Counter[str] = Counter()
     whole = not options.only and not pytest_arguments
-    if whole:
-        for step in static_steps():
-            counts[_run(step)] += 1
-        for tool in tools_missing(install=True):
-            _say(f"note: {tool.program} is not installed: {tool.loss}")
-    counts += _tests(options.only, pytest_arguments, whole=whole)
+    leave = _servers_start(options.only)
+    try:
+        if whole:
+            counts += _static()
+            for tool in tools_missing(install=True):
+                _say(f"note: {tool.program} is not installed: {tool.loss}")
+        counts += _tests(options.only, pytest_arguments, whole=whole)
+    finally:
+        leave()
     _say(f"in {time.monotonic() - began:.0f} s; static checks count as one each")
     _say(f"{counts['passed']} passed, {counts['failed']} failed, {counts['skipped']} skipped")
     return 1 if counts["failed"] or not counts["passed"] else 0
@@ -93,6 +101,23 @@ def _parse(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
     parser.add_argument("--only", choices=LAYERS, action="append", default=[], help="one layer")
     parser.add_argument("--list", action="store_true", help="show the steps and stop")
     return parser.parse_known_args(list(arguments))
+
+
+def _static() -> Counter[str]:
+    """Run the static checks; beside them, which use one core, the tests' database is migrated."""
+    with ThreadPoolExecutor(max_workers=1) as beside:
+        made = beside.submit(_template_ensure)
+        counts = Counter(_run(step) for step in static_steps())
+        made.result()
+    return counts
+
+
+def _template_ensure() -> None:
+    """Make the database that each pytest process copies; the first of them would wait for it."""
+    if os.environ.get("DATABASE_URL"):
+        return
+    with contextlib.suppress(ServersFailed, psycopg.Error):  # who copies it says what is wrong
+        databases.template_ensure(Servers(instance="test").addresses.database_url)
 
 
 def _run(step: Step) -> str:
@@ -113,32 +138,30 @@ def _run(step: Step) -> str:
 
 
 def _tests(layers: list[str], arguments: list[str], *, whole: bool) -> Counter[str]:
-    """Run pytest on the servers of the instance ``test``, kept up between its processes."""
+    """Run pytest on the servers of the instance ``test``, which are up."""
     targets = [f"tests/{layer}" for layer in layers if (ROOT / "tests" / layer).is_dir()]
     if layers and not targets:
         _say(f"no tests in {', '.join(layers)} yet")
         return Counter(failed=1)
     # one external Redis cannot be shared: a worker of one process would take the other's rings
     may_share = (os.cpu_count() or 1) > 1 and not os.environ.get("REDIS_URL")
-    parallel = ["-n", "2", "--dist", "loadfile"] if whole and may_share else []
+    # files in the order of tests/conftest.py, the longest first, not by how many tests they have
+    spread = ["-n", "2", "--dist", "loadfile", "--no-loadscope-reorder"]
+    parallel = spread if whole and may_share else []
     argv = [sys.executable, "-m", "pytest", *parallel, *targets, *arguments]
     if whole:
         argv += ["-o", f"faulthandler_timeout={HANGS_AFTER_S}"]
         argv += ["-o", "faulthandler_exit_on_timeout=true"]
         argv += ["--max-worker-restart=1"] if parallel else []
-    leave = _servers_start(layers)
-    try:
-        with tempfile.TemporaryDirectory() as directory:
-            counts = Path(directory) / "counts.json"
-            environment = {
-                **os.environ,
-                "DJANGO_SETTINGS_MODULE": TEST_SETTINGS,
-                "WATTBIT_TEST_COUNTS": str(counts),
-            }
-            code = subprocess.run(argv, cwd=ROOT, env=environment, check=False).returncode
-            found = Counter(json.loads(counts.read_text())) if counts.exists() else Counter()
-    finally:
-        leave()
+    with tempfile.TemporaryDirectory() as directory:
+        counts = Path(directory) / "counts.json"
+        environment = {
+            **os.environ,
+            "DJANGO_SETTINGS_MODULE": TEST_SETTINGS,
+            "WATTBIT_TEST_COUNTS": str(counts),
+        }
+        code = subprocess.run(argv, cwd=ROOT, env=environment, check=False).returncode
+        found = Counter(json.loads(counts.read_text())) if counts.exists() else Counter()
     if code not in (0, PYTEST_NOTHING_COLLECTED) and not found["failed"]:
         _say(f"pytest ended with code {code}")
         found["failed"] += 1

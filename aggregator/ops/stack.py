@@ -16,10 +16,8 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import http.client
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -42,6 +40,7 @@ from aggregator.ops.embedded import (
     instance_home,
 )
 from aggregator.ops.errors import ChildFailed
+from aggregator.ops.ports import answers_health, port_free
 from aggregator.ops.secret import book_key_kept
 from aggregator.ops.watchdog import process_identity
 
@@ -49,7 +48,6 @@ READY_WAIT_S = 60.0
 STOP_WAIT_S = 8.0
 OTHER_WAIT_S = 5.0  # the one before may be stopping
 SHOWN_LOG_LENGTH = 2_000
-HTTP_OK = 200
 API_IN_WORK_MAX = "26"  # of 32 threads: 3 more may wait for a place, the others refuse
 QUEUES = ("wattbit", "wattbit-outbox")
 SENDER_THREADS = "16"
@@ -236,14 +234,14 @@ class Stack:
         ChildFailed
             If the port is taken or the server does not answer.
         """
-        port = _free_port(port)
+        port = port_free(port)
         argv = [sys.executable, "-m", "uvicorn", "aggregator.config.asgi:application"]
         argv += ["--host", "127.0.0.1", "--port", str(port), "--log-level", "warning"]
         argv += ["--lifespan", "off", "--timeout-graceful-shutdown", "3"]
         # whose word counts is TRUSTED_PROXIES_COUNT's business, not the server's
         argv += ["--no-proxy-headers", "--no-server-header"]
         child = self.spawn(name, argv, {"DATABASE_POOL_SIZE": "8"})
-        self._ready[child.name] = lambda: _is_healthy(port)
+        self._ready[child.name] = lambda: answers_health(port)
         if wait:
             self.wait_ready()
         return port
@@ -261,12 +259,12 @@ class Stack:
         ChildFailed
             If the port is taken.
         """
-        port = _free_port(port)
+        port = port_free(port)
         argv = [sys.executable, "-m", "gunicorn", "--config", "deploy/gunicorn.api.conf.py"]
         argv += ["--bind", f"127.0.0.1:{port}", "--workers", str(processes_count)]
         argv += ["--log-level", "warning", "aggregator.config.wsgi:application"]
         child = self.spawn(name, argv, {"API_IN_WORK_MAX": API_IN_WORK_MAX})
-        self._ready[child.name] = lambda: _is_healthy(port)
+        self._ready[child.name] = lambda: answers_health(port)
         return port
 
     def start_worker(
@@ -328,7 +326,9 @@ class Stack:
     ) -> Child:
         ready = self._home / "log" / f"{name}.ready"
         ready.unlink(missing_ok=True)
-        child = self.spawn(name, argv, {**changes, "READY_FILE": str(ready)})
+        # Django's checks are the gate's and manage.py's; they would load every page into each child
+        told = {"READY_FILE": str(ready), "CELERY_SKIP_CHECKS": "true"}
+        child = self.spawn(name, argv, {**changes, **told})
         self._ready[child.name] = ready.exists
         if wait:
             self.wait_ready()
@@ -491,27 +491,3 @@ def _reap(children: list[Child], *, wait_s: float) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(child.process.pid, signal.SIGKILL)
         child.process.wait()
-
-
-def _free_port(port: int) -> int:
-    with contextlib.closing(socket.socket(socket.AF_INET, socket.SOCK_STREAM)) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError as error:
-            raise ChildFailed(
-                f"port {port} of 127.0.0.1 is taken ({error.strerror}): choose another"
-            ) from error
-        number: int = probe.getsockname()[1]
-        return number
-
-
-def _is_healthy(port: int) -> bool:
-    line = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-    try:
-        line.request("GET", "/healthz")
-        return line.getresponse().status == HTTP_OK
-    except OSError:
-        return False
-    finally:
-        line.close()

@@ -291,8 +291,8 @@ class _Page:
         except Refused as refused:
             typed.refuse(refused)
             return page.show(self.request, typed, status=UNPROCESSABLE)
-        shown = {"effect": effect, "effect_rows": order_effects.effect_rows(effect)}
-        return page.show(self.request, typed, **shown)
+        rows = order_effects.effect_rows(effect)
+        return page.show(self.request, typed, effect=effect, effect_rows=rows)
 
 
 @person_required(CHANGE)

@@ -24,6 +24,12 @@ WAIT = {
     "t_first": "34", "t_end": "44", "arriving_kw": "1000", "service_kw": "2000",
     "slack_count": "4", "rebound_kw": "1000", "extra_work": "0", "ask": "5",
 }  # fmt: skip
+STORE = {
+    "t_first": "0", "t_end": "48", "discharge_kw": "1000", "charge_kw": "1000", "wear": "2",
+    "cycles_max": "1", "energy_kwh": "12000", "reserve_kwh": "2000", "start_kwh": "2000",
+    "end_min_kwh": "2000", "charge_efficiency": "95", "discharge_efficiency": "95",
+    "standing_loss": "0",
+}  # fmt: skip
 
 
 @pytest.fixture
@@ -65,7 +71,7 @@ def _told(day: cast.MarketDay, client: Client, address: str, seen: list[Told]) -
     return answer.content.decode()
 
 
-def test_a_block_a_wait_and_a_store_are_told_what_yesterday_would_have_paid(
+def test_a_block_is_told_what_yesterday_would_have_paid(
     day: cast.MarketDay,
 ) -> None:
     owner, seen = client_of(day.places.people.owner), list[Told]()
@@ -91,6 +97,21 @@ def test_what_deferred_work_buys_back_comes_off_what_it_receives(day: cast.Marke
     assert row.sold_kwh > 0
     assert row.cost_jpy == 5 * row.sold_kwh
     assert row.gain_jpy > 0
+    assert seen[0].risk is not None
+
+
+def test_a_store_is_told_what_it_would_have_bought_and_sold(day: cast.MarketDay) -> None:
+    owner, seen = client_of(day.places.people.owner), list[Told]()
+    head = {"form": "STORAGE", "resource": "inzai-dc-1-battery", "mechanism": "BATTERY"}
+    _told(day, owner, _drafted(day, head, STORE), seen)
+    # six dear half hours at 60, one of them at 150, less 3,000 / 0.95² kWh: six cheap ones at 6
+    # give 3,000 kWh, the rest costs 10
+    dear, rest = 500 * (5 * 60 + 150), Decimal(3000) / Decimal("0.9025") - 3000
+    assert [(row.received_jpy, row.cost_jpy, row.sold_kwh) for row in seen[0].past] == [
+        (dear - 3000 * 6 - round(10 * rest), Decimal(3000 * 2), Decimal(3000))
+    ]
+    effect: Any = seen[0].effect
+    assert [t for t, kw in enumerate(effect.kw) if kw < 0] == list(range(34, 40))
     assert seen[0].risk is not None
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from accounts.core.errors import Conflict, NotFound, NotPermitted, Refused
 from aggregator.api.services import KEPT_H
-from aggregator.api.v1 import bids_csv, idempotency, needs_csv, readings, uploads
+from aggregator.api.v1 import idempotency, needs_csv, readings, uploads
 from aggregator.api.v1.pagination import LIMIT_DEFAULT, LIMIT_MAX
 from aggregator.api.v1.problem import TITLES
 from aggregator.api.v1.reading import (
@@ -19,6 +19,7 @@ from aggregator.api.v1.reading import (
     NODES_MAX,
     NUMBER_LENGTH_MAX,
 )
+from market.trading import bid_sheets
 from tests.architecture.repository import ROOT
 
 PAGE = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
@@ -89,7 +90,7 @@ def test_the_columns_are_those_the_doors_read() -> None:
     section = PAGE.split("Columns of CSV")[1].split("\n## ")[0]
     named = {row.split("|")[1].strip(): set(re.findall(r"`(\w+)`", row))
              for row in section.splitlines() if row.startswith("| ")}  # fmt: skip
-    assert set(bids_csv.NEEDED) | set(bids_csv.STEP) <= named["bids"]
-    assert named["bids"] <= set(bids_csv.COLUMNS)
+    assert set(bid_sheets.NEEDED) | set(bid_sheets.STEP) <= named["bids"]
+    assert named["bids"] <= set(bid_sheets.COLUMNS)
     assert named["needs"] == set(needs_csv.COLUMNS)
     assert named["readings"] == {*readings.NEEDED, *readings.OPTIONAL}

@@ -111,11 +111,6 @@ class NeedResult:
         return max(self.quantity_kw, default=ZERO)
 
     @property
-    def unserved_max_kw(self) -> Decimal | None:
-        """Largest half hour left."""
-        return None if self.unserved_kw is None else max(self.unserved_kw, default=ZERO)
-
-    @property
     def price_max_jpy_per_kwh(self) -> Decimal | None:
         """Highest price where something was needed."""
         return None if self.price_jpy_per_kwh is None else max(self.price_jpy_per_kwh)

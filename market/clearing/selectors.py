@@ -19,7 +19,6 @@ from market.clearing.models import (
     ClearingPrice,
     ClearingRun,
     ComputePlacement,
-    ElementFlow,
     RunState,
 )
 from market.clearing.sensitivities import sensitivities_of
@@ -51,25 +50,12 @@ def prices_of(run: ClearingRun) -> QuerySet[ClearingPrice]:
     return ClearingPrice.objects.filter(run=run).select_related("need", "area", "site")
 
 
-def flows_of(run: ClearingRun) -> QuerySet[ElementFlow]:
-    """Flows before and after, per monitored element and half hour."""
-    return ElementFlow.objects.filter(run=run).select_related("congestion_point")
-
-
 def outcomes_of(run: ClearingRun, *, seen_by: Organisation) -> QuerySet[BidOutcome]:
     """Return why bids won or lost: an organisation's own, or all for the aggregator."""
     outcomes = BidOutcome.objects.filter(run=run).select_related("bid")
     if seen_by.kind == OrganisationKind.AGGREGATOR:
         return outcomes
     return outcomes.filter(bid__organisation=seen_by)
-
-
-def placements_of(run: ClearingRun, *, seen_by: Organisation) -> QuerySet[ComputePlacement]:
-    """Return where computing runs: to who asked for it, who runs it, and the aggregator."""
-    rows = ComputePlacement.objects.filter(run=run).select_related("bid", "offer", "path")
-    if seen_by.kind == OrganisationKind.AGGREGATOR:
-        return rows
-    return rows.filter(Q(bid__organisation=seen_by) | Q(offer__organisation=seen_by))
 
 
 def awards_seen(*, seen_by: Sight, auction: Auction | None = None) -> QuerySet[Award]:

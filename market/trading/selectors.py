@@ -85,12 +85,6 @@ def auctions_listed() -> QuerySet[Auction]:
     return Auction.objects.select_related("grid_model")
 
 
-def auctions_seen(*, seen_by: Sight) -> QuerySet[Auction]:
-    """Auctions: everybody sees them all."""
-    del seen_by
-    return auctions_listed()
-
-
 def auction_named(code: str) -> Auction:
     """Return an auction by its code.
 

@@ -34,7 +34,7 @@ from market.clearing.models import Award, AwardInterval, ClearingPrice, PriceKin
 from market.clearing.selectors import awards_seen
 from market.registry.models import OpticalPath, Resource, Site
 from market.registry.selectors import resources_seen, sites_seen
-from market.trading.models import Auction, AuctionState, Bid, BidState, Direction, Need
+from market.trading.models import Auction, AuctionState, Bid, BidState, Direction
 from market.trading.selectors import bids_seen, needs_of
 
 HALF_HOURS: Final = 48
@@ -42,12 +42,6 @@ HALF_HOUR_H: Final = Decimal("0.5")
 JST_AHEAD: Final = timedelta(hours=9)
 PRICE_DAYS: Final = 7
 AUCTIONS_MAX: Final = 200
-LIVE_STATES: Final = (
-    InstructionState.SENT,
-    InstructionState.ACKNOWLEDGED,
-    InstructionState.ACTIVE,
-    InstructionState.PLANNED,
-)
 
 
 def day_start(day: date) -> datetime:
@@ -222,11 +216,6 @@ def need_kw_of(auction: Auction) -> list[Decimal]:
         for t, kw in enumerate(need.quantity_kw):
             total[t] += kw
     return total
-
-
-def needs_published(auction: Auction) -> list[Need]:
-    """Return the published needs of an auction."""
-    return list(needs_of(auction))
 
 
 def load_latest(resource: Resource) -> tuple[date, list[float]] | None:

@@ -59,14 +59,6 @@ class Told:
         return sum((day.received_jpy for day in self.past), Decimal(0)) / len(self.past)
 
     @property
-    def past_kw(self) -> Decimal | None:
-        """Mean power that past prices would have taken."""
-        if not self.past or self.curve is None:
-            return None
-        sold = sum((day.sold_kwh for day in self.past), Decimal(0)) / len(self.past)
-        return sold / (self.curve.count * meaning.H)
-
-    @property
     def summary(self) -> list[tuple[str, str, str]]:
         """Figures of the bottom bar: name, figure, unit."""
         if self.effect is None:

@@ -215,11 +215,6 @@ class InstructionSeen:
     said_of_kw: Decimal
 
     @property
-    def is_troubled(self) -> bool:
-        """Whether nobody will act on it."""
-        return self.row.state in TROUBLED
-
-    @property
     def ratio(self) -> float | None:
         """Said over ordered."""
         if self.said_kw is None or not self.said_of_kw:

@@ -149,10 +149,6 @@ class DeclineForm(PortalForm):
     reason = TextField(label=gettext_lazy("却下の理由"), max_length=200)
 
 
-class ShowForm(PortalForm):
-    """Nothing to fill in: that the number is shown is written down."""
-
-
 FORMS: dict[str, type[PortalForm]] = {"approve": ApproveForm, "decline": DeclineForm}
 
 

@@ -22,7 +22,6 @@ from market.trading.selectors import base_flows_seen
 
 NETWORK: Final = "network.read"
 PUBLISH: Final = "need.publish"
-APPROVE: Final = "need.approve"
 READ: Final = "need.read"
 FULL_RATIO: Final = 1.0
 MARGIN_RATIO: Final = Decimal("0.03")

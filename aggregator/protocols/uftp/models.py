@@ -23,7 +23,6 @@ __all__ = (
     "ParticipantKey", "RequestedNeed", "Reservation", "Role", "SentMessage",
 )  # fmt: skip
 
-POWER_MAX_W = 10**12
 FACTOR_MAX = 1
 
 

@@ -46,16 +46,6 @@ def document_pdf(content: Mapping[str, Any], language: str) -> bytes:
     return _single(printed)
 
 
-def document_pngs(content: Mapping[str, Any], language: str) -> list[bytes]:
-    """Draw a document's pages, to look at."""
-    pages = _compiler().compile(
-        format="png",
-        ppi=110,
-        sys_inputs={"document": json.dumps(shown(content, language), ensure_ascii=False)},
-    )
-    return list(pages) if isinstance(pages, list) else [_single(pages)]
-
-
 def _single(printed: bytes | list[bytes] | None) -> bytes:
     if not isinstance(printed, bytes):
         raise BrokenInvariant("the typesetter gave no single file")

@@ -17,7 +17,6 @@ from market.core.audit.forms.shift import is_allowed
 from market.core.audit.ledger import Array
 from market.core.audit.prices import CAPACITY_PRICED_H, Prices
 
-OUTCOMES: Final = ("ACCEPTED", "PARTLY", "REJECTED")
 ENTRIES: Final = ("bid", "outcome", "deciding", "is_counterfactual", "note")
 KINDS: Final = (
     *("price", "need", "element", "path", "compute", "resource", "integer", "group", "parent"),

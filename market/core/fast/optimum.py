@@ -34,7 +34,6 @@ ROUND_COUNT_MAX: Final = 8
 SETTLE_AT: Final = (1e-7, 1e-8, 1e-9, 1e-10, 1e-11, 1e-12)
 """Gaps over bid cost at which the point is asked to settle, in turn."""
 BROKEN_MW: Final = 1e-11
-SLACK_IDLE_MW: Final = 0.05
 
 
 JOIN_FROM: Final = 0.8

@@ -246,6 +246,9 @@ def _stand_in_compensation(
     if rules.negawatt_borne_by != "BUYER":
         bearer = position.seller if rules.negawatt_borne_by == "SELLER" else house.fee
         ends.append(((bearer, house.clearing), owed_jpy, None))
+    elif position.payer is not None:
+        # beyond the award its payer is the only buyer
+        ends.append(((position.payer, house.clearing), owed_jpy, None))
     elif position.credits:
         parts = split_exact(owed_jpy, position.credits)
         ends += [

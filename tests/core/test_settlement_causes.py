@@ -10,7 +10,7 @@ import pytest
 from aggregator.core.causes import StandInPosition, imbalance_lines, stand_in_lines
 from aggregator.core.delivery import Direction
 from aggregator.core.deltas import Decided, adjustment_lines
-from aggregator.core.settlement import Item, Line
+from aggregator.core.settlement import Item, Line, Share
 from aggregator.core.terms import SettlementRules
 from tests.core.test_settlement_items import BUYERS, ENERGY, HOUSE, OWNER, RULES, _table
 
@@ -47,6 +47,29 @@ def test_the_retailer_of_a_load_that_stands_in_is_owed_as_of_any(
     found = [line for line in lines if line.item is Item.NEGAWATT_COMPENSATION]
     assert [row[1:] for row in _table(found)] == [("house", "Retailer", Decimal(568)), *borne]
     assert {(line.t, line.award, line.element) for line in found} == {(36, "a", "i")}
+
+
+@pytest.mark.parametrize("credits", [BUYERS, ()])
+@pytest.mark.parametrize(
+    ("bearer", "borne_by"), [("SELLER", "Shiroi DC"), ("HOUSE", "fee"), ("BUYER", "Grid-P")]
+)
+def test_who_agreed_to_pay_for_more_is_the_buyer_that_its_retailer_is_borne_by(
+    bearer: str, borne_by: str, credits: tuple[Share, ...]
+) -> None:
+    # 80 kWh at 7.10 are 568; whoever bought the award has no part in what is beyond it
+    lines = stand_in_lines(
+        replace(CUT_INSTEAD, payer="Grid-P", credits=credits),
+        rules=SettlementRules(negawatt_borne_by=bearer),
+        house=HOUSE,
+    )
+    found = [line for line in lines if line.item is Item.NEGAWATT_COMPENSATION]
+    assert [row[1:] for row in _table(found)] == [
+        ("house", "Retailer", Decimal(568)),
+        (borne_by, "house", Decimal(568)),
+    ]
+    assert {(line.t, line.award, line.need, line.element) for line in found} == {
+        (36, "a", None, "i")
+    }
 
 
 def test_a_stand_in_that_draws_more_or_has_no_contract_owes_no_retailer() -> None:

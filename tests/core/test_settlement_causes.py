@@ -49,16 +49,16 @@ def test_the_retailer_of_a_load_that_stands_in_is_owed_as_of_any(
     assert {(line.t, line.award, line.element) for line in found} == {(36, "a", "i")}
 
 
-@pytest.mark.parametrize("credits", [BUYERS, ()])
+@pytest.mark.parametrize("buyers", [BUYERS, ()])
 @pytest.mark.parametrize(
     ("bearer", "borne_by"), [("SELLER", "Shiroi DC"), ("HOUSE", "fee"), ("BUYER", "Grid-P")]
 )
 def test_who_agreed_to_pay_for_more_is_the_buyer_that_its_retailer_is_borne_by(
-    bearer: str, borne_by: str, credits: tuple[Share, ...]
+    bearer: str, borne_by: str, buyers: tuple[Share, ...]
 ) -> None:
     # 80 kWh at 7.10 are 568; whoever bought the award has no part in what is beyond it
     lines = stand_in_lines(
-        replace(CUT_INSTEAD, payer="Grid-P", credits=credits),
+        replace(CUT_INSTEAD, payer="Grid-P", credits=buyers),
         rules=SettlementRules(negawatt_borne_by=bearer),
         house=HOUSE,
     )

@@ -244,6 +244,10 @@ class PortalForm(forms.Form):
         return name if name in self.fields else None
 
 
+class NothingForm(PortalForm):
+    """Nothing to fill in."""
+
+
 def refusal_text(refused: Refused) -> str:
     """Say what a service refused: what was found, and the rule it breaks."""
     rule = words.rule(refused)

@@ -24,7 +24,7 @@ from accounts.parties.roles import ROLES_OF_KIND, Role
 from accounts.parties.selectors import clients_seen
 from accounts.parties.sight import Sight
 from aggregator.portal.answering import Done, FormPage
-from aggregator.portal.forms import ChoiceField, PortalForm, TextField
+from aggregator.portal.forms import ChoiceField, NothingForm, PortalForm, TextField
 from aggregator.portal.frame import frame
 from aggregator.portal.lists import listed
 from aggregator.portal.team.access import SecretPage, allowed, choices_for, organisations_for
@@ -98,10 +98,6 @@ def key_new(request: HttpRequest) -> HttpResponse:
         secret=lambda: made["secret"],
         shown=lambda: {**frame(request, page=PAGE), "name": made["name"], "is_key": True},
     ).answer(request)
-
-
-class NothingForm(PortalForm):
-    """Nothing to fill in."""
 
 
 def _client(sight: Sight, client_id: UUID) -> ApiClient:

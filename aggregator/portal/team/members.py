@@ -24,7 +24,7 @@ from accounts.parties.roles import ROLES_OF_KIND, Role
 from accounts.parties.selectors import invitations_seen, members_seen
 from accounts.parties.sight import Sight
 from aggregator.portal.answering import Done, FormPage
-from aggregator.portal.forms import ChoiceField, PortalForm, TextField
+from aggregator.portal.forms import ChoiceField, NothingForm, PortalForm, TextField
 from aggregator.portal.frame import frame
 from aggregator.portal.lists import Filter, listed
 from aggregator.portal.team.access import allowed, choices_for, organisations_for
@@ -129,10 +129,6 @@ class RoleForm(PortalForm):
     def __init__(self, *args: Any, roles: list[tuple[str, str]], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["role"].choices = roles  # type: ignore[attr-defined]
-
-
-class NothingForm(PortalForm):
-    """Nothing to fill in."""
 
 
 def _member(sight: Sight, member_id: UUID) -> Membership:

@@ -19,7 +19,7 @@ from aggregator.outbox import subscriptions
 from aggregator.outbox.models import MessageState, Topic, WebhookSubscription
 from aggregator.outbox.selectors import messages_seen, subscriptions_seen
 from aggregator.portal.answering import Done, FormPage
-from aggregator.portal.forms import ChoiceField, PortalForm, TextField
+from aggregator.portal.forms import ChoiceField, NothingForm, PortalForm, TextField
 from aggregator.portal.frame import frame
 from aggregator.portal.lists import Filter, listed
 from aggregator.portal.team.access import SecretPage, allowed, choices_for
@@ -100,10 +100,6 @@ def _hook(sight: Sight, webhook_id: UUID) -> WebhookSubscription:
     if row is None:
         raise Http404(gettext("このWebhookは見つかりません。"))
     return row
-
-
-class NothingForm(PortalForm):
-    """Nothing to fill in."""
 
 
 @login_required

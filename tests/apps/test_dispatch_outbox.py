@@ -8,7 +8,6 @@ import threading
 import time
 from collections.abc import Iterator
 from datetime import timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar
 
 import httpx
@@ -22,33 +21,28 @@ from accounts.jobs.services import Claim, job_claim
 from aggregator.outbox import client, services
 from aggregator.outbox.models import MessageState, OutboxMessage
 from aggregator.outbox.selectors import messages_by_state
+from tests.listening import Listener, listening
 
 OWN = client.Policy(plain_http=True, private_addresses=True)
 
 
-class Receiver(BaseHTTPRequestHandler):
+class Receiver(Listener):
     """Answers as its path says, and keeps what came."""
 
     seen: ClassVar[list[tuple[str, dict[str, str], bytes]]] = []
     parts_written: ClassVar[list[int]] = []
 
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
+    def posted(self, body: bytes) -> None:
         self.seen.append((self.path, dict(self.headers), body))
         {
-            "/ok": lambda: self._answer(204),
-            "/busy": lambda: self._answer(503),
+            "/ok": lambda: self.answer(204),
+            "/busy": lambda: self.answer(503),
             "/moved": self._moved,
             "/endless": self._endless,
             "/hang": lambda: time.sleep(8),
             "/drip": self._drip,
             "/open": self._open,
         }[self.path]()
-
-    def _answer(self, status: int) -> None:
-        self.send_response(status)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
 
     def _moved(self) -> None:
         self.send_response(302)
@@ -79,20 +73,12 @@ class Receiver(BaseHTTPRequestHandler):
         except OSError:
             return
 
-    def log_message(self, *_: Any) -> None:
-        """Say nothing."""
-
 
 @pytest.fixture
 def receiver() -> Iterator[str]:
     Receiver.seen.clear()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Receiver)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
+    with listening(Receiver) as address:
+        yield address
 
 
 def _claim(message: OutboxMessage) -> Claim:

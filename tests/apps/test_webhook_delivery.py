@@ -6,11 +6,9 @@ import base64
 import hashlib
 import hmac
 import json
-import threading
 import time
 from collections.abc import Iterator
 from datetime import timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar
 
 import pytest
@@ -30,44 +28,31 @@ from aggregator.outbox.models import (
 )
 from tests import cast
 from tests.hooks import URL, admin_of, claim_of, confirmed, deliver, message_to, sending
+from tests.listening import Listener, listening
 
 
-class Receiver(BaseHTTPRequestHandler):
+class Receiver(Listener):
     """Echoes challenges; else answers as its path says, and keeps what came."""
 
     seen: ClassVar[list[tuple[str, dict[str, str], bytes]]] = []
 
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
+    def posted(self, body: bytes) -> None:
         said = json.loads(body)
         if said["topic"] == "challenge":
-            self._answer(200, json.dumps({"challenge": said["challenge"]}).encode())
+            self.answer(200, json.dumps({"challenge": said["challenge"]}).encode())
             return
         self.seen.append((self.path, {k.lower(): v for k, v in self.headers.items()}, body))
         if self.path == "/hang":
             time.sleep(8)
-        self._answer(503 if self.path == "/busy" else 204, b"")
-
-    def _answer(self, status: int, body: bytes) -> None:
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: Any) -> None:
-        """Say nothing."""
+        self.answer(503 if self.path == "/busy" else 204, b"")
 
 
 @pytest.fixture
 def receiver(settings: Any) -> Iterator[str]:
     settings.OUTBOX_CALLS_THIS_MACHINE = True
     Receiver.seen.clear()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Receiver)
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
+    with listening(Receiver) as address:
+        yield address
 
 
 # signatures

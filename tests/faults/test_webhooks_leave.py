@@ -6,10 +6,8 @@ import base64
 import hashlib
 import hmac
 import json
-import threading
 import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar
 
 import pytest
@@ -20,18 +18,18 @@ from aggregator.outbox.models import MessageState, OutboxMessage, WebhookSubscri
 from aggregator.outbox.subscriptions import subscription_create
 from tests import cast
 from tests.faults.market import wait_for
+from tests.listening import Listener, listening
 
 pytestmark = pytest.mark.django_db(transaction=True)
 LOOSE = {"OUTBOX_CALLS_THIS_MACHINE": "true"}
 
 
-class Receiver(BaseHTTPRequestHandler):
+class Receiver(Listener):
     """Echoes challenges; the path /hang never answers anything else."""
 
     seen: ClassVar[list[tuple[str, dict[str, str], bytes]]] = []
 
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
+    def posted(self, body: bytes) -> None:
         said = json.loads(body)
         answer = b""
         if said["topic"] == "challenge":
@@ -40,25 +38,15 @@ class Receiver(BaseHTTPRequestHandler):
             self.seen.append((self.path, {k.lower(): v for k, v in self.headers.items()}, body))
             if self.path == "/hang":
                 time.sleep(30)
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(answer)))
-        self.end_headers()
-        self.wfile.write(answer)
-
-    def log_message(self, *_: Any) -> None:
-        """Say nothing."""
+        self.answer(200, answer)
 
 
 @pytest.fixture
 def receiver(settings: Any) -> Iterator[str]:
     settings.OUTBOX_CALLS_THIS_MACHINE = True
     Receiver.seen.clear()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Receiver)
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
+    with listening(Receiver) as address:
+        yield address
 
 
 def _seen(path: str) -> list[tuple[dict[str, str], bytes]]:

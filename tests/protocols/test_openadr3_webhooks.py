@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar
 
 import pytest
@@ -24,6 +22,7 @@ from aggregator.protocols.openadr3.models import Subscription, SubscriptionRule
 from aggregator.protocols.openadr3.notices import voids_tell
 from tests import cast
 from tests.dispatching import event_of, instruction, is_problem, sent_day
+from tests.listening import Listener, listening
 from tests.protocols.openadr import BASE_3_0, Machine, business
 
 pytestmark = pytest.mark.django_db
@@ -32,13 +31,13 @@ ALL = ["CREATE", "UPDATE", "DELETE"]
 GIGABYTE = 2**30
 
 
-class Receiver(BaseHTTPRequestHandler):
+class Receiver(Listener):
     """Echoes challenges, keeps what it is told, and misbehaves as its path says."""
 
     told: ClassVar[list[tuple[str, dict[str, str], Any]]] = []
     asked: ClassVar[list[str]] = []
 
-    def do_GET(self) -> None:
+    def got(self) -> None:
         self.asked.append(self.path)
         path, _, query = self.path.partition("?")
         word = query.rpartition("echo=")[2]
@@ -47,10 +46,9 @@ class Receiver(BaseHTTPRequestHandler):
             self.send_header("Location", f"/echo?{query}")
             self.end_headers()
             return
-        self._answer(200, b"no" if path == "/silent" else f'{{"echo": "{word}"}}'.encode())
+        self.answer(200, b"no" if path == "/silent" else f'{{"echo": "{word}"}}'.encode())
 
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
+    def posted(self, body: bytes) -> None:
         headers = {name.lower(): value for name, value in self.headers.items()}
         self.told.append((self.path, headers, json.loads(body)))
         if self.path == "/hang":
@@ -64,16 +62,7 @@ class Receiver(BaseHTTPRequestHandler):
                     self.wfile.write(b"x" * 2**20)
             except OSError:
                 return
-        self._answer(503 if self.path == "/broken" else 204, b"")
-
-    def _answer(self, status: int, body: bytes) -> None:
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: Any) -> None:
-        """Say nothing."""
+        self.answer(503 if self.path == "/broken" else 204, b"")
 
 
 @pytest.fixture
@@ -81,12 +70,8 @@ def receiver(settings: Any) -> Iterator[str]:
     settings.OUTBOX_CALLS_THIS_MACHINE = True
     Receiver.told.clear()
     Receiver.asked.clear()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Receiver)
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
+    with listening(Receiver) as address:
+        yield address
 
 
 def _wish(url: str, *objects: str, operations: list[str] | None = None, **more: Any) -> Any:

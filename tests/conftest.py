@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -95,10 +95,11 @@ def _is_over(pid: str) -> bool:
 
 
 @pytest.fixture(scope="session")
-def django_db_setup(servers: None, django_db_blocker: Any) -> Iterator[None]:
+def django_db_setup(servers: None, django_db_blocker: Any) -> Iterator[Callable[[], None]]:
     """Copy the template instead of migrating, and renew the copy instead of flushing it.
 
-    Flushing would truncate tables that refuse it and lose rows that migrations seeded.
+    Flushing would truncate tables that refuse it and lose rows that migrations seeded. Gives what
+    renews the copy, for a test that looks at pages and not at rows only.
     """
     from django.db import connections
     from django.test import TransactionTestCase
@@ -112,13 +113,13 @@ def django_db_setup(servers: None, django_db_blocker: Any) -> Iterator[None]:
     for connection in connections.all():
         connection.settings_dict["NAME"] = databases.name_of(url)
 
-    def renew(_case: TransactionTestCase) -> None:
+    def renew() -> None:
         connections.close_all()
         databases.clone(url, template=template)
 
     original = TransactionTestCase._fixture_teardown
-    TransactionTestCase._fixture_teardown = renew  # type: ignore[method-assign]
-    yield
+    TransactionTestCase._fixture_teardown = lambda _case: renew()  # type: ignore[method-assign]
+    yield renew
     TransactionTestCase._fixture_teardown = original  # type: ignore[method-assign]
     with django_db_blocker.unblock():
         connections.close_all()

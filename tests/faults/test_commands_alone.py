@@ -13,6 +13,7 @@ import pytest
 from aggregator.ops.embedded import Servers
 from aggregator.ops.stack import Stack
 from tests.architecture.repository import ROOT
+from tests.homes import templates_share
 
 INSTANCE = f"alone{os.getpid()}"
 CASE = """function mpc = two
@@ -30,8 +31,10 @@ mpc.gencost = [2 0 0 2 10 0];
 
 @pytest.fixture(scope="module", autouse=True)
 def _home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    home = tmp_path_factory.mktemp("home")
+    templates_share(home)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("WATTBIT_HOME", str(tmp_path_factory.mktemp("home")))
+        patch.setenv("WATTBIT_HOME", str(home))
         patch.setenv("WATTBIT_INSTANCE", INSTANCE)
         for name in ("DATABASE_URL", "REDIS_URL", "DJANGO_SETTINGS_MODULE"):
             patch.delenv(name, raising=False)

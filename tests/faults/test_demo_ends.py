@@ -14,6 +14,7 @@ import pytest
 
 from aggregator.ops.embedded import Servers
 from tests.architecture.repository import ROOT
+from tests.homes import templates_share
 
 KEYS = ("secret_key", "receipt_key", "audit_signing_key")
 INSTANCE = f"ends{os.getpid()}"
@@ -24,6 +25,7 @@ END_WAIT_S = 60
 @pytest.fixture(scope="module", autouse=True)
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     directory = tmp_path_factory.mktemp("home")
+    templates_share(directory)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("WATTBIT_HOME", str(directory))
         patch.setenv("WATTBIT_INSTANCE", INSTANCE)

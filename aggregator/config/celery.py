@@ -26,6 +26,10 @@ def solver_warm(**_kwargs: Any) -> None:
 
     In a thread: Celery ends a pool process whose start takes longer than four seconds.
     """
+    from django.conf import settings
+
+    if not settings.SOLVER_WARM:
+        return
     from market.clearing.services import engine
 
     threading.Thread(target=engine().warm, name="solver-warm", daemon=True).start()

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from django.core.management import CommandError, call_command
 
 from aggregator.ops.embedded import Servers
 from tests.architecture.repository import ROOT
@@ -56,8 +57,14 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def test_an_option_that_cannot_be_is_refused_before_anything_starts(
     home: Path, options: tuple[str, ...]
 ) -> None:
+    with pytest.raises(CommandError, match=r"\A--[^\n]+\Z"):
+        call_command("demo", *options)
+    _nothing_was_started(home)
+
+
+def test_a_refused_option_is_one_line_and_exit_code_1(home: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "manage.py", "demo", *options],
+        [sys.executable, "manage.py", "demo", "--port", "99999999"],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -66,9 +73,13 @@ def test_an_option_that_cannot_be_is_refused_before_anything_starts(
     )
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
-    assert line.startswith("CommandError: --")
+    assert line.startswith("CommandError: --port: 99999999")
+    _nothing_was_started(home)
+
+
+def _nothing_was_started(home: Path) -> None:
     # the settings' own key is all there is: no log, no cluster
-    assert {path.name for path in home.rglob("*")} <= {INSTANCE, *KEYS}
+    assert {path.name for path in home.rglob("*")} <= {INSTANCE, "templates", *KEYS}
     assert not Servers(instance=INSTANCE).status().postgres
 
 

@@ -422,13 +422,19 @@ def open_day(where: Places | None = None, *, delivery_on: date = DAY) -> MarketD
     return MarketDay(places=where, auction=of, needs=needs(where, of), bids=bids(where, of))
 
 
-def published_day(where: Places | None = None, *, delivery_on: date = DAY) -> MarketDay:
-    """Make a whole published day: needs, bids, run, awards, prices and flows."""
+def published_day(
+    where: Places | None = None, *, delivery_on: date = DAY, by_order: Collection[str] = ()
+) -> MarketDay:
+    """Make a whole published day: needs (some by order), bids, run, awards, prices and flows."""
     where = where or places()
     of = auction(where, delivery_on=delivery_on, state=AuctionState.PUBLISHED)
     base_flows(where, of)
     bare = MarketDay(
-        places=where, auction=of, needs=needs(where, of), bids=bids(where, of), run=run(of)
+        places=where,
+        auction=of,
+        needs=needs(where, of, by_order=by_order),
+        bids=bids(where, of),
+        run=run(of),
     )
     ClearingPrice.objects.bulk_create(_prices(bare))
     ElementFlow.objects.bulk_create(_flows(bare))

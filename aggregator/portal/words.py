@@ -39,6 +39,13 @@ def local_name(row: Any) -> str:
     return english if is_english() and english else row.name or getattr(row, "code", "")
 
 
+def auction_name(auction: Any) -> str:
+    """Name of an auction; it has one in Japanese alone, so in English it goes by its code."""
+    if is_english():
+        return gettext("オークション %(code)s") % {"code": auction.code}
+    return str(auction.name)
+
+
 def number(value: float | Decimal | None, digits: int = 0) -> str:
     """Group thousands, with a true minus; unknown is a dash."""
     if value is None:

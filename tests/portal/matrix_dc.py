@@ -19,6 +19,8 @@ MATRIX = {
     "/dc/": SELLERS,
     "/dc/position.json": SELLERS,
     "/dc/position.csv": SELLERS,
+    "/dc/price.json": (302, 200, 200, 404, 404, 404),
+    "/dc/price.json?site=inzai-dc-1": OWN,
     "/dc/bids/": SELLERS,
     "/dc/bids/?auction={auction}&state=SUBMITTED": SELLERS,
     "/dc/bids/?page=9": NOWHERE,

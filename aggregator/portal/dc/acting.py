@@ -23,7 +23,7 @@ from aggregator.dispatch.services import instruction_acknowledge, instruction_op
 from aggregator.metering.models import CAUSE_CHOICES, Baseline, Delivery, Meter
 from aggregator.metering.selectors import readings_latest
 from aggregator.portal.answering import Done, FormPage
-from aggregator.portal.dc import selectors
+from aggregator.portal.dc import looks, selectors
 from aggregator.portal.dc.pictures import chart_answer
 from aggregator.portal.entering import person_required
 from aggregator.portal.forms import PortalForm, TextField
@@ -178,15 +178,13 @@ def delivery_list(request: HttpRequest) -> HttpResponse:
     """Show by auction what was ordered and delivered."""
     sight = sight_in(request)
     own = sight.organisations_for(READ_DELIVERY)
-    auctions = list(
-        selectors.auctions_verified(own).order_by("-delivery_on", "code")[:AUCTIONS_SHOWN]
-    )
-    looks = selectors.verifications_latest([row.id for row in auctions])
+    auctions = list(looks.auctions_verified(own).order_by("-delivery_on", "code")[:AUCTIONS_SHOWN])
+    latest = looks.verifications_latest([row.id for row in auctions])
     code = request.GET.get("auction")
     auction = next((row for row in auctions if code in (None, row.code)), None)
     if auction is None and code is not None:
         raise Http404(gettext("この実績は見つかりません。"))
-    found = selectors.deliveries_own(sight, looks[auction.id]) if auction else None
+    found = looks.deliveries_own(sight, latest[auction.id]) if auction else None
     if auction and found is not None and request.GET.get("format") == "csv":
         rows = list(found)
         rows.sort(key=lambda row: (row.award.resource.code, row.award.direction, row.t))
@@ -198,7 +196,7 @@ def delivery_list(request: HttpRequest) -> HttpResponse:
             **frame(request, page="dc_deliveries"),
             "auctions": auctions,
             "auction": auction,
-            "look": looks[auction.id] if auction else None,
+            "look": latest[auction.id] if auction else None,
             **({} if found is None else _summed(request, found)),
         },
     )
@@ -231,7 +229,7 @@ def _totals(rows: Sequence[Delivery]) -> dict[str, Any]:
 
 def _summed(request: HttpRequest, rows: QuerySet[Delivery]) -> dict[str, Any]:
     """Return a page of sums by resource and direction, and the totals of all."""
-    groups = selectors.delivery_groups(rows)
+    groups = looks.delivery_groups(rows)
     listing = listed(request, groups)
     resources = Resource.objects.select_related("site").in_bulk(
         [row["award__resource_id"] for row in listing.shown]
@@ -246,7 +244,7 @@ def _summed(request: HttpRequest, rows: QuerySet[Delivery]) -> dict[str, Any]:
         }
         for row in listing.shown
     ]
-    totals = selectors.sums_of(rows)
+    totals = looks.sums_of(rows)
     ratio = totals["delivered"] / totals["ordered"] if totals["ordered"] else None
     return {"listing": listing, "rows": shown, "totals": {**totals, "ratio": ratio}}
 
@@ -259,9 +257,9 @@ def _delivery_of(
     resource = Resource.objects.filter(code=resource_code).select_related("site").first()
     if auction is None or resource is None:
         raise Http404(gettext("この実績は見つかりません。"))
-    look = selectors.verifications_latest([auction.id]).get(auction.id)
+    look = looks.verifications_latest([auction.id]).get(auction.id)
     rows = (
-        list(selectors.deliveries_own(sight, look).filter(award__resource=resource))
+        list(looks.deliveries_own(sight, look).filter(award__resource=resource))
         if look is not None
         else []
     )
@@ -305,7 +303,7 @@ def delivery_one(request: HttpRequest, code: str, resource: str) -> HttpResponse
             "rows": _half_hours(rows),
             "totals": _totals(rows),
             "baseline": baseline,
-            "look": selectors.verifications_latest([auction.id])[auction.id],
+            "look": looks.verifications_latest([auction.id])[auction.id],
         },
     )
 

@@ -61,7 +61,8 @@ def _filters(auctions: list[Auction]) -> list[Filter]:
             label=gettext("オークション"),
             apply=by("auction__code"),
             choices=[
-                (row.code, f"{row.name} {words.day_short(row.delivery_on)}") for row in auctions
+                (row.code, f"{words.auction_name(row)} {words.day_short(row.delivery_on)}")
+                for row in auctions
             ],
         ),
         Filter(
@@ -92,6 +93,7 @@ def listing_of(request: HttpRequest, auctions: list[Auction]) -> Listing:
             "name": ("client_bid_id", "version", "id"),
         },
         sort="-received",
+        ids_first=True,
     )
 
 

@@ -253,7 +253,7 @@ def submitted(desk: BidDesk, offer: OfferForm, *, user_id: int, read: Mapping[st
 def summary_rows(desk: BidDesk, told: Told) -> list[dict[str, str]]:
     """Return the confirmation's table; where the book has a version, it says so."""
     rows = [
-        (gettext("オークション"), desk.auction.name),
+        (gettext("オークション"), words.auction_name(desk.auction)),
         (gettext("受渡日"), words.day_long(desk.auction.delivery_on)),
         (gettext("入札番号"), desk.name),
         (gettext("リソース"), words.local_name(desk.resource)),
@@ -385,7 +385,7 @@ def bid_copy(request: HttpRequest, code: str, name: str) -> HttpResponse:
         text=DraftText(head=desk.text.head, fields=fields),
         version=None,
     )
-    said = gettext("%(auction)s の下書きに複写しました。") % {"auction": target.name}
+    said = gettext("%(auction)s の下書きに複写しました。") % {"auction": words.auction_name(target)}
     return led_on(request, Done(url=edit_url(target.code, copied), said=said))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -18,16 +18,18 @@ from django.views.decorators.http import require_safe
 from accounts.core.csvtext import Cell
 from accounts.parties.sight import Sight
 from aggregator.portal import words
-from aggregator.portal.dc import selectors
+from aggregator.portal.dc import looks, selectors
+from aggregator.portal.dc.day_price import day_price
 from aggregator.portal.dc.desk import KIND
+from aggregator.portal.dc.looks import ResourceSums
 from aggregator.portal.dc.pictures import chart_answer
+from aggregator.portal.dc.tentative import Waiting, waiting_from
 from aggregator.portal.drafts import drafts_open
 from aggregator.portal.entering import person_required
 from aggregator.portal.facts import mechanism_word
 from aggregator.portal.frame import frame, market_time, sight_in
 from aggregator.portal.lists import csv_answer
 from aggregator.portal.tokens import Palette
-from market.registry.models import Resource
 from market.trading.models import Auction
 
 READ: Final = "bid.read"
@@ -35,7 +37,6 @@ HALF_HOURS: Final = 48
 MERIT: Final = ("RENEWABLE", "BATTERY", "SPATIAL", "DEFERRAL", "POWER_CAP", "STOP")
 SITES_MAX: Final = 6
 TODO_SHOWN: Final = 6
-BySum = Mapping[str, Mapping[str, Decimal]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,12 +71,15 @@ def home(request: HttpRequest) -> HttpResponse:
     auction = opened[0] if opened else None
     coming = selectors.auction_coming() if auction is None else None
     drafts = list(_drafts(sight, opened))
-    todos = todos_of(sight, now.now, drafts, auction)
-    shown_on = selectors.position_day(sight, today)
+    submitted = selectors.bid_count(sight, auction) if auction else 0
+    waiting = waiting_from(sight, today)
+    todos = todos_of(sight, now.now, drafts, auction, submitted=submitted, waiting=waiting)
+    published = selectors.days_published(sight)
+    shown_on = selectors.position_day(published, today)
     up, down, price = selectors.position_on(sight, shown_on)
-    verified = selectors.verified_latest(sight)
+    verified = looks.verified_latest(sight)
     by_resource = (
-        selectors.sums_by_resource(selectors.deliveries_own(sight, verified[1])) if verified else {}
+        looks.sums_by_resource(looks.deliveries_own(sight, verified[1])) if verified else []
     )
     return render(
         request,
@@ -86,7 +90,7 @@ def home(request: HttpRequest) -> HttpResponse:
             "coming": coming,
             "gate_ms": int(auction.gate_closure_at.timestamp() * 1000) if auction else None,
             "stages": stages_of(auction, now.now) if auction else [],
-            "submitted": selectors.bid_count(sight, auction) if auction else 0,
+            "submitted": submitted,
             "drafts": drafts,
             "todos": todos[:TODO_SHOWN],
             "urgent": sum(todo.priority == 1 for todo in todos),
@@ -98,7 +102,10 @@ def home(request: HttpRequest) -> HttpResponse:
             "position_rows": _position_rows(up, down, price),
             "has_position": bool(up) or any(down),
             "last": _last(verified, by_resource),
-            "last_resource": _last_resource(by_resource),
+            "last_resource": by_resource[0] if by_resource else None,
+            "prices": day_price(sight, published, today),
+            "today": today,
+            "waiting": waiting,
             "money": selectors.month_money(sight, now.now)
             if sight.may_somewhere("statement.read")
             else None,
@@ -128,7 +135,15 @@ def sentence_of(draft_count: int, up: dict[str, list[Decimal]]) -> str:
     return gettext("本日の約定はありません。")
 
 
-def todos_of(sight: Sight, now: datetime, drafts: list[Any], auction: Auction | None) -> list[Todo]:
+def todos_of(
+    sight: Sight,
+    now: datetime,
+    drafts: list[Any],
+    auction: Auction | None,
+    *,
+    submitted: int,
+    waiting: Sequence[Waiting] = (),
+) -> list[Todo]:
     """Return what waits for the person, the most urgent first."""
     found = []
     if sight.may_somewhere("instruction.answer"):
@@ -165,17 +180,37 @@ def todos_of(sight: Sight, now: datetime, drafts: list[Any], auction: Auction | 
                 verb=gettext("開く"),
             )
         )
-    if auction is not None and not drafts and not selectors.bid_count(sight, auction):
+    if auction is not None and not drafts and not submitted:
         found.append(
             Todo(
                 priority=4,
                 title=gettext("次のオークションに入札していません"),
-                text=auction.name,
+                text=words.auction_name(auction),
                 url=f"{reverse('portal:dc_bids')}?{urlencode({'auction': auction.code})}",
                 verb=gettext("入札する"),
             )
         )
-    return found
+    return found + [_waiting_todo(one) for one in waiting]
+
+
+def _waiting_todo(one: Waiting) -> Todo:
+    """Tell of awards that are not final yet; nothing is to be done but to keep the kW free."""
+    many = ngettext(
+        "仮約定が%(n)d件、注文を待っています", "仮約定が%(n)d件、注文を待っています", one.bid_count
+    )
+    url = reverse("portal:dc_awards")
+    return Todo(
+        priority=4,
+        title=many % {"n": one.bid_count},
+        text=gettext("%(day)s・%(kwh)s kWh・注文の期限 %(at)s。注文されるまで指令は出ません。")
+        % {
+            "day": words.day_short(one.auction.delivery_on),
+            "kwh": words.number(one.energy_kwh),
+            "at": words.jst_day(one.until_at),
+        },
+        url=f"{url}?{urlencode({'auction': one.auction.code})}",
+        verb=gettext("見る"),
+    )
 
 
 def stages_of(auction: Auction, now: datetime) -> list[StageShown]:
@@ -223,22 +258,20 @@ def _position_rows(
     ]
 
 
-def _last(verified: Any, by_resource: BySum) -> dict[str, Any] | None:
+def _last(verified: Any, by_resource: Sequence[ResourceSums]) -> dict[str, Any] | None:
     if verified is None:
         return None
     auction, verification = verified
-    sums = {
-        name: sum((row[name] for row in by_resource.values()), Decimal(0))
-        for name in ("ordered", "delivered", "missing")
+    ordered = sum((row.ordered_kwh for row in by_resource), Decimal(0))
+    delivered = sum((row.delivered_kwh for row in by_resource), Decimal(0))
+    return {
+        "auction": auction,
+        "stage": verification.stage,
+        "ratio": delivered / ordered if ordered else None,
+        "ordered": ordered,
+        "delivered": delivered,
+        "missing": sum((row.missing_kwh for row in by_resource), Decimal(0)),
     }
-    ratio = sums["delivered"] / sums["ordered"] if sums["ordered"] else None
-    return {"auction": auction, "stage": verification.stage, "ratio": ratio, **sums}
-
-
-def _last_resource(by_resource: BySum) -> Resource | None:
-    """Return the resource that was ordered most of, for the picture."""
-    top = next(iter(by_resource), None)
-    return None if top is None else Resource.objects.get(code=top)
 
 
 @person_required(READ)
@@ -247,7 +280,7 @@ def position_chart(request: HttpRequest) -> HttpResponse:
     """Draw what was awarded for today."""
     now, sight = market_time().now, sight_in(request)
     today = selectors.jst_day(now)
-    shown_on = selectors.position_day(sight, today)
+    shown_on = selectors.position_day(selectors.days_published(sight), today)
     up, down, _ = selectors.position_on(sight, shown_on)
     local = now.astimezone(words.JST)
 
@@ -277,7 +310,8 @@ def position_chart(request: HttpRequest) -> HttpResponse:
 def position_csv(request: HttpRequest) -> HttpResponse:
     """Give the day's position as CSV."""
     sight = sight_in(request)
-    today = selectors.position_day(sight, selectors.jst_day(market_time().now))
+    published = selectors.days_published(sight)
+    today = selectors.position_day(published, selectors.jst_day(market_time().now))
     up, down, price = selectors.position_on(sight, today)
     rows: list[list[Cell]] = [
         [today, row["t"] + 1, row["up_kw"], row["down_kw"], row["price"]]

@@ -17,9 +17,11 @@ from django.views.decorators.http import require_safe
 from accounts.core.csvtext import Cell
 from accounts.core.errors import NotFound
 from accounts.core.wording import rule_ja
+from accounts.parties.sight import Sight
 from aggregator.portal import words
 from aggregator.portal.dc import selectors
 from aggregator.portal.dc.offered import form_word
+from aggregator.portal.dc.tentative import Standing, is_by_order, standings_of
 from aggregator.portal.entering import person_required
 from aggregator.portal.facts import need_word
 from aggregator.portal.frame import frame, sight_in
@@ -41,7 +43,7 @@ COLUMNS: Final = (
 def outcome_word(outcome: str) -> str:
     """Name an outcome in the page's language."""
     return {
-        Outcome.ACCEPTED: gettext("約定"),
+        Outcome.ACCEPTED: gettext("約定済"),
         Outcome.PARTLY: gettext("一部約定"),
         Outcome.REJECTED: gettext("約定せず"),
     }.get(Outcome(outcome), outcome)
@@ -129,6 +131,7 @@ def award_list(request: HttpRequest) -> HttpResponse:
         ],
         sorts={"name": ("named", "bid_id")},
         sort="name",
+        ids_first=True,
     )
     if listing.wants_csv:
         sold = _sold(auction, [row.bid_id for row in rows])
@@ -136,10 +139,12 @@ def award_list(request: HttpRequest) -> HttpResponse:
             f"awards-{auction.code}.csv", COLUMNS, lambda row: _cells(row, auction, sold)
         )
     sold = _sold(auction, [row.bid_id for row in listing.shown])
+    standings = _standings(sight, auction, [row.bid_id for row in listing.shown])
     shown = [
         {
             "outcome": row,
             "word": outcome_word(row.outcome),
+            "standing": standings.get(row.bid_id),
             "reason": reason_word(row.explanation),
             "gap": gap_word(row.explanation, row.outcome),
             **sold.get(row.bid_id, {}),
@@ -147,6 +152,17 @@ def award_list(request: HttpRequest) -> HttpResponse:
         for row in listing.shown
     ]
     return render(request, "portal/dc/awards.html", {**context, "listing": listing, "rows": shown})
+
+
+def _standings(sight: Sight, auction: Auction, bid_ids: list[UUID]) -> dict[UUID, Standing]:
+    """Return which of some bids wait for their buyer's order, or were let go."""
+    if not is_by_order(auction):
+        return {}
+    awards = list(selectors.awards_published(sight, auction).filter(bid_id__in=bid_ids))
+    if not awards:
+        return {}
+    of = {award.id: award.bid_id for award in awards}
+    return standings_of(auction, of, run_id=awards[0].run_id)
 
 
 def _sold(auction: Auction, bid_ids: list[UUID]) -> dict[UUID, dict[str, Any]]:
@@ -211,6 +227,7 @@ def award_one(request: HttpRequest, bid_id: UUID) -> HttpResponse:
     outcome = outcomes_seen(bid.auction, seen_by=sight).filter(bid=bid).first()
     awards = list(with_intervals(selectors.awards_own(sight).filter(bid=bid, auction=bid.auction)))
     content = content_of(bid)
+    standings = _standings(sight, bid.auction, [bid.id]) if awards else {}
     return render(
         request,
         "portal/dc/award.html",
@@ -226,6 +243,7 @@ def award_one(request: HttpRequest, bid_id: UUID) -> HttpResponse:
             "margin": _number(outcome, "margin_jpy_per_kwh"),
             "change_at": _number(outcome, "change_at_jpy_per_kwh"),
             "awards": awards,
+            "standing": standings.get(bid.id),
             "offer": content_rows(content) if content else [],
             "is_sealed": content is None,
             "versions": _versions(bid),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from functools import reduce
@@ -10,8 +11,7 @@ from operator import or_
 from typing import Any, Final
 from uuid import UUID
 
-from django.contrib.postgres.aggregates import ArrayAgg
-from django.db.models import Count, Exists, Max, Min, OuterRef, Q, QuerySet, Sum
+from django.db.models import Count, Exists, Max, OuterRef, Q, QuerySet, Sum
 
 from accounts.clock.selectors import market_now
 from accounts.parties.models import Organisation
@@ -19,21 +19,25 @@ from accounts.parties.sight import Sight
 from aggregator.dispatch.models import DispatchInstruction, InstructionState
 from aggregator.dispatch.selectors import instructions_seen
 from aggregator.metering.models import (
-    Delivery,
-    DeliveryVerification,
     IntervalReading,
     Meter,
 )
-from aggregator.metering.seen import deliveries_seen
 from aggregator.metering.selectors import readings_latest
 from aggregator.portal.models import Draft, DraftKind
 from aggregator.portal.run_facts import Kept
 from aggregator.settlement.models import SettlementLine, SettlementRun
 from aggregator.settlement.seen import line_view_of
-from market.clearing.models import Award, AwardInterval, ClearingPrice, PriceKind, RunState
+from market.clearing.models import (
+    Award,
+    AwardInterval,
+    ClearingPrice,
+    ClearingRun,
+    PriceKind,
+    RunState,
+)
 from market.clearing.selectors import awards_seen
 from market.registry.models import OpticalPath, Resource, Site
-from market.registry.selectors import resources_seen, sites_seen
+from market.registry.selectors import resources_seen
 from market.trading.models import Auction, AuctionState, Bid, BidState, Direction
 from market.trading.selectors import bids_seen, needs_of
 
@@ -42,6 +46,7 @@ HALF_HOUR_H: Final = Decimal("0.5")
 JST_AHEAD: Final = timedelta(hours=9)
 PRICE_DAYS: Final = 7
 AUCTIONS_MAX: Final = 200
+DAYS_LOOKED_AT: Final = 60
 
 
 def day_start(day: date) -> datetime:
@@ -125,10 +130,10 @@ def _with_parts(rows: QuerySet[Resource]) -> QuerySet[Resource]:
 
 def sites_of(seen_by: Sight) -> QuerySet[Site]:
     """Sites that the person's organisations operate, by code."""
-    own = seen_by.organisations_for("site.read") | seen_by.organisations_for("bid.read")
     return (
-        sites_seen(seen_by=seen_by)
-        .filter(organisation_id__in=own, retired_at__isnull=True)
+        Site.objects.filter(
+            organisation_id__in=seen_by.organisations_for("site.read"), retired_at__isnull=True
+        )
         .select_related("area", "organisation", "scale_class")
         .order_by("code")
     )
@@ -279,16 +284,45 @@ def instructions_waiting(seen_by: Sight) -> QuerySet[DispatchInstruction]:
     return instructions_own(seen_by).filter(state=InstructionState.SENT)
 
 
-def position_day(seen_by: Sight, today: date) -> date:
-    """Return the day whose position is shown: today, else the next one sold, else the last."""
+@dataclass(frozen=True, kw_only=True)
+class PublishedDay:
+    """A published result: its day and run, and whether one's own sold anything in it."""
+
+    delivery_on: date
+    auction_id: UUID
+    run_id: UUID
+    is_sold: bool
+
+
+def days_published(seen_by: Sight) -> list[PublishedDay]:
+    """Return the latest results, the latest day first and in a day the first gate.
+
+    Each is asked for one award of theirs; a join would read all awards ever made.
+    """
     own = seen_by.organisations_for("award.read")
-    days = Award.objects.filter(organisation_id__in=own, run__state=RunState.PUBLISHED)
-    found = days.aggregate(
-        coming=Min("auction__delivery_on", filter=Q(auction__delivery_on__gte=today)),
-        past=Max("auction__delivery_on", filter=Q(auction__delivery_on__lt=today)),
+    sold = Exists(Award.objects.filter(run=OuterRef("pk"), organisation_id__in=own))
+    rows = (
+        ClearingRun.objects.filter(state=RunState.PUBLISHED)
+        .annotate(is_sold=sold)
+        .order_by("-auction__delivery_on", "auction__gate_closure_at", "auction__code")
+        .values("auction__delivery_on", "auction_id", "id", "is_sold")[:DAYS_LOOKED_AT]
     )
-    day: date = found["coming"] or found["past"] or today
-    return day
+    return [
+        PublishedDay(
+            delivery_on=row["auction__delivery_on"],
+            auction_id=row["auction_id"],
+            run_id=row["id"],
+            is_sold=row["is_sold"],
+        )
+        for row in rows
+    ]
+
+
+def position_day(published: Sequence[PublishedDay], today: date) -> date:
+    """Return the day whose position is shown: today, else the next one sold, else the last."""
+    sold = [row.delivery_on for row in published if row.is_sold]
+    coming = [day for day in sold if day >= today]
+    return min(coming) if coming else max(sold, default=today)
 
 
 def position_on(
@@ -302,20 +336,25 @@ def position_on(
         kW of UP by mechanism; kW of DOWN; highest price received in each half hour.
     """
     own = seen_by.organisations_for("award.read")
-    rows = AwardInterval.objects.filter(
-        award__organisation_id__in=own,
-        award__auction__delivery_on=day,
-        award__run__state=RunState.PUBLISHED,
-    ).values_list(
-        "award__bid__mechanism", "award__direction", "t", "quantity_kw", "price_jpy_per_kwh"
+    rows = (
+        AwardInterval.objects.filter(
+            award__organisation_id__in=own,
+            award__auction__delivery_on=day,
+            award__run__state=RunState.PUBLISHED,
+        )
+        .order_by()
+        .values("award__bid__mechanism", "award__direction", "t")
+        .annotate(kw=Sum("quantity_kw"), top=Max("price_jpy_per_kwh"))
     )
     up: dict[str, list[Decimal]] = {}
     down = [Decimal(0)] * HALF_HOURS
     price: list[Decimal | None] = [None] * HALF_HOURS
-    for mechanism, direction, t, kw, jpy in rows:
-        if direction == Direction.UP:
-            up.setdefault(mechanism, [Decimal(0)] * HALF_HOURS)[t] += kw
-            price[t] = max(jpy, price[t]) if price[t] is not None else jpy  # type: ignore[type-var]
+    for row in rows:
+        t, kw, jpy = row["t"], row["kw"], row["top"]
+        if row["award__direction"] == Direction.UP:
+            up.setdefault(row["award__bid__mechanism"], [Decimal(0)] * HALF_HOURS)[t] += kw
+            known = price[t]
+            price[t] = jpy if known is None else max(jpy, known)
         else:
             down[t] += kw
     return up, down, price
@@ -327,84 +366,12 @@ def awards_own(seen_by: Sight) -> QuerySet[Award]:
     return awards_seen(seen_by=seen_by).filter(organisation_id__in=own)
 
 
-def verifications_latest(auction_ids: Sequence[UUID]) -> dict[UUID, DeliveryVerification]:
-    """Return the latest look at the delivery of each auction."""
-    rows = (
-        DeliveryVerification.objects.filter(auction_id__in=auction_ids)
-        .order_by("auction_id", "-revision")
-        .distinct("auction_id")
-    )
-    return {row.auction_id: row for row in rows}
-
-
-def deliveries_own(seen_by: Sight, verification: DeliveryVerification) -> QuerySet[Delivery]:
-    """Deliveries of the person's organisations in one look."""
-    own = seen_by.organisations_for("delivery.read")
-    return deliveries_seen(seen_by=seen_by, verification=verification).filter(
-        award__organisation_id__in=own
-    )
-
-
-def sums_by_resource(deliveries: QuerySet[Delivery]) -> dict[str, dict[str, Decimal]]:
-    """Add up ordered, delivered and missing energy of each resource [kWh], most ordered first."""
-    rows = (
-        deliveries.order_by()
-        .values("award__resource__code")
-        .annotate(
-            ordered=Sum("ordered_kwh"),
-            delivered=Sum("delivered_kwh"),
-            missing=Sum("shortfall_kwh"),
-        )
-        .order_by("-ordered", "award__resource__code")
-    )
-    names = ("ordered", "delivered", "missing")
-    return {
-        str(code): dict(zip(names, sums, strict=True))
-        for code, *sums in rows.values_list("award__resource__code", *names)
-    }
-
-
-def sums_of(deliveries: QuerySet[Delivery]) -> dict[str, Decimal]:
-    """Add up ordered, delivered and missing energy [kWh]."""
-    found = deliveries.order_by().aggregate(
-        ordered=Sum("ordered_kwh"), delivered=Sum("delivered_kwh"), missing=Sum("shortfall_kwh")
-    )
-    return {name: value or Decimal(0) for name, value in found.items()}
-
-
-def delivery_groups(deliveries: QuerySet[Delivery]) -> Any:
-    """Return sums [kWh] and causes by resource and direction, by the resource's code."""
-    return (
-        deliveries.order_by()
-        .values("award__resource__code", "award__resource_id", "award__direction")
-        .annotate(
-            ordered=Sum("ordered_kwh"),
-            delivered=Sum("delivered_kwh"),
-            missing=Sum("shortfall_kwh"),
-            causes=ArrayAgg("cause", distinct=True),
-        )
-        .order_by("award__resource__code", "award__direction")
-    )
-
-
-def auctions_verified(organisation_ids: Collection[UUID]) -> QuerySet[Auction]:
-    """Auctions with awards of some organisations, whose delivery was looked at.
-
-    Each auction is asked for one award of theirs; a join would read all awards ever made.
-    """
-    return Auction.objects.filter(
-        Exists(Award.objects.filter(auction=OuterRef("pk"), organisation_id__in=organisation_ids)),
-        Exists(DeliveryVerification.objects.filter(auction=OuterRef("pk"))),
-    )
-
-
-def verified_latest(seen_by: Sight) -> tuple[Auction, DeliveryVerification] | None:
-    """Return the latest auction with a look at one's own delivery."""
-    own = seen_by.organisations_for("delivery.read")
-    auction = auctions_verified(own).order_by("-delivery_on", "-code").first()
-    if auction is None:
-        return None
-    return auction, verifications_latest([auction.id])[auction.id]
+def awards_published(seen_by: Sight, auction: Auction) -> QuerySet[Award]:
+    """Awards of the person's organisations in the published result of an auction, bare."""
+    own = seen_by.organisations_for("award.read")
+    return Award.objects.filter(
+        auction=auction, organisation_id__in=own, run__state=RunState.PUBLISHED
+    ).order_by("id")
 
 
 def month_money(seen_by: Sight, now: datetime) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from django.db.models import Exists, OuterRef
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.translation import gettext, gettext_lazy
@@ -19,17 +20,18 @@ from accounts.parties.models import Organisation
 from accounts.parties.sight import Sight
 from aggregator.portal.answering import Done, FormPage
 from aggregator.portal.dc import selectors
-from aggregator.portal.dc.desk import BidDesk
+from aggregator.portal.dc.desk import KIND, BidDesk
 from aggregator.portal.dc.examples import examples_of
 from aggregator.portal.entering import person_required
 from aggregator.portal.forms import FileField, PortalForm, refusal_text
 from aggregator.portal.frame import frame, sight_in
 from aggregator.portal.lists import csv_answer
+from aggregator.portal.models import Draft
 from market.trading.bid_sheets import COLUMNS, FORMS, NEEDED, Sheet, rows_written, sheet_read
 from market.trading.bids import basket_submit
 from market.trading.models import Auction, BidState
 from market.trading.refusals import RowsRefused
-from market.trading.selectors import auction_named, content_of
+from market.trading.selectors import BEFORE_GATE_STATES, auction_named, content_of
 
 FILE_BYTES_MAX: Final = 2_000_000
 ROWS_MAX: Final = 20_000
@@ -179,6 +181,8 @@ def bids_upload(request: HttpRequest, code: str) -> HttpResponse:
             "auction": auction,
             "columns": COLUMNS,
             "gate_ms": int(auction.gate_closure_at.timestamp() * 1000),
+            "is_sealed": auction.state in BEFORE_GATE_STATES,
+            "sealed_count": sealed_count(sight, auction),
         },
     )
     try:
@@ -249,6 +253,16 @@ def bids_readable(sight: Sight, auction: Auction) -> list[dict[str, Any]]:
             if body is not None:
                 found[draft.name] = body
     return [found[name] for name in sorted(found)]
+
+
+def sealed_count(sight: Sight, auction: Auction) -> int:
+    """Return how many own bids of a sealed book :func:`bids_readable` must leave out."""
+    written = Draft.objects.filter(
+        organisation=OuterRef("organisation"), kind=KIND, subject=auction.code,
+        name=OuterRef("client_bid_id"),
+    )  # fmt: skip
+    rows = selectors.bids_own(sight, auction).filter(state=BidState.SUBMITTED, content__isnull=True)
+    return rows.exclude(Exists(written)).count()
 
 
 def body_kept(desk: BidDesk) -> dict[str, Any] | None:

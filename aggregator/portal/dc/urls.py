@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from django.urls import URLPattern, path
 
-from aggregator.portal.dc import acting, bids, editor, home, places, results, sheets
+from aggregator.portal.dc import acting, bids, day_price, editor, home, places, results, sheets
 
 urlpatterns: list[URLPattern] = [
     path("", home.home, name="dc_home"),
     path("position.json", home.position_chart, name="dc_position"),
     path("position.csv", home.position_csv, name="dc_position_csv"),
+    path("price.json", day_price.price_chart, name="dc_price"),
     path("bids/", bids.bid_list, name="dc_bids"),
     path("bids/template.csv", sheets.bids_template, name="dc_bids_template"),
     path("bids/<slug:code>/bids.csv", sheets.bids_file, name="dc_bids_file"),

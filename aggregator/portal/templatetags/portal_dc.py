@@ -19,6 +19,7 @@ from aggregator.portal.dc.offered import form_word as _form_word
 
 register = template.Library()
 register.filter("form_word", _form_word)
+register.filter("auction_name", words.auction_name)
 
 
 @register.filter

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from celery import Celery
-from celery.signals import beat_init, heartbeat_sent, worker_process_init, worker_ready
+from celery.signals import beat_init, heartbeat_sent, worker_init, worker_process_init, worker_ready
 
 from aggregator.config import env
 
@@ -28,11 +28,22 @@ def solver_warm(**_kwargs: Any) -> None:
     """
     from django.conf import settings
 
-    if not settings.SOLVER_WARM:
+    if not settings.WORKERS_WARM:
         return
     from market.clearing.services import engine
 
     threading.Thread(target=engine().warm, name="solver-warm", daemon=True).start()
+
+
+@worker_init.connect(weak=False)
+def sender_warm(**_kwargs: Any) -> None:
+    """Load what the first message would wait for; a pool's processes inherit it."""
+    from django.conf import settings
+
+    if settings.WORKERS_WARM:
+        from aggregator.outbox.client import warm
+
+        warm()
 
 
 @worker_ready.connect(weak=False)

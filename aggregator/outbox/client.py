@@ -191,6 +191,11 @@ def _trusted() -> ssl.SSLContext:
     return httpx.create_ssl_context(trust_env=True)
 
 
+def warm() -> None:
+    """Load the client and the trusted certificates, which takes longer than most exchanges."""
+    _trusted()
+
+
 async def _asked(
     destination: Destination,
     address: IpAddress,

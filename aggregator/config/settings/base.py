@@ -188,8 +188,9 @@ UFTP_MESSAGES_PER_10S = env.integer("UFTP_MESSAGES_PER_10S", low=1, high=1_000_0
 # how old a read of registered facts may be on the way of a bid; what decides is never read so
 RECENT_S = 1.0
 
-# a worker starts the solver's process with itself, so that the first clearing does not wait for it
-SOLVER_WARM = True
+# a worker starts with the solver's process and the client of webhooks at hand, so that the first
+# clearing and the first message do not wait for them
+WORKERS_WARM = True
 
 JOB_LEASE_S = env.integer("JOB_LEASE_S", low=1, high=3600)
 

@@ -32,7 +32,7 @@ if env.text("REDIS_URL") is None:
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 AUDIT_CHECKPOINT_FILE = None  # many databases of one instance: a test names its own file
 RECENT_S = 0  # tests register and use in one breath
-SOLVER_WARM = False  # most tests' workers clear nothing; in those that do the first clearing waits
+WORKERS_WARM = False  # most tests' workers clear and send nothing; in others the first one waits
 JOB_LEASE_S = 2  # tests of dead workers wait for it
 # tests alone call receivers of this machine, and those that start real workers say so
 OUTBOX_CALLS_THIS_MACHINE = os.environ.get("OUTBOX_CALLS_THIS_MACHINE") == "true"

@@ -52,6 +52,9 @@ MATRIX = {
     "/dc/deliveries/?auction=NONE": NOWHERE,
     "/dc/deliveries/{auction}/inzai-dc-1-load/": NOWHERE,  # nothing is verified yet
     "/dc/deliveries/{auction}/inzai-dc-1-load/chart.json": NOWHERE,
+    "/dc/business-case/": SELLERS,
+    "/dc/business-case/?subject=inzai-dc-1-battery|BATTERY|": OWN,
+    "/dc/business-case/?subject=NONE||": NOWHERE,
     "/dc/sites/": SELLERS,
     "/dc/sites/inzai-dc-1/": OWN,
     "/dc/sites/shiroi-dc-1/": (302, 404, 200, 404, 404, 404),

@@ -185,11 +185,14 @@ def _choices(resource: Resource, form: str, mechanism: str) -> list[tuple[str, s
     kinds = [row.kind for row in resource.workload_classes.all()]
     head = f"{resource.code}|{form}|{mechanism}"
     name = f"{form_word(form)}・{mechanism_word(mechanism)}"
-    with_work = [(f"{head}|{kind}", f"{name}・{_work_word(kind)}") for kind in dict.fromkeys(kinds)]
+    with_work = [
+        (f"{head}|{kind}", f"{name}・{work_kind_word(kind)}") for kind in dict.fromkeys(kinds)
+    ]
     return with_work or [(f"{head}|", name)]
 
 
-def _work_word(kind: str) -> str:
+def work_kind_word(kind: str) -> str:
+    """Name a class of work in the page's language."""
     return {
         WorkloadKind.TRAINING: gettext("事前学習"),
         WorkloadKind.FINE_TUNING: gettext("追加学習"),

@@ -9,12 +9,12 @@ from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
 
+from django.db.models import Q
 from django.http import Http404, HttpRequest, HttpResponse
 from django.utils.translation import gettext
 from django.views.decorators.http import require_safe
 
 from accounts.parties.sight import Sight
-from aggregator.portal import selectors as shared
 from aggregator.portal import words
 from aggregator.portal.dc import selectors
 from aggregator.portal.dc.pictures import chart_answer
@@ -24,10 +24,11 @@ from aggregator.portal.facts import area_word
 from aggregator.portal.frame import market_time, sight_in
 from aggregator.portal.run_facts import Kept
 from aggregator.portal.tokens import Palette
-from market.clearing.models import ClearingPrice, ClearingRun, PriceKind
+from market.clearing.models import ClearingPrice, PriceKind
 from market.registry.models import Site
 
 READ: Final = "bid.read"
+HALF_HOURS: Final = 48
 Prices = Sequence[Decimal | None]
 
 
@@ -100,7 +101,8 @@ def day_price(
     if site_code:
         site = rows.filter(code=site_code).first()
     else:
-        site = rows.filter(id=_dearest_site.of((result.run_id, tuple(sorted(own))))).first()
+        dearest = _dearest_site.of((result.run_id, tuple(sorted(own))))
+        site = None if dearest is None else rows.filter(id=dearest).first()
     if site is None:
         return None
     area, place = _prices.of((result.run_id, site.area_id, site.id))
@@ -121,8 +123,14 @@ def _site_dearest(key: tuple[UUID, Collection[UUID]]) -> UUID | None:
 
 def _prices_at(key: tuple[UUID, str, UUID]) -> tuple[Prices, Prices]:
     run_id, area, site_id = key
-    run = ClearingRun(id=run_id)
-    return shared.prices_of(run, area=area, site_id=site_id)  # type: ignore[arg-type] - its code does
+    at_area: list[Decimal | None] = [None] * HALF_HOURS
+    at_site: list[Decimal | None] = [None] * HALF_HOURS
+    rows = ClearingPrice.objects.filter(
+        Q(kind=PriceKind.AREA, area=area) | Q(kind=PriceKind.PLACE, site=site_id), run_id=run_id
+    ).order_by("t")
+    for kind, t, price in rows.values_list("kind", "t", "price_jpy_per_kwh"):
+        (at_area if kind == PriceKind.AREA else at_site)[t] = price
+    return at_area, at_site
 
 
 _dearest_site = Kept(_site_dearest, most=64)

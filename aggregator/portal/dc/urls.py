@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from django.urls import URLPattern, path
 
-from aggregator.portal.dc import acting, bids, day_price, editor, home, places, results, sheets
+from aggregator.portal.dc import (
+    acting,
+    bids,
+    business_case,
+    day_price,
+    editor,
+    home,
+    places,
+    results,
+    sheets,
+)
 
 urlpatterns: list[URLPattern] = [
     path("", home.home, name="dc_home"),
@@ -38,6 +48,7 @@ urlpatterns: list[URLPattern] = [
         acting.delivery_chart,
         name="dc_delivery_chart",
     ),
+    path("business-case/", business_case.business_case, name="dc_business_case"),
     path("sites/", places.site_list, name="dc_sites"),
     path("sites/<slug:code>/", places.site_one, name="dc_site"),
     path("standing/", places.standing_list, name="dc_standing"),

@@ -6,13 +6,14 @@ from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import chain
 
 from django.db import connection
 
 from accounts.core.csvtext import Cell, csv_bytes
 from accounts.core.errors import ensure
 from accounts.ledger.statements import CODE_NAMES
-from aggregator.settlement.chains import runs_in_force
+from aggregator.settlement.chains import runs_in_force_of
 from aggregator.settlement.models import RunKind, SettlementItem, SettlementPeriod
 from market.trading.models import Auction
 
@@ -101,13 +102,11 @@ def cost_allocation(
     BrokenInvariant
         If what all rows of the whole market come to is not zero.
     """
-    runs = [
-        run.pk
-        for auction in Auction.objects.filter(
-            delivery_on__gte=period.start_on, delivery_on__lt=period.end_on
-        )
-        for run in runs_in_force(auction=auction, kind=RunKind.FINAL)
-    ]
+    auctions = Auction.objects.filter(
+        delivery_on__gte=period.start_on, delivery_on__lt=period.end_on
+    )
+    in_force = runs_in_force_of(auctions=auctions, kind=RunKind.FINAL).values()
+    runs = [run.pk for run in chain.from_iterable(in_force)]
     with connection.cursor() as cursor:
         cursor.execute(
             COSTS_SQL,

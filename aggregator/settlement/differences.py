@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
+
+from django.db.models import F, Max, Window
 
 from accounts.core.postings import close_items
 from accounts.ledger.selectors import net_by_code
 from aggregator.core.settlement import House
-from aggregator.settlement.chains import runs_in_force
+from aggregator.settlement.chains import runs_in_force_of
 from aggregator.settlement.models import RunKind, SettlementItem, SettlementPeriod
 from aggregator.settlement.parties import house_of_market
 from aggregator.settlement.totals import runs_kept, totals_differing, totals_from_lines
@@ -53,19 +57,25 @@ def closes_differing() -> Iterator[Difference]:
     A correction that is still to be posted counts from its own close on.
     """
     closed = SettlementPeriod.objects.filter(items__isnull=False).distinct()
-    for period in closed.order_by("start_on"):
-        house = house_of_market()
-        items = _items(period)
-        run_ids = sorted(runs_kept(_runs(period)))
-        for run, account, item, counted, kept in totals_differing(run_ids=run_ids):
+    periods = list(closed.order_by("start_on"))
+    if not periods:
+        return
+    house, items = house_of_market(), _items(periods)
+    runs = _runs(periods)
+    kept = runs_kept([run_id for run_ids in runs.values() for run_id in run_ids])
+    differing = defaultdict(list)
+    for one in totals_differing(run_ids=sorted(kept)):
+        differing[one[0]].append(one)
+    for period in periods:
+        run_ids = sorted(kept.intersection(runs[period.pk]))
+        for run, account, item, counted, told in chain(*map(differing.__getitem__, run_ids)):
             subject = f"{period.label} run {run} account {account} {item}"
-            yield from differ(subject, "total is lines [JPY]", kept, counted)
-        yield from _compared(
-            period, "item is lines, rounded [JPY]", items, _rounded(run_ids, house)
-        )
+            yield from differ(subject, "total is lines [JPY]", told, counted)
+        rounded = _rounded(run_ids, house)
+        yield from _compared(period, "item is lines, rounded [JPY]", items[period.pk], rounded)
         posted = net_by_code(period=period.label, cause_kind=CAUSE_KIND)
         own = {key: jpy for key, jpy in posted.items() if str(key[0]) != house.clearing}
-        yield from _compared(period, "item is transfers [JPY]", items, own)
+        yield from _compared(period, "item is transfers [JPY]", items[period.pk], own)
 
 
 def _compared(
@@ -77,22 +87,31 @@ def _compared(
         yield from differ(subject, rule, one, other)
 
 
-def _runs(period: SettlementPeriod) -> list[int]:
+def _runs(periods: Sequence[SettlementPeriod]) -> dict[int, list[int]]:
+    """Return period to the runs that say what is owed for its auctions."""
     auctions = Auction.objects.filter(
-        delivery_on__gte=period.start_on, delivery_on__lt=period.end_on
+        delivery_on__gte=periods[0].start_on, delivery_on__lt=max(row.end_on for row in periods)
     )
-    return [
-        run.pk
-        for auction in auctions.order_by("delivery_on", "code")
-        for run in runs_in_force(auction=auction, kind=RunKind.FINAL)
-    ]
+    in_force = runs_in_force_of(auctions=auctions, kind=RunKind.FINAL)
+    return {
+        period.pk: [
+            run.pk
+            for auction in auctions
+            if period.start_on <= auction.delivery_on < period.end_on
+            for run in in_force[auction.pk]
+        ]
+        for period in periods
+    }
 
 
-def _items(period: SettlementPeriod) -> dict[Key, int]:
-    """Return what the latest close brought each account and item to."""
-    rows = SettlementItem.objects.filter(period=period)
-    latest = rows.order_by("-close_number").values_list("close_number", flat=True)[0]
-    return {(row.account_id, row.item): row.amount_jpy for row in rows.filter(close_number=latest)}
+def _items(periods: Sequence[SettlementPeriod]) -> dict[int, dict[Key, int]]:
+    """Return period to what its latest close brought each account and item to."""
+    latest = Window(Max("close_number"), partition_by=[F("period_id")])
+    rows = SettlementItem.objects.filter(period__in=periods).annotate(latest=latest)
+    found: dict[int, dict[Key, int]] = {period.pk: {} for period in periods}
+    for row in rows.filter(close_number=F("latest")):
+        found[row.period_id][row.account_id, row.item] = row.amount_jpy
+    return found
 
 
 def _rounded(run_ids: list[int], house: House) -> dict[Key, int]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 from uuid import UUID
 
@@ -11,7 +12,7 @@ from accounts.core.errors import NotFound
 from accounts.ledger.selectors import transfer_by_id
 from accounts.parties.models import Organisation, OrganisationKind
 from aggregator.metering.selectors import deliveries_effective
-from aggregator.settlement.chains import runs_in_force
+from aggregator.settlement.chains import runs_in_force, runs_in_force_of
 from aggregator.settlement.models import (
     RunKind,
     SettlementItem,
@@ -139,11 +140,9 @@ def _lines_behind(item: SettlementItem) -> QuerySet[SettlementLine]:
     auctions = Auction.objects.filter(
         delivery_on__gte=item.period.start_on, delivery_on__lt=item.period.end_on
     )
-    runs: list[int] = []
     closed_at = item.transfer.posted_at if item.transfer else None
-    for auction in auctions:
-        in_force = runs_in_force(auction=auction, kind=RunKind.FINAL, at=closed_at)
-        runs += [run.pk for run in in_force]
+    in_force = runs_in_force_of(auctions=auctions, kind=RunKind.FINAL, at=closed_at).values()
+    runs = [run.pk for run in chain.from_iterable(in_force)]
     return SettlementLine.objects.filter(
         Q(payer_id=item.account_id) | Q(payee_id=item.account_id), run_id__in=runs, item=item.item
     )

@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
+from itertools import chain
 from typing import Any
 from uuid import UUID
 
@@ -15,7 +16,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet, Sum
 from accounts.ledger.selectors import PeriodTotal, ledger_account_ids_of, period_totals
 from accounts.parties.models import Organisation, OrganisationKind, User
 from accounts.parties.sight import Sight
-from aggregator.settlement.chains import runs_in_force
+from aggregator.settlement.chains import runs_in_force, runs_in_force_of
 from aggregator.settlement.dispute_models import Dispute, DisputedLine, DisputeState
 from aggregator.settlement.documents_models import Document
 from aggregator.settlement.models import SettlementItem, SettlementLine, SettlementPeriod
@@ -204,7 +205,8 @@ def lines_of_day(
     Lines of all runs in force: a correction's differences come after what they correct.
     """
     auctions = list(Auction.objects.filter(delivery_on=on).order_by("code"))
-    run_ids = [run.pk for auction in auctions for run in runs_in_force(auction=auction)]
+    in_force = runs_in_force_of(auctions=auctions).values()
+    run_ids = [run.pk for run in chain.from_iterable(in_force)]
     ids = ledger_account_ids_of(organisation_ids=[organisation.id])
     rows = SettlementLine.objects.filter(
         Q(payer_id__in=ids) | Q(payee_id__in=ids), run_id__in=run_ids

@@ -28,6 +28,8 @@ MATRIX = {
     "/dc/bids/{auction}/bids.csv": SELLERS,
     "/dc/bids/NONE/bids.csv": NOWHERE,
     "/dc/bids/{auction}/new/": POSTED,
+    "/dc/bids/{auction}/yesterday/": POSTED,
+    "/dc/bids/{auction}/copied/": (302, 302, 302, 302, 404, 404),
     "/dc/bids/{auction}/upload/": SELLERS,
     "/dc/bids/NONE/upload/": NOWHERE,
     BID: OWN,

@@ -48,7 +48,7 @@ def page_context(request: HttpRequest, desk: BidDesk, form: PortalForm) -> dict[
     offer = form if isinstance(form, OfferForm) else None
     told = None
     if offer is not None:
-        told = told_of(desk, offer if offer.is_bound else desk.form(_as_sent(offer)))
+        told = told_of(desk, offer if offer.is_bound else desk.form(as_sent(offer)))
     now = market_time()
     peak = max(desk.need_kw)
     return {
@@ -70,7 +70,7 @@ def page_context(request: HttpRequest, desk: BidDesk, form: PortalForm) -> dict[
     }
 
 
-def _as_sent(form: OfferForm) -> QueryDict:
+def as_sent(form: OfferForm) -> QueryDict:
     """Return an unsent form's fields as a browser would send them."""
     fields = QueryDict(mutable=True)
     for bound in form:
@@ -315,7 +315,7 @@ def submit_word(told: Told) -> str:
 def bid_new(request: HttpRequest, code: str) -> HttpResponse:
     """Begin a draft for a resource, and lead to its editor."""
     sight = sight_in(request)
-    auction = _auction(code)
+    auction = auction_of_address(code)
     parts = request.POST.get("offer", "").split("|")
     if len(parts) != 4:  # noqa: PLR2004 - resource, form, mechanism, class of work
         raise Http404(gettext("この入札は見つかりません。"))
@@ -365,14 +365,14 @@ def name_free(organisation: Any, auction: Auction, stem: str) -> str:
 def bid_copy(request: HttpRequest, code: str, name: str) -> HttpResponse:
     """Take a bid's text over into another auction's draft: nothing typed is lost."""
     desk = desk_of(request, code, name)
-    target = _auction(request.POST.get("to", ""))
+    target = auction_of_address(request.POST.get("to", ""))
     user: Any = request.user
     sent = {key: value for key, value in request.POST.items() if key not in {*ASIDE, "to"}}
     known = set(desk.form(sent).fields)
     typed = {key: str(value) for key, value in sent.items() if key in known}
     fields = typed or dict(desk.text.fields)
     if not fields:
-        shown = _as_sent(desk.form())
+        shown = as_sent(desk.form())
         fields = {key: str(shown[key]) for key in shown}
     stem = f"{desk.resource.code[:40]}-{desk.mechanism.lower()[:9]}"
     copied = name_free(desk.organisation, target, stem)
@@ -440,7 +440,14 @@ def draft_discard(request: HttpRequest, code: str, name: str) -> HttpResponse:
     return led_on(request, Done(url=reverse("portal:dc_bids"), said=said))
 
 
-def _auction(code: str) -> Auction:
+def auction_of_address(code: str) -> Auction:
+    """Return the auction that an address names.
+
+    Raises
+    ------
+    Http404
+        If there is none.
+    """
     try:
         return auction_named(code)
     except Refused as unknown:
@@ -450,4 +457,4 @@ def _auction(code: str) -> Auction:
 def told_saved(desk: BidDesk) -> Told:
     """Return what the kept text means; for charts."""
     fields = draft_text(desk.draft).fields if desk.draft else {}
-    return told_of(desk, desk.form(dict(fields) if fields else _as_sent(desk.form())))
+    return told_of(desk, desk.form(dict(fields) if fields else as_sent(desk.form())))

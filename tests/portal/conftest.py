@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
 from django.test import Client
 
 from accounts.parties.models import User
+from aggregator.portal.desk import live
 from tests import cast
+
+
+@pytest.fixture(autouse=True)
+def _room_forgotten() -> Iterator[None]:
+    """Let no test's control room be shown in another's market."""
+    yield
+    live.WATCH.forget()
 
 
 @pytest.fixture

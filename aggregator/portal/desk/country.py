@@ -15,11 +15,12 @@ from django.db.models import F, Q, Sum
 from aggregator.portal import words
 from aggregator.portal.desk.selectors import TROUBLED, half_hour_of, instructions_watched
 from aggregator.portal.selectors import ZERO, run_published
-from market.clearing.models import AwardInterval, ClearingPrice, ClearingRun, ElementFlow, PriceKind
+from market.clearing.models import AwardInterval, ClearingPrice, ElementFlow, PriceKind
 from market.registry.models import Area, Branch, Bus, CongestionPoint, ControllableLink, Site
 from market.trading.models import Auction, AuctionState
 
 GRIDS_KEPT: Final = 4
+RESULTS_KEPT: Final = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,12 +127,13 @@ def country_now(now: datetime, auctions: Sequence[Auction]) -> Country:
     model = auction.grid_model_id if auction is not None else None
     grid = _grid_of(model)
     buses = grid.buses
-    loads = _loads_at(run, t)
+    result = _result_at(run.id, t) if run is not None else None
     points = list(
         CongestionPoint.objects.filter(grid_model=model).select_related(
             "branch__from_bus", "branch__to_bus"
         )
     )
+    loads = _loads(points, result)
     areas = {bus.area_id: bus.area for bus in buses}
     sites = list(
         Site.objects.select_related("area")
@@ -140,7 +142,7 @@ def country_now(now: datetime, auctions: Sequence[Auction]) -> Country:
     )
     acting = _acting(now)
     return Country(
-        areas=_areas_now(areas, run, t, _worst(points, loads), _marks(sites, acting)),
+        areas=_areas_now(areas, result, _worst(points, loads), _marks(sites, acting)),
         ties=_ties(grid, points, loads),
         places=_places(buses, sites, acting),
         lines=_lines(points, loads),
@@ -148,15 +150,47 @@ def country_now(now: datetime, auctions: Sequence[Auction]) -> Country:
     )
 
 
-def _loads_at(run: ClearingRun | None, t: int) -> dict[UUID, float]:
-    if run is None:
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """What a published run says of a half hour; it never changes."""
+
+    after_kw: Mapping[UUID, float]
+    price_jpy_per_kwh: Mapping[str, Decimal]
+    net_kw: Mapping[str, Decimal]
+
+
+@lru_cache(maxsize=RESULTS_KEPT)
+def _result_at(run_id: UUID, t: int) -> Result:
+    """Read flows by congestion point, and prices and net awards by area."""
+    flows = ElementFlow.objects.filter(run=run_id, t=t)
+    prices = ClearingPrice.objects.filter(run=run_id, kind=PriceKind.AREA, t=t)
+    awarded = (
+        AwardInterval.objects.filter(award__run=run_id, t=t)
+        .values("award__resource__site__area_id", "award__direction")
+        .annotate(kw=Sum("quantity_kw"))
+        .values_list("award__resource__site__area_id", "award__direction", "kw")
+    )
+    net: dict[str, Decimal] = {}
+    for code, direction, kw in awarded:
+        net[code] = net.get(code, ZERO) + (kw if direction == "UP" else -kw)
+    return Result(
+        after_kw={
+            point_id: float(kw)
+            for point_id, kw in flows.values_list("congestion_point", "after_kw")
+        },
+        price_jpy_per_kwh=dict(prices.values_list("area_id", "price_jpy_per_kwh")),
+        net_kw=net,
+    )
+
+
+def _loads(points: Sequence[CongestionPoint], result: Result | None) -> dict[UUID, float]:
+    """Return flow over rating of each point that has both."""
+    if result is None:
         return {}
-    rows = ElementFlow.objects.filter(run=run, t=t, congestion_point__rating_kw__gt=0)
     return {
-        point_id: abs(float(after_kw)) / float(rating_kw)
-        for point_id, after_kw, rating_kw in rows.values_list(
-            "congestion_point_id", "after_kw", "congestion_point__rating_kw"
-        )
+        point.id: abs(result.after_kw[point.id]) / float(point.rating_kw)
+        for point in points
+        if point.id in result.after_kw and point.rating_kw > 0
     }
 
 
@@ -201,32 +235,15 @@ def _marks(sites: Sequence[Site], acting: Mapping[UUID, str]) -> dict[str, list[
 
 def _areas_now(
     areas: Mapping[str, Area],
-    run: ClearingRun | None,
-    t: int,
+    result: Result | None,
     worst: Mapping[str, tuple[float, str]],
     marks: Mapping[str, Sequence[str]],
 ) -> list[AreaNow]:
-    price: dict[str, Decimal] = {}
-    net: dict[str, Decimal] = {}
-    if run is not None:
-        price = dict(
-            ClearingPrice.objects.filter(run=run, kind=PriceKind.AREA, t=t).values_list(
-                "area_id", "price_jpy_per_kwh"
-            )
-        )
-        rows = (
-            AwardInterval.objects.filter(award__run=run, t=t)
-            .values("award__resource__site__area_id", "award__direction")
-            .annotate(kw=Sum("quantity_kw"))
-            .values_list("award__resource__site__area_id", "award__direction", "kw")
-        )
-        for code, direction, kw in rows:
-            net[code] = net.get(code, ZERO) + (kw if direction == "UP" else -kw)
     return [
         AreaNow(
             area=areas[code],
-            price_jpy_per_kwh=price.get(code),
-            net_kw=net.get(code, ZERO) if run is not None else None,
+            price_jpy_per_kwh=result.price_jpy_per_kwh.get(code) if result is not None else None,
+            net_kw=result.net_kw.get(code, ZERO) if result is not None else None,
             worst_ratio=worst[code][0] if code in worst else None,
             worst_name=worst[code][1] if code in worst else "",
             active_up=marks.get(code, ()).count("UP"),

@@ -1,8 +1,10 @@
 """The control room's live link: one reader for each process, as many listeners as there are.
 
 A thread reads the marks of all topics four times a second while anybody listens, and reads again
-and renders only panels whose marks changed, once for each kind of view. So the database's work
-does not grow with the number of desks, and no row changes faster than four times a second. What a
+and renders only panels whose marks changed, once for each kind of view; what only time changes,
+every five seconds. So the database's work does not grow with the number of desks, and no row
+changes faster than four times a second. The page itself is made of the same panels: asking for it
+reads the marks, and renders what they say has changed since anybody was shown it. What a
 listener has seen is named by the id of its last event, the digests of its panels: whoever comes
 back, to whichever process, is sent what is different and nothing else. See docs/adr/.
 """
@@ -47,6 +49,20 @@ class Listener:
     is_over: bool = False
 
 
+@dataclass(frozen=True, kw_only=True)
+class Made:
+    """A panel, the marks it was made at, and when [s, monotonic]."""
+
+    panel: Panel
+    marks: tuple[str, ...]
+    at_s: float
+
+    def is_due(self, marks: tuple[str, ...], now_s: float) -> bool:
+        """Whether something changed since, or time alone may have."""
+        is_old = now_s - self.at_s >= TIME_EVERY_S and "time" in TOPICS[self.panel.name]
+        return is_old or self.marks != marks
+
+
 @dataclass(kw_only=True)
 class Watch:
     """Reads what the room shows while somebody looks at it."""
@@ -54,7 +70,8 @@ class Watch:
     sight: Sight | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _listeners: set[Listener] = field(default_factory=set)
-    _shown: dict[View, dict[str, Panel]] = field(default_factory=dict)
+    _made: dict[View, dict[str, Made]] = field(default_factory=dict)
+    _turns: dict[View, threading.Lock] = field(default_factory=dict)
     _clock: MarketTime | None = None
     _thread: threading.Thread | None = None
 
@@ -87,7 +104,17 @@ class Watch:
     def shown(self, view: View) -> Shown:
         """Return the panels of a view as they were read last; none before the first reading."""
         with self._lock:
-            return dict(self._shown.get(view, {}))
+            return {name: made.panel for name, made in self._made.get(view, {}).items()}
+
+    def shown_now(self, view: View, sight: Sight, clock: MarketTime) -> Shown:
+        """Return the panels of a view as they are now: what has changed is read again."""
+        self._renew(view, sight, clock, vars(selectors.marks_read(clock.now)))
+        return self.shown(view)
+
+    def forget(self) -> None:
+        """Show nothing of before to whoever comes next."""
+        with self._lock:
+            self._made.clear()
 
     @property
     def clock(self) -> MarketTime | None:
@@ -98,51 +125,49 @@ class Watch:
         with self._lock:
             if not self._listeners:
                 self._thread = None
-                self._shown.clear()
                 return set()
             return {listener.view for listener in self._listeners}
 
     def _read(self) -> None:
-        marks: dict[str, str] = {}
-        told_at = 0.0
         while views := self._views():
             began = time.monotonic()
-            is_time = began - told_at >= TIME_EVERY_S
-            told_at = began if is_time else told_at
             try:
-                marks = self._turn(views, marks, is_time=is_time)
+                self._turn(views)
             except DatabaseError:
                 logger.exception("the room was not read")
                 connections.close_all()
             time.sleep(max(PAUSE_MIN_S, TICK_S - (time.monotonic() - began)))
         connections.close_all()
 
-    def _turn(
-        self, views: set[View], before: Mapping[str, str], *, is_time: bool
-    ) -> dict[str, str]:
+    def _turn(self, views: set[View]) -> None:
         clock = market_time()
         self._clock = clock
         marks = vars(selectors.marks_read(clock.now))
-        changed = {name for name, mark in marks.items() if before.get(name) != mark}
-        if is_time:
-            changed.add("time")
-        for view in views:
-            known = self._shown.get(view, {})
-            due = [name for name in URGENT_FIRST if name not in known or TOPICS[name] & changed]
-            if due:
-                self._render(view, due, clock)
+        if self.sight is not None:
+            for view in views:
+                self._renew(view, self.sight, clock, marks)
         self._wake()
-        return dict(marks)
 
-    def _render(self, view: View, due: list[str], clock: MarketTime) -> None:
-        sight = self.sight
-        if sight is None:
-            return
-        with translation.override(view.language):
+    def _renew(self, view: View, sight: Sight, clock: MarketTime, marks: Mapping[str, str]) -> None:
+        """Render the panels of a view that are due; who asks meanwhile waits for them."""
+        stamps = {
+            name: tuple(marks[topic] for topic in sorted(TOPICS[name] & marks.keys()))
+            for name in PANELS
+        }
+        with self._lock:
+            turn = self._turns.setdefault(view, threading.Lock())
+        with turn, translation.override(view.language):
+            now_s, made = time.monotonic(), self._made.get(view, {})
+            due = [
+                name
+                for name in URGENT_FIRST
+                if name not in made or made[name].is_due(stamps[name], now_s)
+            ]
             # each is told as soon as it is made: an order does not wait for the map
             for panel in panels_each(due, now=clock.now, sight=sight, may_act=view.may_act):
+                one = Made(panel=panel, marks=stamps[panel.name], at_s=now_s)
                 with self._lock:
-                    self._shown[view] = {**self._shown.get(view, {}), panel.name: panel}
+                    self._made[view] = {**self._made.get(view, {}), panel.name: one}
                 self._wake()
 
     def _wake(self) -> None:

@@ -21,7 +21,7 @@ from django.views.decorators.http import require_safe
 from accounts.parties.models import User
 from accounts.parties.sight import Sight, sight_of
 from aggregator.portal.desk import live, selectors
-from aggregator.portal.desk.room import PANELS, View, panels_made
+from aggregator.portal.desk.room import View
 from aggregator.portal.entering import person_required
 from aggregator.portal.frame import frame, market_time, sight_in
 
@@ -46,7 +46,7 @@ def room(request: HttpRequest) -> HttpResponse:
     sight = sight_in(request)
     view = view_in(sight)
     clock = market_time()
-    panels = panels_made(PANELS, now=clock.now, sight=sight, may_act=view.may_act)
+    panels = live.WATCH.shown_now(view, sight, clock)
     context = {
         **frame(request, page="desk_room", now=clock),
         "panels": {name: panel.html for name, panel in panels.items()},
@@ -63,7 +63,7 @@ def room_state(request: HttpRequest) -> HttpResponse:
     sight = sight_in(request)
     view = view_in(sight)
     clock = market_time()
-    panels = panels_made(PANELS, now=clock.now, sight=sight, may_act=view.may_act)
+    panels = live.WATCH.shown_now(view, sight, clock)
     known = live.known_of(request.GET.get("have", ""))
     return JsonResponse(
         {

@@ -39,8 +39,8 @@ TOPICS: Final[Mapping[str, frozenset[str]]] = {
     "country": frozenset({"instructions", "auctions", "time"}),
     "alarms": frozenset({"alarms"}),
     "instructions": frozenset({"instructions", "time"}),
-    "auction": frozenset({"auctions", "approvals"}),
-    "jobs": frozenset({"jobs"}),
+    "auction": frozenset({"auctions", "approvals", "time"}),  # bids come in without a mark
+    "jobs": frozenset({"jobs", "time"}),
 }
 
 
@@ -106,14 +106,6 @@ def panels_each(
     for name in names:
         context = {**READERS[name](shared), "may_act": may_act, "panel": name}
         yield Panel(name=name, html=render_to_string(f"portal/desk/room_{name}.html", context))
-
-
-def panels_made(
-    names: Iterable[str], *, now: datetime, sight: Sight, may_act: bool
-) -> dict[str, Panel]:
-    """Render panels in the language that is active."""
-    made = panels_each(names, now=now, sight=sight, may_act=may_act)
-    return {panel.name: panel for panel in made}
 
 
 @dataclass(frozen=True, kw_only=True)

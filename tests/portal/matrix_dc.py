@@ -60,6 +60,14 @@ MATRIX = {
     "/dc/sites/": SELLERS,
     "/dc/sites/inzai-dc-1/": OWN,
     "/dc/sites/shiroi-dc-1/": (302, 404, 200, 404, 404, 404),
+    "/dc/new-site/": SELLERS,
+    "/dc/sites/inzai-dc-1/edit/": OWN,
+    "/dc/sites/inzai-dc-1/retire/": OWN,
+    "/dc/sites/inzai-dc-1/new-resource/": OWN,
+    "/dc/resources/inzai-dc-1-load/edit/": OWN,
+    "/dc/resources/inzai-dc-1-load/retire/": OWN,
+    "/dc/resources/inzai-dc-1-load/new-work/": OWN,
+    "/dc/resources/inzai-dc-1-load/work/TRAINING/GPU/": NOWHERE,  # no work is registered
     "/dc/standing/": SELLERS,
     "/dc/standing/{standing}/pause/": POSTED,
 }

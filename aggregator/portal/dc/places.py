@@ -63,6 +63,7 @@ def site_list(request: HttpRequest) -> HttpResponse:
             "listing": listing,
             "sites": [{"site": site, **limits.get(site.id, none)} for site in listing.shown],
             "map": map_of(listing.shown),
+            "changes": sight.may_somewhere("site.change"),
         },
     )
 
@@ -132,6 +133,7 @@ def site_one(request: HttpRequest, code: str) -> HttpResponse:
         {
             **frame(request, page="dc_sites"),
             "site": site,
+            "changes": site.organisation_id in sight.organisations_for("site.change"),
             "resources": selectors.resources_own(sight, [site.id]),
             "prequalifications": list(
                 prequalifications_seen(seen_by=sight)

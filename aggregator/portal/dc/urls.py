@@ -13,6 +13,7 @@ from aggregator.portal.dc import (
     editor,
     home,
     places,
+    registering,
     results,
     sheets,
 )
@@ -54,6 +55,18 @@ urlpatterns: list[URLPattern] = [
     path("business-case/", business_case.business_case, name="dc_business_case"),
     path("sites/", places.site_list, name="dc_sites"),
     path("sites/<slug:code>/", places.site_one, name="dc_site"),
+    path("new-site/", registering.site_new, name="dc_site_new"),
+    path("sites/<slug:code>/edit/", registering.site_edit, name="dc_site_edit"),
+    path("sites/<slug:code>/retire/", registering.site_end, name="dc_site_retire"),
+    path("sites/<slug:code>/new-resource/", registering.resource_new, name="dc_resource_new"),
+    path("resources/<slug:code>/edit/", registering.resource_edit, name="dc_resource_edit"),
+    path("resources/<slug:code>/retire/", registering.resource_end, name="dc_resource_retire"),
+    path("resources/<slug:code>/new-work/", registering.work_new, name="dc_work_new"),
+    path(
+        "resources/<slug:code>/work/<slug:kind>/<str:pool>/",
+        registering.work_edit,
+        name="dc_work_edit",
+    ),
     path("standing/", places.standing_list, name="dc_standing"),
     path(
         "standing/<uuid:standing_bid_id>/<slug:verb>/",

@@ -70,16 +70,18 @@ def test_a_site_is_registered_with_what_was_typed(day: cast.MarketDay, owner: Cl
 def test_what_the_service_refuses_stands_at_its_field_and_the_text_stays(
     day: cast.MarketDay, owner: Client
 ) -> None:
-    form = sent(
-        day, SITE, area=day.places.area.pk, bus_code=bus_of(day), code="inzai-dc-1",
-        point_number="12",
-    )  # fmt: skip
-    answer = owner.post("/dc/new-site/", form)
-    page = answer.content.decode()
-    assert answer.status_code == 422
-    assert 'value="２万"' in page
-    assert 'id="id_code_error"' in page
-    assert 'id="id_point_number_error"' in page
+    typed = {**SITE, "area": day.places.area.pk, "bus_code": bus_of(day)}
+    number = f"{day.places.area.pk}00000000000000000042"
+    for name, fields in (
+        ("point_number", typed | {"point_number": "12"}),
+        ("code", typed | {"code": "inzai-dc-1", "point_number": number}),
+    ):
+        answer = owner.post("/dc/new-site/", sent(day, fields))
+        page = answer.content.decode()
+        assert answer.status_code == 422
+        assert 'value="２万"' in page
+        assert page.count('_error">') == 1
+        assert f'id="id_{name}_error"' in page
     assert Site.objects.count() == 2
 
 

@@ -28,6 +28,7 @@ from market.trading.models import Direction
 
 READ = "prequalification.read"
 DECIDE = "prequalification.decide"
+CHANGE = "instruction.change"
 SEND_KIND = "aggregator.protocols.openadr3.trial_send"
 SCORE_KIND = "aggregator.metering.trial_score"
 TRIED_STATES = (
@@ -54,7 +55,7 @@ def trial_order(
     ends_at: datetime,
     by: Sight,
 ) -> Trial:
-    """Order a test of a resource that asks to be qualified, for its area's grid operator.
+    """Order a test of a resource that asks to be qualified, for its area's grid operator or the desk.
 
     The site learns of it only as long before the start as the product lets it: its response time.
 
@@ -63,7 +64,7 @@ def trial_order(
     NotFound
         If the caller sees no such prequalification.
     NotPermitted
-        If the caller is not the grid operator of its area.
+        If the caller is neither the grid operator of its area nor the desk.
     Refused
         If the quantity, the times or the state of the prequalification do not fit.
     Conflict
@@ -75,12 +76,14 @@ def trial_order(
         .filter(id=prequalification_id)
         .first()
     )
-    if row is None or not (by.organisations_for(READ) & {row.organisation_id, row.area.tso_id}):
+    own = by.organisations_for(READ)
+    if row is None or not (
+        by.may_everywhere(CHANGE) or own & {row.organisation_id, row.area.tso_id}
+    ):
         raise NotFound(
             field="prequalification", value=str(prequalification_id), rule="one you can see"
         )
-    if row.area.tso_id not in by.organisations_for(DECIDE):
-        raise NotPermitted(field="organisation", value=by.actor, rule="the area's grid operator")
+    _permitted(row, by)
     if row.state not in TRIED_STATES:
         raise Refused(
             field="prequalification", value=row.state, rule=f"one of {', '.join(TRIED_STATES)}"
@@ -112,6 +115,14 @@ def trial_order(
     job_create(kind=SCORE_KIND, key=str(trial.id), due_at=ends_at, attempts_max=20)
     _tell("ordered", trial, {"by": by.actor, "kw": str(quantity_kw)})
     return trial
+
+
+def _permitted(row: Prequalification, by: Sight) -> None:
+    """Refuse who is neither the desk nor the grid operator of the area."""
+    if not by.may_everywhere(CHANGE) and row.area.tso_id not in by.organisations_for(DECIDE):
+        raise NotPermitted(
+            field="organisation", value=by.actor, rule="the area's grid operator, or the desk"
+        )
 
 
 def _overlap_check(row: Prequalification, starts_at: datetime, ends_at: datetime) -> None:
@@ -152,8 +163,7 @@ def trial_cancel(*, trial_id: UUID, reason: str, by: Sight) -> Trial:
     row = trials_seen(seen_by=by).filter(id=trial_id).first()
     if row is None:
         raise NotFound(field="trial", value=str(trial_id), rule="a test you can see")
-    if row.prequalification.area.tso_id not in by.organisations_for(DECIDE):
-        raise NotPermitted(field="organisation", value=by.actor, rule="the area's grid operator")
+    _permitted(row.prequalification, by)
     before = (_S.PLANNED, _S.SENT, _S.ACKNOWLEDGED)
     if not trial_move(row.id, before=before, after=_S.CANCELLED, reason=reason):
         raise InstructionClosed(field="trial", value=row.state, rule="not over yet")
@@ -243,7 +253,7 @@ def _tell(what: str, row: Trial, detail: dict[str, str]) -> None:
 def trials_seen(*, seen_by: Sight) -> QuerySet[Trial]:
     """Return the tests a caller may see: grid operator and desk all, the site those it was told."""
     rows = Trial.objects.select_related("resource__site", "organisation", "prequalification__area")
-    if seen_by.may_everywhere("instruction.change"):
+    if seen_by.may_everywhere(CHANGE):
         return rows
     own = seen_by.organisations_for(READ)
     told = Q(organisation_id__in=own) & ~Q(state=_S.PLANNED)

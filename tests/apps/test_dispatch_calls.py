@@ -411,3 +411,16 @@ def test_tests_do_not_overlap_and_only_the_grid_operator_orders_one(places: cast
     trader = sight_of(cast.member("trader", places.people.inzai_dc, Role.OPERATOR_TRADER))
     with pytest.raises(NotPermitted):
         tried(places, by=trader, starts_at=jst(12), ends_at=jst(13))
+
+
+def test_the_desk_orders_a_test_and_calls_it_off(places: cast.Places) -> None:
+    trader = sight_of(cast.member("trader", places.people.inzai_dc, Role.OPERATOR_TRADER))
+    desk = sight_of(cast.member("desk", places.people.platform, Role.MARKET_DESK))
+    row = tried(places, by=desk)
+    assert (row.state, row.ordered_by) == ("PLANNED", desk.actor)
+    freeze(jst(9.75))
+    run()  # the site was told, so its trader sees it, and may not call it off
+    with pytest.raises(NotPermitted):
+        trials.trial_cancel(trial_id=row.id, reason="no", by=trader)
+    off = trials.trial_cancel(trial_id=row.id, reason="a storm", by=desk)
+    assert (off.state, off.reason) == ("CANCELLED", "a storm")

@@ -12,10 +12,10 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from django.db.models import Max, Min, QuerySet
+from django.db.models import Max, Min, OuterRef, QuerySet, Subquery
 
 from accounts.parties.sight import Sight
-from aggregator.dispatch.models import DispatchInstruction
+from aggregator.dispatch.models import DispatchInstruction, InstructionInterval
 from aggregator.portal import run_facts
 from aggregator.portal.run_facts import NeedPrice
 from market.clearing.models import (
@@ -33,7 +33,8 @@ HALF_HOURS = 48
 HALF_HOUR_H = Decimal("0.5")
 ZERO = Decimal(0)
 AUCTIONS_LISTED_MAX = 20
-ROWS_SHOWN_MAX = 100  # of awards and of instructions on the page of a day
+INSTRUCTIONS_ORDER = ("starts_at", "resource__code", "version")
+ROWS_SHOWN_MAX = 50  # of awards and of instructions on the page of a day
 
 
 def auctions_on(day: date) -> list[Auction]:
@@ -405,23 +406,19 @@ def instructions_seen(auction: Auction, *, seen_by: Sight) -> QuerySet[DispatchI
             "instruction.answer"
         )
         rows = rows.filter(organisation_id__in=own)
-    return rows.select_related("resource", "resource__site", "organisation", "bid").order_by(
-        "starts_at", "resource__code", "version"
-    )
+    return rows.order_by(*INSTRUCTIONS_ORDER)
 
 
 def instructions_first(rows: QuerySet[DispatchInstruction]) -> list[DispatchInstruction]:
     """Return the first of some instructions, each with its highest half hour as `kw_max`."""
-    first = list(rows[:ROWS_SHOWN_MAX])
-    most = dict(
-        DispatchInstruction.objects.filter(id__in=[row.id for row in first])
-        .order_by()
-        .values_list("id")
-        .annotate(kw=Max("intervals__quantity_kw"))
+    most = InstructionInterval.objects.filter(instruction=OuterRef("pk")).order_by("-quantity_kw")
+    # chosen by narrow rows: what is shown of them stands in wide ones
+    chosen = DispatchInstruction.objects.filter(id__in=rows.values("id")[:ROWS_SHOWN_MAX])
+    return list(
+        chosen.select_related("resource__site", "organisation", "bid")
+        .annotate(kw_max=Subquery(most.values("quantity_kw")[:1]))
+        .order_by(*INSTRUCTIONS_ORDER)
     )
-    for row in first:
-        row.kw_max = most[row.id]  # type: ignore[attr-defined]  # shown beside it
-    return first
 
 
 @dataclass(frozen=True, kw_only=True)

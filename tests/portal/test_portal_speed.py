@@ -122,15 +122,15 @@ def test_statements_do_not_grow_with_sites_bids_awards_and_orders(
     assert too_many == {}
 
 
-def test_the_page_of_a_day_shows_a_hundred_awards_and_sums_all(
+def test_the_page_of_a_day_shows_fifty_awards_and_sums_all(
     day: cast.MarketDay, order: DispatchInstruction
 ) -> None:
     grown(day, order)
     body = client_of(day.places.people.desk).get("/day/2026-11-25/").content.decode()
     # 4 awards and 120 more; 1 instruction and 120 more
-    assert "124件・はじめの 100 件を表示" in body
-    assert "121件・はじめの 100 件を表示" in body
-    assert body.count('<span class="sub">more-') == 97  # three of the hundred are the cast's
+    assert "124件・はじめの 50 件を表示" in body
+    assert "121件・はじめの 50 件を表示" in body
+    assert body.count('<span class="sub">more-') == 47  # three of the fifty are the cast's
 
 
 def test_sums_of_awards_are_those_of_all_half_hours(day: cast.MarketDay) -> None:

@@ -105,8 +105,10 @@ class BusinessCase:
 
     @property
     def payback_years(self) -> Decimal | None:
-        """Years until the capital is back, without interest; None if it never is."""
-        return self.terms.capital_jpy / self.net_jpy if self.net_jpy > 0 else None
+        """Years until the capital is back, without interest; None without one or if never."""
+        if self.terms.capital_jpy <= 0 or self.net_jpy <= 0:
+            return None
+        return self.terms.capital_jpy / self.net_jpy
 
     @property
     def return_ratio(self) -> Decimal | None:

@@ -85,10 +85,18 @@ class Listing:
     sorts: Mapping[str, Sequence[str]]
     sort: str
     ids_first: bool = False
+    is_short: bool = False
+
+    @cached_property
+    def keys(self) -> list[Any]:
+        """Keys of all rows in order, up to a limit."""
+        return list(self.rows.values_list("pk", flat=True)[: COUNT_MAX + 1])
 
     @cached_property
     def count(self) -> int:
         """Number of rows, counted up to a limit."""
+        if self.is_short:
+            return len(self.keys)
         return self.rows.order_by()[: COUNT_MAX + 1].count()
 
     @property
@@ -125,7 +133,11 @@ class Listing:
         if not self.ids_first:
             return list(self.rows[first : first + PAGE_ROWS])
         # what is skipped and sorted is narrow; only the page's rows are joined
-        ids = list(self.rows.values_list("pk", flat=True)[first : first + PAGE_ROWS])
+        ids = (
+            self.keys[first : first + PAGE_ROWS]
+            if self.is_short
+            else list(self.rows.values_list("pk", flat=True)[first : first + PAGE_ROWS])
+        )
         found = {row.pk: row for row in self.rows.order_by().filter(pk__in=ids)}
         return [found[pk] for pk in ids if pk in found]
 
@@ -216,6 +228,7 @@ def listed(
     sorts: Mapping[str, Sequence[str]] | None = None,
     sort: str = "",
     ids_first: bool = False,
+    is_short: bool = False,
 ) -> Listing:
     """Narrow and order rows as the address says.
 
@@ -227,6 +240,9 @@ def listed(
         The order if the address says none, e.g. ``-received``.
     ids_first
         Find the page's keys before what is joined to its rows; for long tables.
+    is_short
+        With `ids_first`: read all keys at once, which also counts them; where there are some
+        thousand rows that are sorted anyway.
     """
     shown = []
     for one in filters:

@@ -149,8 +149,11 @@ def _read(
     if code not in resources:
         one.why = gettext("このリソースは使われていません。")
         return
-    if bid.form not in OFFERS or (content is not None and not whole_in_form(bid.form, content)):
+    if bid.form not in OFFERS:
         one.why = gettext("この形式の入札は CSV か API で編集します。")
+        return
+    if content is not None and not whole_in_form(bid.form, content):
+        one.why = gettext("曲線や量が複数あり、画面に収まりません。CSV か API で編集します。")
         return
     if content is None and text is None:
         one.why = gettext("締切前で封印されているため、内容を読めません。")

@@ -132,6 +132,7 @@ def award_list(request: HttpRequest) -> HttpResponse:
         sorts={"name": ("named", "bid_id")},
         sort="name",
         ids_first=True,
+        is_short=True,
     )
     if listing.wants_csv:
         sold = _sold(auction, [row.bid_id for row in rows])

@@ -300,7 +300,11 @@ def days_published(seen_by: Sight) -> list[PublishedDay]:
     Each is asked for one award of theirs; a join would read all awards ever made.
     """
     own = seen_by.organisations_for("award.read")
-    sold = Exists(Award.objects.filter(run=OuterRef("pk"), organisation_id__in=own))
+    sold = Exists(
+        Award.objects.filter(
+            auction=OuterRef("auction"), run=OuterRef("pk"), organisation_id__in=own
+        )
+    )
     rows = (
         ClearingRun.objects.filter(state=RunState.PUBLISHED)
         .annotate(is_sold=sold)

@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import Final
 from uuid import UUID
 
-from django.db.models import Sum
+from django.db.models import Exists, OuterRef, Sum
 
 from accounts.parties.sight import Sight
 from aggregator.dispatch.confirming import NOT_ORDERED, confirm_by_at
@@ -79,15 +79,14 @@ def standings_of(
 
 def waiting_from(seen_by: Sight, today: date) -> list[Waiting]:
     """Return what waits for orders in results for a day and later, the first deadline first."""
+    asked_first = Need.objects.filter(
+        auction=OuterRef("pk"), is_by_order=True, state=NeedState.PUBLISHED
+    )
     auctions = (
         Auction.objects.filter(
-            delivery_on__gte=today,
-            state__in=OPEN_BOOK_STATES,
-            needs__is_by_order=True,
-            needs__state=NeedState.PUBLISHED,
+            Exists(asked_first), delivery_on__gte=today, state__in=OPEN_BOOK_STATES
         )
         .select_related("ruleset", "grid_model")
-        .distinct()
         .order_by("delivery_on", "code")[:AUCTIONS_MAX]
     )
     found = []

@@ -260,8 +260,9 @@ def listed(
         order = known[asked.removeprefix("-")]
         rows = rows.order_by(*(_turned(order) if asked.startswith("-") else order))
     return Listing(
-        request=request, rows=rows, filters=shown, sorts=known, sort=asked, ids_first=ids_first
-    )
+        request=request, rows=rows, filters=shown, sorts=known, sort=asked, ids_first=ids_first,
+        is_short=is_short,
+    )  # fmt: skip
 
 
 def _turned(order: Iterable[str]) -> list[str]:

@@ -37,9 +37,11 @@ class StandInPosition:
     `ask_jpy_per_kwh` is what it receives by its own bid, `market_jpy_per_kwh` what the market
     pays at its place for the same direction; both negative where it pays. `compensation` is
     the retailer of its load, where that is cut, and what a kWh costs it; `credits` are the buyers
-    of the lost award. Where an order was extended beyond the award nothing was lost: `payer` pays
-    what was agreed, no more and no less. `changed_kwh` is what a changed order still asks of who
-    sold it, 0 of who stands in: only of the former is a penalty taken for what is missing.
+    of the lost award. Beyond an award nothing was lost: `payers` pay what was agreed, no more and
+    no less; who agreed to an extension alone, who bought called capacity by their parts.
+    `changed_kwh` is what a changed order still asks of who sold it, 0 of who stands in: only of
+    the former is a penalty taken for what is missing, and only its shortfall is imbalance:
+    `imbalance` is the area, its account and the price.
     """
 
     award: str
@@ -53,8 +55,9 @@ class StandInPosition:
     splits: tuple[Share, ...] = ()
     compensation: tuple[str, Decimal] | None = None
     credits: tuple[Share, ...] = ()
-    payer: str | None = None
+    payers: tuple[Share, ...] = ()
     changed_kwh: Decimal = ZERO
+    imbalance: tuple[str, str, Decimal] | None = None
 
 
 def compensation_lines(
@@ -144,13 +147,33 @@ def imbalance_lines(
     and what stand-ins made up for was no imbalance; a stand-in that falls short leaves that to
     who caused it.
     """
-    if rules.imbalance_borne_by == "NOBODY" or position.is_excused:
+    if position.is_excused:
         return []
+    return _imbalance_of(
+        position,
+        caused_kwh=position.shortfall_kwh - position.covered_kwh,
+        imbalance=(area, account, price_jpy_per_kwh),
+        rules=rules,
+        house=house,
+    )
+
+
+def _imbalance_of(
+    position: AwardPosition | StandInPosition,
+    *,
+    caused_kwh: Decimal,
+    imbalance: tuple[str, str, Decimal],
+    rules: SettlementRules,
+    house: House,
+) -> list[Line]:
+    if rules.imbalance_borne_by == "NOBODY":
+        return []
+    area, account, price_jpy_per_kwh = imbalance
     exact(price_jpy_per_kwh, field="price_jpy_per_kwh", low=-99_999, high=99_999)
     sign = 1 if position.direction is Direction.UP else -1
     with localcontext(EXACT_CONTEXT):
-        caused_kwh = max(ZERO, position.shortfall_kwh - position.covered_kwh)
-        cost_jpy = max(ZERO, sign * price_jpy_per_kwh) * caused_kwh
+        held_kwh = max(ZERO, caused_kwh)
+        cost_jpy = max(ZERO, sign * price_jpy_per_kwh) * held_kwh
     bearer = position.seller if rules.imbalance_borne_by == "SELLER" else house.fee
     lines = (
         line_of(
@@ -160,7 +183,7 @@ def imbalance_lines(
             t=position.t,
             award=position.award,
             element=area,
-            quantity_kwh=caused_kwh,
+            quantity_kwh=held_kwh,
             price_jpy_per_kwh=price_jpy_per_kwh,
         )
         for parties in ((bearer, house.clearing), (house.clearing, account))
@@ -170,7 +193,7 @@ def imbalance_lines(
 
 def stand_in_jpy_per_kwh(position: StandInPosition, rules: SettlementRules) -> Decimal:
     """Return what a stand-in receives per kWh: its ask, or the market's price if higher."""
-    if rules.replacement_pay == "ASK" or position.payer is not None:
+    if rules.replacement_pay == "ASK" or position.payers:
         return position.ask_jpy_per_kwh
     return max(position.ask_jpy_per_kwh, position.market_jpy_per_kwh)
 
@@ -202,16 +225,18 @@ def stand_in_lines(
     with localcontext(EXACT_CONTEXT):
         received_jpy = unit * position.delivered_kwh
         earned_jpy = max(ZERO, received_jpy)
-        parts = [
-            (Item.REPLACEMENT, (house.clearing, position.seller), received_jpy),
-            (Item.PLATFORM_FEE, (position.seller, house.fee), rules.fee_ratio * earned_jpy),
+        parts: list[tuple[Item, tuple[str, str], Decimal, str | None]] = [
+            (Item.REPLACEMENT, (house.clearing, position.seller), received_jpy, None),
+            (Item.PLATFORM_FEE, (position.seller, house.fee), rules.fee_ratio * earned_jpy, None),
         ]
-        if position.payer is not None:
-            parts.append((Item.REPLACEMENT, (position.payer, house.clearing), received_jpy))
-        penalty_jpy = change_penalty_jpy(position, rules)
-        parts.append((Item.SHORTFALL_PENALTY, (position.seller, house.clearing), penalty_jpy))
         parts += [
-            (Item.REVENUE_SPLIT, (position.seller, share.account), share.weight * earned_jpy)
+            (Item.REPLACEMENT, (share.account, house.clearing), part_jpy, share.need)
+            for share, part_jpy in _borne(received_jpy, position.payers)
+        ]
+        penalty_jpy = change_penalty_jpy(position, rules)
+        parts.append((Item.SHORTFALL_PENALTY, (position.seller, house.clearing), penalty_jpy, None))
+        parts += [
+            (Item.REVENUE_SPLIT, (position.seller, share.account), share.weight * earned_jpy, None)
             for share in position.splits
         ]
     lines = (
@@ -221,14 +246,32 @@ def stand_in_lines(
             amount_jpy,
             t=position.t,
             award=position.award,
+            need=need,
             element=position.instruction,
             quantity_kwh=position.delivered_kwh,
             price_jpy_per_kwh=unit if item is Item.REPLACEMENT else None,
         )
-        for item, parties, amount_jpy in parts
+        for item, parties, amount_jpy, need in parts
     )
     written = [line for line in lines if line is not None]
+    if position.imbalance is not None:
+        # who accepted less accepted an order: what is missing of it is imbalance like any other
+        written += _imbalance_of(
+            position,
+            caused_kwh=position.changed_kwh - position.delivered_kwh,
+            imbalance=position.imbalance,
+            rules=rules,
+            house=house,
+        )
     return [*written, *_stand_in_compensation(position, rules=rules, house=house)]
+
+
+def _borne(amount_jpy: Decimal, shares: Sequence[Share]) -> list[tuple[Share, Decimal]]:
+    """Return what each of several bears of an amount, to the millionth of a yen."""
+    if not shares:
+        return []
+    parts = split_exact(quantize_jpy(amount_jpy), shares)
+    return list(zip(shares, parts, strict=True))
 
 
 def _stand_in_compensation(
@@ -246,14 +289,11 @@ def _stand_in_compensation(
     if rules.negawatt_borne_by != "BUYER":
         bearer = position.seller if rules.negawatt_borne_by == "SELLER" else house.fee
         ends.append(((bearer, house.clearing), owed_jpy, None))
-    elif position.payer is not None:
-        # beyond the award its payer is the only buyer
-        ends.append(((position.payer, house.clearing), owed_jpy, None))
-    elif position.credits:
-        parts = split_exact(owed_jpy, position.credits)
+    else:
+        # beyond the award its payers are the only buyers
         ends += [
             ((share.account, house.clearing), part_jpy, share.need)
-            for share, part_jpy in zip(position.credits, parts, strict=True)
+            for share, part_jpy in _borne(owed_jpy, position.payers or position.credits)
         ]
     lines = (
         line_of(

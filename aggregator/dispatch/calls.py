@@ -150,9 +150,10 @@ def _former_stop(award: Award, reason: str) -> None:
 
 
 def payer_of_stand_ins(award: Award) -> UUID | None:
-    """Return who pays for energy that stands in for called capacity: a grid operator that may call.
+    """Return who is noted to pay for what stands in for a call: a grid operator that may call.
 
     The operator of the area if it is one, else the first whose need the capacity was reserved for.
+    Settlement shares the cost among all who bought the capacity, where the result names them.
     """
     served = ServedNeed.objects.filter(award=award).order_by("need_id")
     buyers = list(served.values_list("organisation_id", flat=True))

@@ -155,7 +155,7 @@ def _capacity_stage(run: SettlementRun, result: PublishedResult) -> None:
         {(str(award.product_id), award.resource.site.area_id) for award in awards}
     ):
         for t in range(48):
-            shares = bought.get((product, area, t)) or bought.get((product, "", t), ())
+            shares = buyers_at(bought, product, area, t)
             rows += _weight_rows(run, f"{product}:{area}", t, shares)
     _rows_insert("settlement_weight", rows)
 
@@ -189,6 +189,13 @@ def capacity_buyers(
     }
 
 
+def buyers_at(
+    bought: Mapping[tuple[str, str, int], tuple[Share, ...]], product: str, area: str, t: int
+) -> tuple[Share, ...]:
+    """Return who bought a product in an area; without one, those who bought it in any."""
+    return bought.get((product, area, t)) or bought.get((product, "", t), ())
+
+
 def _losses_stage(run: SettlementRun, result: PublishedResult) -> None:
     """Note what is lost on the way to each site, as the terms of the auction have it."""
     terms = result.parties.terms
@@ -220,10 +227,15 @@ def _negawatt_stage(run: SettlementRun, result: PublishedResult) -> None:
     _rows_insert("settlement_negawatt", rows)
 
 
-def _imbalance_stage(run: SettlementRun, result: PublishedResult) -> None:
-    """Note the reference price of imbalance: what the rules price deviations at."""
+def _imbalance_price(run: SettlementRun) -> Decimal:
+    """Return the reference price of imbalance: what the rules price deviations at."""
     clearing = run.auction.ruleset.rules.get("clearing", {})
-    price = Decimal(str(clearing.get("deviation_price_jpy_per_kwh", 0)))
+    return Decimal(str(clearing.get("deviation_price_jpy_per_kwh", 0)))
+
+
+def _imbalance_stage(run: SettlementRun, result: PublishedResult) -> None:
+    """Note the price of imbalance in each area."""
+    price = _imbalance_price(run)
     rows = [
         (run.pk, area["id"], int(result.parties.imbalance(area["id"])), t, price)
         for area in result.document["areas"]
@@ -237,7 +249,8 @@ SELECT s.award_id, s.instruction_id, s.t, s.start_at, s.delivered_kwh,
        i.replacement_price_jpy_per_kwh, n.organisation_id, n.direction, r.site_id, s.covered_kwh,
        n.resource_id, lost_site.code, lost_site.area_id, a.direction,
        CASE WHEN i.is_added THEN n.payer_id END,
-       CASE WHEN still.is_asked THEN s.ordered_kwh ELSE 0 END
+       CASE WHEN still.is_asked THEN s.ordered_kwh ELSE 0 END,
+       CASE WHEN i.is_added AND a.leg = 'RESERVED' THEN a.product_id END
 FROM stand_ins_effective(%s) s
 JOIN dispatch_dispatchinstruction n ON n.id = s.instruction_id
 JOIN dispatch_instructioninterval i ON i.instruction_id = s.instruction_id AND i.t = s.t
@@ -322,13 +335,16 @@ def _stand_in_lines(
         cursor.execute(STAND_INS_SQL, [verification_id, verification_id])
         found = [row for row in cursor.fetchall() if (row[0], row[2]) not in decided]
     market = _market_prices(result, {row[8] for row in found})
+    # who bought a capacity bears what stands in for its call, as they bear the call itself
+    bought = capacity_buyers(result) if any(row[16] is not None for row in found) else {}
+    imbalance_price = _imbalance_price(run) if rules.imbalance_borne_by != "NOBODY" else None
     lines: list[Line] = []
     sums: dict[tuple[UUID, int, Any], list[tuple[Decimal, Decimal]]] = defaultdict(list)
     for row in found:
         award, t, start_at, kwh, covered_kwh = row[0], row[2], row[3], row[4], row[9]
-        position = _stand_in_position(row, result, market)
+        position = _stand_in_position(row, result, market, bought, imbalance_price)
         lines += stand_in_lines(position, rules=rules, house=result.parties.house)
-        if position.payer is not None:
+        if position.payers:
             continue  # beyond the award there is no shortfall that it would be set against
         paid_jpy = stand_in_jpy_per_kwh(position, rules) * kwh
         penalty_jpy = change_penalty_jpy(position, rules)
@@ -348,10 +364,17 @@ def _stand_in_lines(
 
 
 def _stand_in_position(
-    row: Sequence[Any], result: PublishedResult, market: Mapping[tuple[UUID, int], Decimal]
+    row: Sequence[Any],
+    result: PublishedResult,
+    market: Mapping[tuple[UUID, int], Decimal],
+    bought: Mapping[tuple[str, str, int], tuple[Share, ...]],
+    imbalance_price: Decimal | None,
 ) -> StandInPosition:
     award, instruction, t, _, kwh, ask, organisation, direction, site, _, resource = row[:11]
-    lost_site, lost_area, lost_direction, payer, changed_kwh = row[11:]
+    lost_site, lost_area, lost_direction, payer, changed_kwh, product = row[11:]
+    payers = buyers_at(bought, str(product), lost_area, t) if product is not None else ()
+    if not payers and payer is not None:
+        payers = (Share(account=result.parties.account_of(payer), weight=Decimal(1)),)
     way = 1 if direction == Direction.UP else -1
     compensation = result.parties.terms.compensation_at(resource, t)
     return StandInPosition(
@@ -368,7 +391,10 @@ def _stand_in_position(
         credits=()
         if compensation is None
         else result.credits(site=lost_site, area=lost_area, direction=lost_direction, t=t),
-        payer=None if payer is None else result.parties.account_of(payer),
+        payers=payers,
+        imbalance=None
+        if imbalance_price is None or not changed_kwh
+        else (lost_area, result.parties.imbalance(lost_area), imbalance_price),
         changed_kwh=changed_kwh,
     )
 

@@ -6,6 +6,8 @@ from decimal import Decimal
 
 import pytest
 
+from accounts.parties.models import Organisation
+from aggregator.core.settlement import Share
 from aggregator.dispatch.models import (
     DispatchInstruction,
     InstructionInterval,
@@ -14,6 +16,7 @@ from aggregator.dispatch.models import (
 from aggregator.metering.models import Delivery, Stage, StandInDelivery
 from aggregator.metering.services import ReadingRow, readings_ingest
 from aggregator.metering.verifications import verification_execute
+from aggregator.settlement import staging
 from aggregator.settlement.models import SettlementLine, SettlementRun
 from aggregator.settlement.replays import settlement_replay
 from aggregator.settlement.runs import settlement_run_execute
@@ -184,6 +187,26 @@ def test_what_a_changed_order_still_asks_carries_the_penalty_of_any_order() -> N
     assert settlement_replay(run_id=run.pk).is_identical
 
 
+def test_what_is_missing_of_a_changed_order_is_charged_as_imbalance_where_rules_say_so() -> None:
+    settlement = {**settled_day.SETTLEMENT, "imbalance_borne_by": "SELLER"}
+    day = settled_day.published(settled_day.settled_places(settlement))
+    price = Decimal(str(day.auction.ruleset.rules["clearing"]["deviation_price_jpy_per_kwh"]))
+    assert price > 0
+    # 3,500 of 4,000 kWh come: 500 are missing, whatever is tolerated
+    rest = dict.fromkeys((37, 38, 39), (9_000, None, False))
+    _versions(day, "inzai-defer", {36: (8_000, "150.00", False), **rest})
+    run = _settled(day)
+    caused = SettlementLine.objects.filter(run=run, item="IMBALANCE_CAUSED", t=36)
+    moved = [(row.payer.code, row.payee.code, row.amount_exact_jpy) for row in caused]
+    award = day.awards["inzai-defer"]
+    assert {row.award_id for row in caused} == {award.id}
+    assert sorted(moved) == [
+        ("clearing", "imbalance-03", 500 * price),
+        ("member", "clearing", 500 * price),
+    ]
+    assert settlement_replay(run_id=run.pk).is_identical
+
+
 @pytest.mark.parametrize("state", [S.OPTED_OUT, S.CANCELLED])
 def test_a_change_that_was_declined_or_taken_back_carries_none(state: str) -> None:
     day = settled_day.published(settled_day.settled_places())
@@ -214,9 +237,36 @@ def test_who_pays_for_what_it_takes_pays_for_what_a_changed_order_leaves_of_it()
     assert settlement_replay(run_id=run.pk).is_identical
 
 
-def test_what_stands_in_for_called_capacity_is_paid_by_the_operator_alone() -> None:
+@pytest.mark.parametrize(
+    ("weights", "borne"),
+    [
+        ({}, {"grid-t": D(25_000)}),
+        # 1,000 kWh at 25: two thirds and one third of 25,000, to the millionth
+        ({"grid-t": 2, "grid-u": 1}, {"grid-t": D("16666.666667"), "grid-u": D("8333.333333")}),
+    ],
+    ids=["its operator", "who bought it"],
+)
+def test_what_stands_in_for_called_capacity_is_paid_by_who_bought_it(
+    monkeypatch: pytest.MonkeyPatch, weights: dict[str, int], borne: dict[str, Decimal]
+) -> None:
     day = settled_day.published(settled_day.settled_places())
     held = delivery_days._held(day)
+    if weights:
+        cast.organisation("grid-u", cast.OrganisationKind.TSO, "グリッドU", "Grid-U")
+        monkeypatch.setattr(
+            staging,
+            "capacity_buyers",
+            lambda result: {
+                (str(held.product_id), held.resource.site.area_id, 11): tuple(
+                    Share(
+                        account=result.parties.member(Organisation.objects.get(code=code)),
+                        weight=D(weight),
+                        need=str(day.needs["local"].id),
+                    )
+                    for code, weight in weights.items()
+                )
+            },
+        )
     load = day.places.resources["inzai-load"]
     start_at = settled_day.half_hour(day, 11)
     common = {
@@ -257,7 +307,9 @@ def test_what_stands_in_for_called_capacity_is_paid_by_the_operator_alone() -> N
     rows = SettlementLine.objects.filter(run=run, award=held, item="REPLACEMENT")
     moved = {(row.payer.organisation.code, row.payee.organisation.code): row.amount_exact_jpy
              for row in rows}  # fmt: skip
-    # 1,000 kWh at 25
-    assert moved == {("wattbit", "inzai-dc"): 25_000, ("grid-t", "wattbit"): 25_000}
+    assert moved == {
+        ("wattbit", "inzai-dc"): 25_000,
+        **{(code, "wattbit"): amount for code, amount in borne.items()},
+    }
     assert not SettlementLine.objects.filter(run=run, award=held, item="SHORTFALL_CREDIT").exists()
     assert settlement_replay(run_id=run.pk).is_identical

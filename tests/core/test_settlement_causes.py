@@ -58,7 +58,7 @@ def test_who_agreed_to_pay_for_more_is_the_buyer_that_its_retailer_is_borne_by(
 ) -> None:
     # 80 kWh at 7.10 are 568; whoever bought the award has no part in what is beyond it
     lines = stand_in_lines(
-        replace(CUT_INSTEAD, payer="Grid-P", credits=buyers),
+        replace(CUT_INSTEAD, payers=(Share(account="Grid-P", weight=Decimal(1)),), credits=buyers),
         rules=SettlementRules(negawatt_borne_by=bearer),
         house=HOUSE,
     )
@@ -129,3 +129,51 @@ def test_the_receipt_of_a_call_down_and_of_computing_is_shared_when_a_dispute_ch
         amount_exact_jpy=Decimal(100),
     )  # fmt: skip
     assert _decided_at(compute, 150)[1] == ("REVENUE_SPLIT", "Inzai DC", "Owner", Decimal("7.5"))
+
+
+def test_several_who_bought_a_called_capacity_share_what_stands_in_to_the_millionth() -> None:
+    # 80 kWh at the ask of 22 are 1,760, not at the market's 25: 1,760 / 3 and twice that
+    called = replace(
+        CUT_INSTEAD,
+        ask_jpy_per_kwh=Decimal(22),
+        market_jpy_per_kwh=Decimal(25),
+        compensation=None,
+        payers=(
+            Share(account="Grid-T", weight=Decimal(1), need="n1"),
+            Share(account="Grid-B", weight=Decimal(2), need="n2"),
+        ),
+    )
+    lines = stand_in_lines(called, rules=RULES, house=HOUSE)
+    found = [line for line in lines if line.item is Item.REPLACEMENT]
+    assert [(line.payer, line.payee, line.need, line.amount_exact_jpy) for line in found] == [
+        ("house", "Shiroi DC", None, Decimal(1_760)),
+        ("Grid-T", "house", "n1", Decimal("586.666667")),
+        ("Grid-B", "house", "n2", Decimal("1173.333333")),
+    ]
+
+
+@pytest.mark.parametrize(("bearer", "payer"), [("SELLER", "Shiroi DC"), ("HOUSE", "fee")])
+def test_what_is_missing_of_a_changed_order_is_imbalance_like_any_other(
+    bearer: str, payer: str
+) -> None:
+    # 80 of 100 kWh came: 20 at 200
+    changed = replace(
+        CUT_INSTEAD,
+        compensation=None,
+        changed_kwh=Decimal(100),
+        imbalance=("03", "imbalance", Decimal(200)),
+    )
+
+    def charged(position: StandInPosition, bearer: str) -> list[tuple[str, str, Decimal]]:
+        rules = SettlementRules(imbalance_borne_by=bearer)
+        lines = stand_in_lines(position, rules=rules, house=HOUSE)
+        return [row[1:] for row in _table(lines) if row[0] == "IMBALANCE_CAUSED"]
+
+    assert charged(changed, bearer) == [
+        (payer, "house", Decimal(4_000)),
+        ("house", "imbalance", Decimal(4_000)),
+    ]
+    assert charged(changed, "NOBODY") == []
+    # who stands in, and who is over, causes none; nor does a DOWN that others would be paid for
+    assert charged(replace(changed, changed_kwh=Decimal(0)), bearer) == []
+    assert charged(replace(changed, direction=Direction.DOWN), bearer) == []

@@ -5,11 +5,15 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from django.db import DatabaseError, transaction
+from django.db import DatabaseError, connection, transaction
 from django.db.models.functions import Now
-from django.test import RequestFactory
+from django.test import Client, RequestFactory
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
 
 from accounts.audit.models import AuditEntry
+from accounts.fields.keys import uuid7
+from accounts.parties.models import User
 from aggregator.messages.admin import ProtocolMessageAdmin
 from aggregator.messages.models import Direction, Protocol, ProtocolMessage
 from aggregator.messages.services import (
@@ -113,3 +117,42 @@ def test_staff_find_messages_by_names_and_recent_ones_by_their_words() -> None:
     assert found("dso.example 印西") == {"m-1"}
     assert found("m-3") == {"m-3"}
     assert found("<a/>") == set()  # said eight days ago
+    _recorded("m-4", kind="FlexOrder")
+    assert found("flexorder") == {"m-4"}
+
+
+def test_staff_page_through_ten_thousand_messages_in_as_many_statements_as_through_one(
+    client: Client,
+) -> None:
+    client.force_login(User.objects.create(username="staff", is_staff=True))
+    key = uuid7()
+    _recorded("wanted", "<FlexOrder/>", subject=f"uftp.inboundmessage:{key}", kind="FlexOrder")
+    url = reverse("admin:messagelog_protocolmessage_changelist")
+
+    def looked(query: str) -> tuple[str, int]:
+        with CaptureQueriesContext(connection) as seen:
+            page = client.get(f"{url}?{query}")
+        assert page.status_code == 200
+        return page.content.decode(), len(seen)
+
+    for query in ("", "q=wanted", "q=FlexOrder", "protocol__exact=UFTP"):
+        looked(query)  # what is read once of the session and the models
+    few = {query: looked(query)[1] for query in ("", "q=wanted", "q=FlexOrder")}
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO messagelog_protocolmessage (id, at, direction, protocol, message_id, peer,"
+            " kind, conversation_id, content, encoding, content_sha256, subject, outcome)"
+            " SELECT gen_random_uuid(), now() - n * interval '1 minute', 'IN', 'OPENADR3',"
+            " 'n-' || n, 'ven', 'POST report', '', '{}', 'utf-8', '', '', ''"
+            " FROM generate_series(1, 10000) AS n"
+        )
+    for query, count in few.items():
+        page, now = looked(query)
+        assert now == count
+        assert "wanted" in page
+        # the link to what it made
+        assert reverse("admin:uftp_inboundmessage_change", args=[key]) in page
+    assert "n-1<" not in looked("q=FlexOrder")[0]
+    row = ProtocolMessage.objects.get(message_id="wanted")
+    shown = client.get(reverse("admin:messagelog_protocolmessage_change", args=[row.pk]))
+    assert "&lt;FlexOrder/&gt;" in shown.content.decode()

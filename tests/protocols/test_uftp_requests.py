@@ -7,8 +7,11 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.test import Client
+from django.urls import reverse
 
 from accounts.clock.services import clock_set
+from accounts.parties.models import User
 from aggregator.protocols.uftp import messages
 from aggregator.protocols.uftp.messages import FlexRequestResponse, Isp, RequestIsp
 from aggregator.protocols.uftp.models import FlexRequest, RequestedNeed, Reservation
@@ -175,3 +178,13 @@ def test_a_reservation_of_no_contract_is_rejected(dso: Dso) -> None:
         **dso.flex(), contract_id="x", reference="R", isps=(Isp(power=0, start=1),)
     )
     assert refused(dso, said) == "Unknown ContractID"
+
+
+def test_staff_follow_a_message_to_what_it_became(dso: Dso, client: Client) -> None:
+    message = dso.request()
+    inbound = dso.said(message)
+    client.force_login(User.objects.create(username="staff", is_staff=True))
+    page = client.get(reverse("admin:uftp_inboundmessage_change", args=[inbound.pk]))
+    became = FlexRequest.objects.get(inbound=inbound)
+    assert reverse("admin:uftp_flexrequest_change", args=[became.pk]) in page.content.decode()
+    assert message.message_id in page.content.decode()

@@ -2,9 +2,12 @@
 
 from django import forms
 from django.contrib import admin
+from django.db.models import Model
+from django.utils.html import format_html_join
+from django.utils.safestring import SafeString
 
 from accounts.audit.admin import AuditedAdmin
-from accounts.fields.admin import FactAdmin
+from accounts.fields.admin import UNKNOWN, FactAdmin, admin_link
 from aggregator.outbox.client import DestinationRefused, destination_of, policy_now
 from aggregator.protocols.uftp import models, wire
 
@@ -84,8 +87,21 @@ class InboundMessageAdmin(FactAdmin):
         "received_at", "kind", "sender_domain", "message_id", "result", "reason", "repeated_count",
     )  # fmt: skip
     list_filter = ("kind", "result")
+    readonly_fields = ("made",)
     search_fields = ("message_id", "conversation_id", "sender_domain")
     ordering = ("-received_at", "-id")
+
+    @admin.display(description="作成したもの")
+    def made(self, row: models.InboundMessage) -> SafeString | str:
+        """Link to the request, order, reservation or settlements that the message became."""
+        found: list[Model] = [
+            getattr(row, name)
+            for name in ("flex_request", "flex_order", "reservation")
+            if hasattr(row, name)
+        ]
+        found += row.order_settlements.order_by("id")
+        links = ((admin_link(made),) for made in found)
+        return format_html_join(" · ", "{}", links) or UNKNOWN
 
 
 @admin.register(models.SentMessage)

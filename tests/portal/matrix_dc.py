@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from aggregator.dispatch.models import DispatchInstruction, InstructionInterval, InstructionState
 from aggregator.portal.drafts import DraftText, draft_save
+from market.registry.models import WorkloadClass
 from market.trading.models import StandingBid
 from tests import cast
 
@@ -56,6 +57,7 @@ MATRIX = {
     "/dc/deliveries/{auction}/inzai-dc-1-load/chart.json": NOWHERE,
     "/dc/business-case/": SELLERS,
     "/dc/business-case/?subject=inzai-dc-1-battery|BATTERY|": OWN,
+    "/dc/business-case/?subject=inzai-dc-1-load|DEFERRAL|TRAINING": OWN,
     "/dc/business-case/?subject=NONE||": NOWHERE,
     "/dc/sites/": SELLERS,
     "/dc/sites/inzai-dc-1/": OWN,
@@ -67,14 +69,14 @@ MATRIX = {
     "/dc/resources/inzai-dc-1-load/edit/": OWN,
     "/dc/resources/inzai-dc-1-load/retire/": OWN,
     "/dc/resources/inzai-dc-1-load/new-work/": OWN,
-    "/dc/resources/inzai-dc-1-load/work/TRAINING/GPU/": NOWHERE,  # no work is registered
+    "/dc/resources/inzai-dc-1-load/work/TRAINING/GPU/": OWN,
     "/dc/standing/": SELLERS,
     "/dc/standing/{standing}/pause/": POSTED,
 }
 
 
 def names(day: cast.MarketDay) -> dict[str, str]:
-    """Make a draft, an instruction and a standing bid of the owner's."""
+    """Make a draft, an instruction, a class of work and a standing bid of the owner's."""
     owner, inzai = day.places.people.owner, day.places.people.inzai_dc
     draft_save(
         organisation=inzai, author_id=owner.pk, kind="BID", subject=day.auction.code,
@@ -99,6 +101,10 @@ def names(day: cast.MarketDay) -> dict[str, str]:
             + timedelta(minutes=30 * t), quantity_kw=6_000,
         )
         for t in range(34, 40)
+    )  # fmt: skip
+    WorkloadClass.objects.create(
+        resource=day.places.resources["inzai-load"], kind="TRAINING", pool="GPU", power_kw=9_000,
+        slack_h=6, value_jpy_per_kwh=240,
     )  # fmt: skip
     standing = StandingBid.objects.create(
         organisation=inzai, code="inzai-every-day", valid_from_on=day.auction.delivery_on,

@@ -69,7 +69,7 @@ MATRIX = {
     "/dc/resources/inzai-dc-1-load/edit/": OWN,
     "/dc/resources/inzai-dc-1-load/retire/": OWN,
     "/dc/resources/inzai-dc-1-load/new-work/": OWN,
-    "/dc/resources/inzai-dc-1-load/work/TRAINING/GPU/": OWN,
+    "/dc/resources/inzai-dc-1-load/classes/TRAINING/GPU/": OWN,
     "/dc/standing/": SELLERS,
     "/dc/standing/{standing}/pause/": POSTED,
 }

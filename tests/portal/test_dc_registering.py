@@ -166,7 +166,7 @@ def test_work_is_added_and_changed(day: cast.MarketDay, owner: Client) -> None:
     again = owner.post(f"/dc/resources/{load.code}/new-work/", sent(day, fields))
     assert again.status_code == 422
     work = WorkloadClass.objects.get()
-    here = f"/dc/resources/{load.code}/work/TRAINING/GPU/"
+    here = f"/dc/resources/{load.code}/classes/TRAINING/GPU/"
     changed = {**fields, "value_jpy_per_kwh": "250", "version": str(work.version)}
     assert owner.post(here, sent(day, changed)).status_code == 303
     work.refresh_from_db()

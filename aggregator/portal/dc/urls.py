@@ -63,7 +63,7 @@ urlpatterns: list[URLPattern] = [
     path("resources/<slug:code>/retire/", registering.resource_end, name="dc_resource_retire"),
     path("resources/<slug:code>/new-work/", registering.work_new, name="dc_work_new"),
     path(
-        "resources/<slug:code>/work/<slug:kind>/<str:pool>/",
+        "resources/<slug:code>/classes/<slug:kind>/<str:pool>/",
         registering.work_edit,
         name="dc_work_edit",
     ),

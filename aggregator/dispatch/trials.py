@@ -55,7 +55,7 @@ def trial_order(
     ends_at: datetime,
     by: Sight,
 ) -> Trial:
-    """Order a test of a resource that asks to be qualified, for its area's grid operator or the desk.
+    """Order a test of a resource that asks to be qualified: its area's grid operator, or the desk.
 
     The site learns of it only as long before the start as the product lets it: its response time.
 
@@ -251,9 +251,12 @@ def _tell(what: str, row: Trial, detail: dict[str, str]) -> None:
 
 
 def trials_seen(*, seen_by: Sight) -> QuerySet[Trial]:
-    """Return the tests a caller may see: grid operator and desk all, the site those it was told."""
+    """Return the tests a caller may see: market and auditors all, grid operator its area's.
+
+    A site sees those it was told of.
+    """
     rows = Trial.objects.select_related("resource__site", "organisation", "prequalification__area")
-    if seen_by.may_everywhere(CHANGE):
+    if seen_by.may_everywhere(READ):
         return rows
     own = seen_by.organisations_for(READ)
     told = Q(organisation_id__in=own) & ~Q(state=_S.PLANNED)

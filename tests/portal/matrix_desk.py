@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from decimal import Decimal
 
-from accounts.parties.sight import sight_of
+from accounts.clock.selectors import market_now
+from accounts.parties.sight import Sight, sight_of
 from aggregator.control.services import alarm_raise
 from aggregator.dispatch.cancelling import result_cancel_request
 from aggregator.dispatch.changes import change_request
-from aggregator.dispatch.models import DispatchInstruction, InstructionInterval
+from aggregator.dispatch.models import DispatchInstruction, InstructionInterval, Trial
+from aggregator.dispatch.trials import trial_order
+from market.registry.models import MarketProduct, Prequalification
 from tests import cast
 
 DESK_ONLY = (302, 404, 404, 404, 404, 200)
@@ -37,6 +41,12 @@ MATRIX = {
     "/desk/instructions/{accepted}/less/": DESK_ONLY,
     "/desk/instructions/{instruction}/melt/": (302, 404, 404, 404, 404, 404),
     "/desk/changes/{change}/": DESK_ONLY,
+    "/desk/drills/": DESK_ONLY,
+    "/desk/drills/?format=csv": DESK_ONLY,
+    "/desk/drills/new/": DESK_ONLY,
+    "/desk/drills/new/{qualification}/": DESK_ONLY,
+    "/desk/drills/{drill}/": DESK_ONLY,
+    "/desk/drills/{drill}/cancel/": DESK_ONLY,
     "/desk/jobs/": DESK_ONLY,
     "/desk/jobs/?format=csv": DESK_ONLY,
 }
@@ -68,6 +78,31 @@ def instruction_of(day: cast.MarketDay, *, name: str = "inzai-defer") -> Dispatc
     return row
 
 
+def drill_of(day: cast.MarketDay, by: Sight) -> Trial:
+    """Order a drill of a resource whose qualification was checked, on the day's evening."""
+    product = MarketProduct.objects.create(
+        code="slow", name="三次", name_en="Tertiary", response_s=900, quantity_min_kw=1,
+        quantity_tick_kw=1,
+    )  # fmt: skip
+    asked = Prequalification.objects.create(
+        resource=day.places.resources["inzai-load"],
+        product=product,
+        area=day.places.area,
+        organisation=day.places.people.inzai_dc,
+        quantity_kw=2_000,
+        state="CHECKED",
+        requested_at=market_now(),
+    )
+    return trial_order(
+        prequalification_id=asked.id,
+        direction="UP",
+        quantity_kw=Decimal(2_000),
+        starts_at=day.auction.delivery_start + timedelta(hours=12),
+        ends_at=day.auction.delivery_start + timedelta(hours=13),
+        by=by,
+    )
+
+
 def names(day: cast.MarketDay) -> dict[str, str]:
     """Make one row of each kind, asked for by a colleague of the desk."""
     colleague = cast.member("desk-b", day.places.people.platform, "market_desk")
@@ -78,6 +113,7 @@ def names(day: cast.MarketDay) -> dict[str, str]:
     change = change_request(
         instruction_id=row.id, what="CANCELLED", reason="fire", by=sight_of(colleague)
     )
+    drill = drill_of(day, sight_of(colleague))
     alarm = alarm_raise(
         kind="instruction.silent",
         priority=3,
@@ -92,4 +128,6 @@ def names(day: cast.MarketDay) -> dict[str, str]:
         "accepted": str(accepted.id),
         "change": str(change.id),
         "alarm": str(alarm.id),
+        "drill": str(drill.id),
+        "qualification": str(drill.prequalification_id),
     }

@@ -19,6 +19,7 @@ from aggregator.portal import words
 TOLERANCE_RATIO: Final = Decimal("0.9")
 INSTRUCTION: Final = "dispatch.dispatchinstruction"
 AUCTION: Final = "trading.auction"
+TRIAL: Final = "dispatch.trial"
 
 # what happened, by kind; a kind that is not here is shown by its own text
 KINDS: Final[Mapping[str, str]] = {
@@ -28,6 +29,7 @@ KINDS: Final[Mapping[str, str]] = {
     "instruction.too_late": gettext_noop("指令を開始前に送れませんでした"),
     "instruction.stopped": gettext_noop("指令を緊急停止しました"),
     "instruction.opted_out": gettext_noop("指令が辞退されました"),
+    "trial.failed": gettext_noop("訓練が不合格でした"),
     "connection.lost": gettext_noop("接続の生存通知が途絶えました"),
     "connection.late": gettext_noop("接続の生存通知が遅れています"),
     "run.failed": gettext_noop("約定計算が失敗しました"),
@@ -97,6 +99,7 @@ def said(row: Alarm, subject: Any) -> Said:
     label, _, key = row.subject.partition(":")
     url = {
         AUCTION: reverse("portal:desk_auctions"),
+        TRIAL: reverse("portal:desk_drill", args=[key]) if label == TRIAL else "",
         "jobs.job": reverse("portal:desk_jobs"),
     }.get(label, "")
     note = row.text or key

@@ -40,11 +40,18 @@ def ways(sight: Sight) -> list[Way]:
             rank=3,
         ),
         Way(
+            key="desk_drills",
+            url=reverse("portal:desk_drills"),
+            icon="gauge",
+            name=gettext("訓練"),
+            rank=4,
+        ),
+        Way(
             key="desk_alarms",
             url=reverse("portal:desk_alarms"),
             icon="alarm",
             name=gettext("警報"),
-            rank=4,
+            rank=5,
             count=raised,
             is_urgent=raised > 0,
         ),
@@ -53,6 +60,6 @@ def ways(sight: Sight) -> list[Way]:
             url=reverse("portal:desk_jobs"),
             icon="rows",
             name=gettext("ジョブ"),
-            rank=5,
+            rank=6,
         ),
     ]

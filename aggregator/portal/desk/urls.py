@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from django.urls import URLPattern, path
 
-from aggregator.portal.desk import alarms, auctions, changing, orders, pages, standing_in, work
+from aggregator.portal.desk import (
+    alarms,
+    auctions,
+    changing,
+    drills,
+    orders,
+    pages,
+    standing_in,
+    work,
+)
 
 urlpatterns: list[URLPattern] = [
     path("", pages.room, name="desk_room"),
@@ -30,5 +39,10 @@ urlpatterns: list[URLPattern] = [
         name="desk_instruction_change",
     ),
     path("changes/<uuid:approval_id>/", orders.decision, name="desk_change"),
+    path("drills/", drills.drill_list, name="desk_drills"),
+    path("drills/new/", drills.drill_candidates, name="desk_drill_candidates"),
+    path("drills/new/<uuid:prequalification_id>/", drills.drill_new, name="desk_drill_new"),
+    path("drills/<uuid:trial_id>/", drills.drill_page, name="desk_drill"),
+    path("drills/<uuid:trial_id>/cancel/", drills.drill_cancel, name="desk_drill_cancel"),
     path("jobs/", work.job_list, name="desk_jobs"),
 ]

@@ -29,6 +29,23 @@ ROLE_NAMES = (
     gettext_noop("管理者"),
 )
 THEME_COOKIE = "theme"
+KEYS_COOKIE = "keys"
+# after g: entries of the rail by their keys; nobody has two of a letter
+GOES = {
+    "dc_home": "h",
+    "tso_home": "h",
+    "desk_room": "h",
+    "dc_bids": "b",
+    "dc_awards": "r",
+    "tso_results": "r",
+    "dc_instructions": "i",
+    "desk_instructions": "i",
+    "tso_network": "n",
+    "desk_auctions": "o",
+    "desk_alarms": "a",
+    "money_statements": "s",
+    "day": "d",
+}
 CLOCK_SQL = """
     SELECT market_now(), coalesce((SELECT speed_ratio FROM clock_marketclock WHERE id = 1), 1)
 """
@@ -74,6 +91,7 @@ class RailEntry:
     count: int = 0
     is_urgent: bool = False
     opens_group: bool = False
+    goes: str = ""
 
 
 def market_time() -> MarketTime:
@@ -125,6 +143,7 @@ def rail_of(request: HttpRequest, sight: Sight, *, page: str) -> Sequence[RailEn
             count=way.count,
             is_urgent=way.is_urgent,
             opens_group=index > 0 and way.group != ways[index - 1].group,
+            goes=GOES.get(way.key, ""),
         )
         for index, way in enumerate(ways)
     ]
@@ -144,6 +163,7 @@ def frame(request: HttpRequest, *, page: str, now: MarketTime | None = None) -> 
         "clock": now or market_time(),
         "rail": rail_of(request, sight, page=page),
         "theme": theme_in(request),
+        "are_keys_off": request.COOKIES.get(KEYS_COOKIE) == "off",
         "organisation_name": words.local_name(sight.organisation) if sight.organisation else "",
         "role_name": gettext(sight.role_label) if sight.role_label else "",
         "other_language": "ja" if words.is_english() else "en",

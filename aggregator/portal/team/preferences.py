@@ -13,10 +13,9 @@ from django.views.decorators.http import require_http_methods
 
 from aggregator.portal.answering import Done, FormPage
 from aggregator.portal.forms import ChoiceField, PortalForm, TickField
-from aggregator.portal.frame import THEME_COOKIE, frame, theme_in
+from aggregator.portal.frame import KEYS_COOKIE, THEME_COOKIE, frame, theme_in
 
 PAGE: Final = "preferences"
-KEYS_COOKIE: Final = "keys"
 KEPT_S: Final = 365 * 86_400
 
 

@@ -188,3 +188,14 @@ def test_staff_follow_a_message_to_what_it_became(dso: Dso, client: Client) -> N
     became = FlexRequest.objects.get(inbound=inbound)
     assert reverse("admin:uftp_flexrequest_change", args=[became.pk]) in page.content.decode()
     assert message.message_id in page.content.decode()
+
+
+@pytest.mark.parametrize(("version", "result"), [("3.0.0", "Rejected"), ("3.1.7", "Accepted")])
+def test_another_version_is_rejected_by_name_and_a_patch_of_ours_is_not(
+    dso: Dso, version: str, result: str
+) -> None:
+    said = dso.said(dso.request(version=version))
+    why = "" if result == "Accepted" else "Invalid Message (version 3.1, not 3.0.0)"
+    assert (said.result, said.reason) == (result, why)
+    # what buys nothing is answered whatever it says
+    assert dso.said(messages.TestMessage(**dso.head(), version="3.0.0")).result == "Accepted"

@@ -224,12 +224,23 @@ def _decided(inbound: InboundMessage, message: Payload) -> str | None:
         return None
     taker = TAKERS.get(type(message))
     if taker is not None:
+        _version_check(message)
         outcome: str = taker(inbound=inbound, message=message)
         return outcome
     if isinstance(message, Response):
         _response_noted(inbound, message)
         return None
     raise Rejection("Invalid Message", f"an aggregator receives no {inbound.kind}")
+
+
+def _version_check(message: Payload) -> None:
+    """Refuse a message of another version: the schema lets it pass, its words may mean otherwise.
+
+    Answers and tests of the line are taken whatever they say: nothing is bought by them.
+    """
+    major_minor = messages.VERSION.rpartition(".")[0]
+    if message.version.rpartition(".")[0] != major_minor:
+        raise Rejection("Invalid Message", f"version {major_minor}, not {message.version}")
 
 
 def _response_noted(inbound: InboundMessage, message: Response) -> None:

@@ -72,9 +72,9 @@ def home(request: HttpRequest) -> HttpResponse:
     coming = selectors.auction_coming() if auction is None else None
     drafts = list(_drafts(sight, opened))
     submitted = selectors.bid_count(sight, auction) if auction else 0
-    waiting = waiting_from(sight, today)
-    todos = todos_of(sight, now.now, drafts, auction, submitted=submitted, waiting=waiting)
     published = selectors.days_published(sight)
+    waiting = waiting_from(sight, published, today)
+    todos = todos_of(sight, now.now, drafts, auction, submitted=submitted, waiting=waiting)
     shown_on = selectors.position_day(published, today)
     up, down, price = selectors.position_on(sight, shown_on)
     verified = looks.verified_latest(sight)

@@ -38,7 +38,15 @@ from market.clearing.models import (
 from market.clearing.selectors import awards_seen
 from market.registry.models import OpticalPath, Resource, Site
 from market.registry.selectors import resources_seen
-from market.trading.models import Auction, AuctionState, Bid, BidState, Direction
+from market.trading.models import (
+    Auction,
+    AuctionState,
+    Bid,
+    BidState,
+    Direction,
+    Need,
+    NeedState,
+)
 from market.trading.selectors import bids_seen, needs_of
 
 HALF_HOURS: Final = 48
@@ -286,12 +294,13 @@ def instructions_waiting(seen_by: Sight) -> QuerySet[DispatchInstruction]:
 
 @dataclass(frozen=True, kw_only=True)
 class PublishedDay:
-    """A published result: its day and run, and whether one's own sold anything in it."""
+    """A published result: its day and run, whether one's own sold in it, or orders follow it."""
 
     delivery_on: date
     auction_id: UUID
     run_id: UUID
     is_sold: bool
+    is_by_order: bool
 
 
 def days_published(seen_by: Sight) -> list[PublishedDay]:
@@ -305,11 +314,18 @@ def days_published(seen_by: Sight) -> list[PublishedDay]:
             auction=OuterRef("auction"), run=OuterRef("pk"), organisation_id__in=own
         )
     )
+    by_order = Exists(
+        Need.objects.filter(
+            auction=OuterRef("auction"), is_by_order=True, state=NeedState.PUBLISHED
+        )
+    )
     rows = (
         ClearingRun.objects.filter(state=RunState.PUBLISHED)
-        .annotate(is_sold=sold)
+        .annotate(is_sold=sold, is_by_order=by_order)
         .order_by("-auction__delivery_on", "auction__gate_closure_at", "auction__code")
-        .values("auction__delivery_on", "auction_id", "id", "is_sold")[:DAYS_LOOKED_AT]
+        .values("auction__delivery_on", "auction_id", "id", "is_sold", "is_by_order")[
+            :DAYS_LOOKED_AT
+        ]
     )
     return [
         PublishedDay(
@@ -317,8 +333,9 @@ def days_published(seen_by: Sight) -> list[PublishedDay]:
             auction_id=row["auction_id"],
             run_id=row["id"],
             is_sold=row["is_sold"],
+            is_by_order=row["is_by_order"],
         )
-        for row in rows
+        for row in rows[:DAYS_LOOKED_AT]
     ]
 
 

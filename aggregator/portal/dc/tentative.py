@@ -6,24 +6,24 @@ each result; whether it was decided meanwhile is asked each time.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Final
 from uuid import UUID
 
-from django.db.models import Exists, OuterRef, Sum
+from django.db.models import Sum
 
 from accounts.parties.sight import Sight
 from aggregator.dispatch.confirming import NOT_ORDERED, confirm_by_at
 from aggregator.dispatch.models import DispatchInstruction
 from aggregator.dispatch.tentative import Ties, tentative_awards
 from aggregator.portal.dc import selectors
+from aggregator.portal.dc.selectors import PublishedDay
 from aggregator.portal.run_facts import Kept
 from market.clearing.models import AwardInterval
 from market.trading.models import Auction, Need, NeedState
-from market.trading.selectors import OPEN_BOOK_STATES
 
 HALF_HOUR_H: Final = Decimal("0.5")
 AUCTIONS_MAX: Final = 8
@@ -77,24 +77,22 @@ def standings_of(
     return found
 
 
-def waiting_from(seen_by: Sight, today: date) -> list[Waiting]:
+def waiting_from(seen_by: Sight, published: Sequence[PublishedDay], today: date) -> list[Waiting]:
     """Return what waits for orders in results for a day and later, the first deadline first."""
-    asked_first = Need.objects.filter(
-        auction=OuterRef("pk"), is_by_order=True, state=NeedState.PUBLISHED
-    )
-    auctions = (
-        Auction.objects.filter(
-            Exists(asked_first), delivery_on__gte=today, state__in=OPEN_BOOK_STATES
-        )
-        .select_related("ruleset", "grid_model")
-        .order_by("delivery_on", "code")[:AUCTIONS_MAX]
-    )
+    results = {
+        row.auction_id: row.run_id
+        for row in published
+        if row.is_by_order and row.is_sold and row.delivery_on >= today
+    }
+    if not results:
+        return []
     found = []
-    for auction in auctions:
+    auctions = Auction.objects.filter(id__in=results).select_related("ruleset", "grid_model")
+    for auction in auctions.order_by("delivery_on", "code")[:AUCTIONS_MAX]:
         awards = list(selectors.awards_published(seen_by, auction))
         if not awards:
             continue
-        ties = _ties.of((auction.id, awards[0].run_id))
+        ties = _ties.of((auction.id, results[auction.id]))
         bids = {award.id: award.bid_id for award in awards if award.id in ties}
         decided = _decided(bids)
         left = {id_: bid_id for id_, bid_id in bids.items() if id_ not in decided}

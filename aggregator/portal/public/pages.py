@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils.cache import get_conditional_response
 from django.utils.translation import gettext
 from django.views.decorators.http import require_safe
 
@@ -17,6 +18,7 @@ from aggregator.portal.frame import frame
 from aggregator.portal.lists import Filter, csv_answer, day_of, listed
 from aggregator.portal.public import country
 from aggregator.portal.public.certificates import certificate_answer
+from aggregator.portal.public.price_sheets import HEADER, PRICES, price_sheet
 from market.clearing import published
 from market.clearing.models import ClearingRun
 from market.registry.models import Area
@@ -130,22 +132,6 @@ def congestion(request: HttpRequest, day: date) -> HttpResponse:
     return render(request, "portal/public/congestion.html", context)
 
 
-def _price_rows(auction: Auction, run: ClearingRun) -> list[tuple[Any, ...]]:
-    found: list[tuple[Any, ...]] = []
-    for row in published.area_prices(run):
-        found += [
-            (auction.code, auction.delivery_on, "area", row["area_id"], t + 1, price)
-            for t, price in enumerate(row["price"])
-        ]
-    for row in published.place_prices(run):
-        place = row["site__bus_code"]
-        found += [
-            (auction.code, auction.delivery_on, "place", place, t + 1, price)
-            for t, price in enumerate(row["price"])
-        ]
-    return found
-
-
 def _volume_rows(auction: Auction, run: ClearingRun) -> list[tuple[Any, ...]]:
     return [
         (
@@ -178,10 +164,6 @@ def _rent_rows(auction: Auction, run: ClearingRun) -> list[tuple[Any, ...]]:
 
 Sheet = tuple[tuple[str, ...], Callable[[Auction, ClearingRun], list[tuple[Any, ...]]]]
 SHEETS: Final[Mapping[str, Sheet]] = {
-    "prices": (
-        ("auction", "delivery_on", "of", "code", "koma", "price_jpy_per_kwh"),
-        _price_rows,
-    ),
     "volumes": (
         (
             "auction", "delivery_on", "area", "direction", "mechanism", "product", "koma",
@@ -202,11 +184,25 @@ SHEETS: Final[Mapping[str, Sheet]] = {
 @require_safe
 def sheet(request: HttpRequest, day: date, name: str) -> HttpResponse:
     """Hand out one table of a day as CSV."""
-    if name not in SHEETS:
+    if name not in SHEETS and name != PRICES:
         raise Http404(gettext("このページは見つかりません。"))
     chosen, run = _published(request, day)
+    if name == PRICES:
+        return _prices(request, chosen.auction, run)
     header, rows = SHEETS[name]
     return csv_answer(f"{name}-{chosen.auction.code}.csv", header, rows(chosen.auction, run))
+
+
+def _prices(request: HttpRequest, auction: Auction, run: ClearingRun) -> HttpResponse:
+    """Hand out the longest table from what is kept, or say that the visitor has it."""
+    kept = price_sheet(run)
+    answer = HttpResponse(kept.body, content_type="text/csv; charset=utf-8")
+    answer["Content-Disposition"] = f'attachment; filename="{PRICES}-{auction.code}.csv"'
+    answer["ETag"] = kept.etag
+    # who has the file asks whether it still holds: sites move, a later result may take its place
+    answer["Cache-Control"] = "no-cache"
+    found: HttpResponse | None = get_conditional_response(request, etag=kept.etag, response=answer)
+    return answer if found is None else found
 
 
 @require_safe
@@ -234,6 +230,6 @@ def downloads(request: HttpRequest) -> HttpResponse:
     context = {
         **frame(request, page="pub_downloads"),
         "runs": list(recent),
-        "sheets": [(name, header) for name, (header, _) in SHEETS.items()],
+        "sheets": [(PRICES, HEADER), *((name, header) for name, (header, _) in SHEETS.items())],
     }
     return render(request, "portal/public/downloads.html", context)

@@ -157,7 +157,7 @@ def _times_checked(
 
 @transaction.atomic
 def trial_cancel(*, trial_id: UUID, reason: str, by: Sight) -> Trial:
-    """Call a test off, for who may order one."""
+    """Call a test off, for who may order one; a site that was told of it is told of that too."""
     if not reason.strip():
         raise Refused(field="reason", value=reason, rule="cancelling needs a reason")
     row = trials_seen(seen_by=by).filter(id=trial_id).first()
@@ -168,6 +168,10 @@ def trial_cancel(*, trial_id: UUID, reason: str, by: Sight) -> Trial:
     if not trial_move(row.id, before=before, after=_S.CANCELLED, reason=reason):
         raise InstructionClosed(field="trial", value=row.state, rule="not over yet")
     row.refresh_from_db()
+    if row.sent_at is not None:
+        job_create(
+            kind=SEND_KIND, key=f"{row.id}:off", payload={"off": str(row.id)}, attempts_max=20
+        )
     return row
 
 
@@ -218,6 +222,12 @@ def trial_send(trial_id: UUID) -> Trial | None:
     if not trial_move(trial_id, before=(_S.PLANNED,), after=_S.SENT, sent_at=_NOW):
         return None
     return Trial.objects.select_related("resource").get(id=trial_id)
+
+
+def trial_called_off(trial_id: UUID) -> Trial | None:
+    """Return a test that was told and then called off, while that still matters to its site."""
+    rows = Trial.objects.select_related("resource").filter(ends_at__gt=_NOW)
+    return rows.filter(id=trial_id, state=_S.CANCELLED, sent_at__isnull=False).first()
 
 
 def trial_move(

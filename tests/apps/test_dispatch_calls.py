@@ -424,3 +424,7 @@ def test_the_desk_orders_a_test_and_calls_it_off(places: cast.Places) -> None:
         trials.trial_cancel(trial_id=row.id, reason="no", by=trader)
     off = trials.trial_cancel(trial_id=row.id, reason="a storm", by=desk)
     assert (off.state, off.reason) == ("CANCELLED", "a storm")
+    run()
+    # the site is told that nothing is asked of it any more, in both half hours
+    event = Event.objects.get(key=f"trial:{row.id}")
+    assert [one["payloads"][0]["values"] for one in event.body["intervals"]] == [[0], [0]]

@@ -28,7 +28,7 @@ from aggregator.dispatch.models import (
     InstructionState,
 )
 from aggregator.dispatch.services import instructions_send_due, sends_next_at, sweep_renew
-from aggregator.dispatch.trials import trial_send
+from aggregator.dispatch.trials import trial_called_off, trial_send
 from aggregator.dispatch.units import unit_orders_of
 from aggregator.protocols.openadr3 import bodies, mapping
 from aggregator.protocols.openadr3.intake import CONNECTION_KEY, TRIAL_KEY
@@ -332,14 +332,20 @@ def connection_publish(*, claim: Claim) -> bool:
 
 @transaction.atomic
 def trial_publish(*, claim: Claim) -> bool:
-    """Send a test dispatch: state SENT and event in one transaction; returns whether it went."""
-    trial = trial_send(UUID(claim.key))
+    """Send a test dispatch: state SENT and event in one transaction; returns whether it went.
+
+    One that was called off after it was told is said to ask for nothing any more.
+    """
+    trial_id = UUID(claim.payload.get("off", claim.key))
+    is_off = "off" in claim.payload
+    trial = trial_called_off(trial_id) if is_off else trial_send(trial_id)
     if trial is not None:
         program = program_ensure(name=mapping.DISPATCH_PROGRAM)
+        asked_kw = Decimal(0) if is_off else trial.quantity_kw
         ordered = []
         at = trial.starts_at
         while at < trial.ends_at:
-            ordered.append(mapping.Ordered(start_at=at, quantity_kw=trial.quantity_kw))
+            ordered.append(mapping.Ordered(start_at=at, quantity_kw=asked_kw))
             at += INTERVAL
         code = trial.resource.code
         event_put(

@@ -46,6 +46,11 @@ class InstructionIntervalInline(TabularInline):
         return True  # whoever sees the instruction
 
 
+def _changes_orders(request: HttpRequest) -> bool:
+    user = request.user
+    return isinstance(user, User) and sight_of(user).may_everywhere("instruction.change")
+
+
 @admin.register(DispatchInstruction)
 class DispatchInstructionAdmin(FactAdmin):
     list_display = (
@@ -64,8 +69,7 @@ class DispatchInstructionAdmin(FactAdmin):
     def has_change_order_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
         """Whether the person changes orders: staff alone is not enough."""
         del object_id
-        user = request.user
-        return isinstance(user, User) and sight_of(user).may_everywhere("instruction.change")
+        return _changes_orders(request)
 
     @action(description="変更・停止", permissions=["change_order"])
     def change_or_stop(self, request: HttpRequest, object_id: str) -> HttpResponse:
@@ -144,6 +148,24 @@ class TrialAdmin(FactAdmin):
     list_filter = ("state",)
     list_select_related = ("resource",)
     ordering = ("-id",)
+    # acts lead to the desk's pages, which name what cannot be and why
+    actions_list = ("order_drill",)
+    actions_detail = ("see_drill",)
+
+    def has_change_order_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        """Whether the person orders drills."""
+        del object_id
+        return _changes_orders(request)
+
+    @action(description="訓練を命じる", url_path="order", permissions=["change_order"])
+    def order_drill(self, request: HttpRequest) -> HttpResponse:
+        del request
+        return redirect("portal:desk_drill_candidates")
+
+    @action(description="証跡・取消", permissions=["change_order"])
+    def see_drill(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        del request
+        return redirect("portal:desk_drill", trial_id=object_id)
 
 
 @admin.register(SiteReport)

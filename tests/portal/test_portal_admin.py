@@ -16,9 +16,14 @@ from unfold.admin import ModelAdmin
 
 from accounts.audit.models import AuditEntry
 from accounts.fields.admin import CappedPaginator, FactAdmin
+from accounts.jobs.models import Job
+from accounts.jobs.services import job_create
 from accounts.parties.models import Organisation, User
+from accounts.parties.sight import sight_of
+from aggregator.control.services import alarm_raise
 from tests import cast
 from tests.portal.conftest import client_of
+from tests.portal.matrix_desk import drill_of
 
 OURS = ("accounts", "market", "aggregator")
 # rows that a person may edit; everything else is a fact that services add
@@ -30,6 +35,7 @@ EDITABLE = {
     "uftp.participant", "uftp.participantkey", "uftp.congestionaddress", "uftp.connectionaddress",
 }  # fmt: skip
 QUERIES_MAX = 12
+DASHBOARD_QUERIES_MAX = 30
 
 
 def listed(model: type[Model]) -> str:
@@ -185,3 +191,40 @@ def test_the_index_names_every_app(day: cast.MarketDay) -> None:
     for model in admin.site._registry:
         if model.__module__.split(".")[0] in OURS:
             assert listed(model) in body, model._meta.label
+
+
+def test_the_first_page_counts_what_waits_and_leads_to_it(day: cast.MarketDay) -> None:
+    alarm_raise(kind="instruction.silent", priority=1, subject=day.auction, text="", key="a")
+    job = job_create(kind="aggregator.settlement.run_execute", key="x")
+    Job.objects.filter(id=job.id).update(state="RUNNING", token=1)
+    Job.objects.filter(id=job.id).update(state="QUARANTINED")
+    client = client_of(day.places.people.desk)
+    with CaptureQueriesContext(connection) as queries:
+        answer = client.get(reverse("admin:index"))
+    assert len(queries) <= DASHBOARD_QUERIES_MAX
+    cards = {card.name: card for card in answer.context["cards"]}
+    assert (cards["警報"].figure, cards["警報"].note, cards["警報"].is_bad) == ("1", "至急 1", True)
+    assert (cards["ジョブ"].note, cards["ジョブ"].is_bad) == ("待ち 0・停止 1", True)
+    assert cards["最新の約定計算"].figure == "公表"
+    assert cards["最新の約定計算"].note == day.auction.code
+    for card in cards.values():
+        assert client.get(card.url).status_code == 200, card.url
+        assert card.note in answer.content.decode()
+    assert client.get(cards["警報"].url).context["cl"].result_count == 1
+
+
+def test_the_desk_goes_from_a_drill_to_its_page(day: cast.MarketDay) -> None:
+    row = drill_of(day, sight_of(day.places.people.desk))
+    client = client_of(day.places.people.desk)
+    page = client.get(reverse("admin:dispatch_trial_change", args=[row.pk])).content.decode()
+    assert "証跡・取消" in page
+    went = client.get(reverse("admin:dispatch_trial_see_drill", args=[row.pk]))
+    assert went.headers["Location"] == reverse("portal:desk_drill", args=[row.pk])
+    went = client.get(reverse("admin:dispatch_trial_order_drill"))
+    assert went.headers["Location"] == reverse("portal:desk_drill_candidates")
+    assert (
+        client_of(superuser())
+        .get(reverse("admin:dispatch_trial_see_drill", args=[row.pk]))
+        .status_code
+        == 403
+    )

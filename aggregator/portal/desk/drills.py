@@ -35,6 +35,7 @@ from aggregator.portal.entering import person_required
 from aggregator.portal.forms import ChoiceField, DayField, KomaField, NumberField, PortalForm
 from aggregator.portal.frame import frame, market_time, sight_in
 from aggregator.portal.lists import Filter, day_of, listed
+from aggregator.portal.selectors import HALF_HOURS
 from market.core.timegrid import INTERVAL
 from market.registry.models import Prequalification, PrequalificationState
 from market.registry.selectors import prequalifications_seen
@@ -190,7 +191,7 @@ def _proposed(row: Prequalification, now: datetime) -> dict[str, Any]:
     day, t = selectors.half_hour_of(told_at)
     if start + t * INTERVAL < told_at:
         t += 1
-    if t + LENGTH_KOMA > selectors.HALF_HOURS:
+    if t + LENGTH_KOMA > HALF_HOURS:
         day, t = day + timedelta(days=1), 0
     return {
         "direction": Direction.UP,

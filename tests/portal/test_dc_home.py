@@ -11,7 +11,8 @@ from django.test.utils import CaptureQueriesContext
 
 from accounts.parties.sight import sight_of
 from aggregator.dispatch.confirming import orders_apply
-from aggregator.portal.dc import day_price, selectors
+from aggregator.metering.models import DeliveryVerification
+from aggregator.portal.dc import day_price, looks, selectors
 from market.clearing.models import BidOutcome
 from tests import cast
 from tests.portal.conftest import client_of
@@ -110,3 +111,20 @@ def test_the_upload_says_what_a_sealed_book_keeps_from_the_file(open_day: cast.M
     cast.book_opened(open_day.auction)
     page = mine.get(f"/dc/bids/{open_day.auction.code}/upload/").content.decode()
     assert "入っていません" not in page
+
+
+def test_the_latest_look_is_at_the_latest_delivery_that_was_sold(day: cast.MarketDay) -> None:
+    unsold = cast.auction(
+        day.places, delivery_on=day.auction.delivery_on + timedelta(days=1), state="PUBLISHED",
+        code="DA-NEXT",
+    )  # fmt: skip
+    for auction, revision in ((day.auction, 1), (day.auction, 2), (unsold, 1)):
+        DeliveryVerification.objects.create(
+            auction=auction, revision=revision, stage="FINAL", as_of=auction.delivery_start,
+            ruleset=day.places.ruleset, input_sha256="",
+        )  # fmt: skip
+    published = selectors.days_published(sight_of(day.places.people.owner))
+    found = looks.verified_latest(published)
+    assert found is not None
+    assert (found[0], found[1].revision) == (day.auction, 2)
+    assert looks.verified_latest([]) is None

@@ -77,7 +77,7 @@ def home(request: HttpRequest) -> HttpResponse:
     todos = todos_of(sight, now.now, drafts, auction, submitted=submitted, waiting=waiting)
     shown_on = selectors.position_day(published, today)
     up, down, price = selectors.position_on(sight, shown_on)
-    verified = looks.verified_latest(sight)
+    verified = looks.verified_latest(published) if sight.may_somewhere("delivery.read") else None
     by_resource = (
         looks.sums_by_resource(looks.deliveries_own(sight, verified[1])) if verified else []
     )

@@ -14,6 +14,7 @@ from django.db.models import Exists, OuterRef, QuerySet, Sum
 from accounts.parties.sight import Sight
 from aggregator.metering.models import Delivery, DeliveryVerification
 from aggregator.metering.seen import deliveries_seen
+from aggregator.portal.dc.selectors import PublishedDay
 from market.clearing.models import Award
 from market.trading.models import Auction
 
@@ -107,12 +108,16 @@ def auctions_verified(organisation_ids: Collection[UUID]) -> QuerySet[Auction]:
     )
 
 
-def verified_latest(seen_by: Sight) -> tuple[Auction, DeliveryVerification] | None:
-    """Return the latest auction with a look at one's own delivery, and the latest look."""
-    own = seen_by.organisations_for("delivery.read")
+def verified_latest(
+    published: Sequence[PublishedDay],
+) -> tuple[Auction, DeliveryVerification] | None:
+    """Return the latest auction of some results with a look at one's own delivery, and that look.
+
+    Of results that sold something of one's own: no award is read again for it.
+    """
     row = (
         DeliveryVerification.objects.filter(
-            Exists(Award.objects.filter(auction=OuterRef("auction"), organisation_id__in=own))
+            auction_id__in=[result.auction_id for result in published if result.is_sold]
         )
         .select_related("auction")
         .order_by("-auction__delivery_on", "-auction__code", "-revision")

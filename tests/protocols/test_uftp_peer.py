@@ -248,7 +248,13 @@ def bought(day: cast.MarketDay, peer: Peer) -> dict[str, Any]:
     # (5 · 3,000 + 2,769.2) kW · 0.5 h · 180
     assert Decimal(offer["price"]) == Decimal(1_599_228)
     assert offer["isps"] == [[-3_000_000, 35, 2], [-2_769_200, 37, 1], [-3_000_000, 38, 3]]
-    assert peer.hears("FlexOrderResponse")["result"] == "Accepted"
+    # half of it is not on offer, and was said not to be
+    assert Decimal(offer["min_activation_factor"]) == 1
+    half = peer.hears("FlexOrderResponse")
+    assert (half["result"], half["reason"]) == (
+        "Rejected", "ActivationFactor rejected (at least 1.00, not 0.50)",
+    )  # fmt: skip
+    assert peer.hears("FlexOrderResponse", number=2)["result"] == "Accepted"
     order = FlexOrder.objects.get()
     assert order.order_reference == "ORDER-1"
     assert SentMessage.objects.get(kind="FlexOffer").result == "Accepted"

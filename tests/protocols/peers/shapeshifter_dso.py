@@ -1,7 +1,8 @@
 """A grid operator made of other people's parts: shapeshifter-uftp's own service and clients.
 
 Run with the peer's interpreter, not ours. Commands come as JSON lines, what it hears goes out as
-JSON lines. It orders whatever is offered, as a grid operator that needs all it can get would.
+JSON lines. It orders whatever is offered, half of it first (which no offer of ours allows) and
+then all of it, as a grid operator that needs all it can get would.
 """
 
 from __future__ import annotations
@@ -75,12 +76,18 @@ class Operator(ShapeshifterDsoService):
             message_id=message.message_id,
             price=str(option.price),
             isps=[[isp.power, isp.start, isp.duration] for isp in option.isps],
+            min_activation_factor=str(option.min_activation_factor),
         )
         self.client().send_flex_offer_response(
             FlexOfferResponse(
                 conversation_id=message.conversation_id, flex_offer_message_id=message.message_id
             )
         )
+        self.order(message, reference="ORDER-0", factor=Decimal("0.50"))
+        self.order(message, reference="ORDER-1", factor=Decimal("1.00"))
+
+    def order(self, message: Any, *, reference: str, factor: Decimal) -> None:
+        (option,) = message.offer_options
         self.client().send_flex_order(
             FlexOrder(
                 **self.flex({"period": str(message.period)}),
@@ -92,8 +99,9 @@ class Operator(ShapeshifterDsoService):
                 flex_offer_message_id=message.message_id,
                 price=option.price,
                 currency=message.currency,
-                order_reference="ORDER-1",
+                order_reference=reference,
                 option_reference=option.option_reference,
+                activation_factor=factor,
             )
         )
 

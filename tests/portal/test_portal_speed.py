@@ -88,6 +88,9 @@ def grown(day: cast.MarketDay, order: DispatchInstruction, *, first: int = 0) ->
     InstructionInterval.objects.bulk_create(
         InstructionInterval(instruction=row, t=34, start_at=at, quantity_kw=10) for row in orders
     )
+    # as autovacuum will: what it saw of a table while that was empty makes plans that never end
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE")
 
 
 def statements_of(day: cast.MarketDay) -> dict[tuple[str, str], int]:

@@ -18,6 +18,7 @@ NAMES: Final = {
     "documents": "1,000 statements as PDF, printed and stored, ÷ the time they may take",
     "blocks": "300 blocks to gap 0 ÷ raw HiGHS on the same rows",
     "openadr": "OpenADR over HTTP: polls, reports and webhooks, each alone",
+    "live": "a commit until it is on the control room's screen in Chromium, end to end",
     "meter": "ingest of readings ÷ raw COPY of the same ready rows",
     "portal": "every page of the portals at 1,000,000 bids: time, statements, weight",
     "uftp": "a burst of 200 signed UFTP messages, each answered by a message, none lost",

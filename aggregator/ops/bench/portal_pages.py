@@ -49,7 +49,8 @@ PAGES: Final = {
         "/desk/", "/desk/state.json", "/desk/alarms/", "/desk/alarms/{alarm}/", "/desk/auctions/",
         "/desk/auctions/new/", "/desk/auctions/{open}/", "/desk/auctions/{open}/close/",
         "/desk/instructions/", "/desk/instructions/{order}/", "/desk/instructions/{order}/stop/",
-        "/desk/jobs/", "/day/{today}/", "/tso/", "/tso/network/{today}/",
+        "/desk/drills/", "/desk/drills/new/", "/desk/jobs/", "/day/{today}/", "/tso/",
+        "/tso/network/{today}/",
     ),
     CLERK: (
         "/money/statements/", "/money/statements/?organisation={party}",

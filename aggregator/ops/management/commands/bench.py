@@ -99,7 +99,7 @@ class Command(BaseCommand):
             bench = importlib.import_module(f"aggregator.ops.bench.{name}")
             if name == "api":
                 return dict(bench.run(stack, is_with_peers=is_with_peers))
-            if name in ("openadr", "uftp"):
+            if name in ("live", "openadr", "uftp"):
                 return dict(bench.run(stack))
             sized = {} if size is None else {"size": int(size) if size.isdigit() else size}
             return dict(bench.run(**sized))

@@ -1,9 +1,32 @@
 /* Fills every <figure data-chart> from its JSON: on load, when htmx swaps one in, and again in the
    other palette when the theme changes. Fires "chart:ready" with the document and, where the
-   answer has them, the frames of a chart that moves. */
+   answer has them, the frames of a chart that moves.
+   Bokeh is over a megabyte of script: it is run after the page's first frame, so that the page can
+   be read and typed into before, and only where there is a chart. */
 "use strict";
 (() => {
+  const { sheets, bokeh } = document.currentScript.dataset;
   const shown = new WeakMap();
+  let library = null;
+
+  const framed = () => new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
+  const run = (src) => new Promise((done, fail) => {
+    const script = document.createElement("script");
+    script.onload = done;
+    script.onerror = () => fail(new Error(src));
+    script.src = src;
+    document.head.append(script);
+  });
+
+  /* One promise for all charts; one that failed is tried again by the next that asks. */
+  function loaded() {
+    library ??= framed().then(() => run(sheets)).then(() => run(bokeh)).catch((error) => {
+      library = null;
+      throw error;
+    });
+    return library;
+  }
+
   const theme = () => document.documentElement.dataset.theme;
 
   function forget(figure) {
@@ -35,7 +58,7 @@
     const turn = (Number(figure.dataset.turn) || 0) + 1;
     figure.dataset.turn = turn;
     try {
-      const answer = await fetch(address(figure), { credentials: "same-origin" });
+      const [answer] = await Promise.all([fetch(address(figure), { credentials: "same-origin" }), loaded()]);
       if (!answer.ok) throw new Error(`${answer.status} ${figure.dataset.chart}`);
       const { item, frames } = await answer.json();
       if (Number(figure.dataset.turn) !== turn || !figure.isConnected) return;

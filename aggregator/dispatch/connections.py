@@ -7,6 +7,7 @@ the firm part, as the site does by itself, and the desk hears of it.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -289,16 +290,25 @@ def spans_of(row: FlexibleConnection, *, from_at: datetime) -> tuple[Span, ...]:
     """Return what a connection may draw from a moment on, as the platform publishes it."""
     if row.state == _S.LOST:
         return (Span(starts_at=from_at, ends_at=None, limit_kw=row.firm_kw),)
-    said = ConnectionLimit.objects.filter(connection=row, ends_at__gt=from_at).order_by("number")
-    return limit_spans(
-        [
+    return spans_said([row], from_at=from_at)[row.id]
+
+
+def spans_said(
+    rows: Collection[FlexibleConnection], *, from_at: datetime
+) -> dict[UUID, tuple[Span, ...]]:
+    """Return by connection what its grid operator says for a moment on, were its site heard."""
+    said: dict[UUID, list[Limit]] = {row.id: [] for row in rows}
+    limits = ConnectionLimit.objects.filter(connection__in=said, ends_at__gt=from_at)
+    for each in limits.order_by("number"):
+        said[each.connection_id].append(
             Limit(starts_at=each.starts_at, ends_at=each.ends_at, limit_kw=each.limit_kw)
-            for each in said
-        ],
-        firm_kw=row.firm_kw,
-        flexible_kw=row.flexible_kw,
-        from_at=from_at,
-    )
+        )
+    return {
+        row.id: limit_spans(
+            said[row.id], firm_kw=row.firm_kw, flexible_kw=row.flexible_kw, from_at=from_at
+        )
+        for row in rows
+    }
 
 
 def connections_seen(*, seen_by: Sight) -> QuerySet[FlexibleConnection]:

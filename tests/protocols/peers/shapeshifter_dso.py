@@ -2,7 +2,8 @@
 
 Run with the peer's interpreter, not ours. Commands come as JSON lines, what it hears goes out as
 JSON lines. It orders whatever is offered, half of it first (which no offer of ours allows) and
-then all of it, as a grid operator that needs all it can get would.
+then all of it, as a grid operator that needs all it can get would; given ``"waits": true``, it
+keeps what it is offered, by congestion point, and orders when told.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ from xsdata.models.datatype import XmlDate, XmlDuration
 
 given = json.loads(sys.argv[1])
 _lock = threading.Lock()
+_offers: dict[str, Any] = {}  # the last of each congestion point
 
 
 def tell(kind: str, **facts: Any) -> None:
@@ -66,7 +68,7 @@ class Operator(ShapeshifterDsoService):
             "isp_duration": XmlDuration(command.get("isp_duration", "PT30M")),
             "time_zone": command.get("time_zone", "Asia/Tokyo"),
             "period": day(command["period"]),
-            "congestion_point": given["congestion_point"],
+            "congestion_point": command.get("congestion_point", given["congestion_point"]),
         }
 
     def process_flex_offer(self, message: Any) -> None:
@@ -74,6 +76,8 @@ class Operator(ShapeshifterDsoService):
         tell(
             "FlexOffer",
             message_id=message.message_id,
+            congestion_point=message.congestion_point,
+            option_reference=option.option_reference,
             price=str(option.price),
             isps=[[isp.power, isp.start, isp.duration] for isp in option.isps],
             min_activation_factor=str(option.min_activation_factor),
@@ -83,6 +87,9 @@ class Operator(ShapeshifterDsoService):
                 conversation_id=message.conversation_id, flex_offer_message_id=message.message_id
             )
         )
+        _offers[message.congestion_point] = message
+        if given.get("waits", False):
+            return
         self.order(message, reference="ORDER-0", factor=Decimal("0.50"))
         self.order(message, reference="ORDER-1", factor=Decimal("1.00"))
 
@@ -90,7 +97,9 @@ class Operator(ShapeshifterDsoService):
         (option,) = message.offer_options
         self.client().send_flex_order(
             FlexOrder(
-                **self.flex({"period": str(message.period)}),
+                **self.flex(
+                    {"period": str(message.period), "congestion_point": message.congestion_point}
+                ),
                 conversation_id=message.conversation_id,
                 isps=[
                     FlexOrderISP(power=isp.power, start=isp.start, duration=isp.duration)
@@ -208,9 +217,9 @@ def settle(operator: Operator, command: dict[str, Any]) -> None:
             currency="JPY",
             flex_order_settlements=[
                 FlexOrderSettlement(
-                    order_reference="ORDER-1",
+                    order_reference=command.get("reference", "ORDER-1"),
                     period=period,
-                    congestion_point=given["congestion_point"],
+                    congestion_point=command.get("congestion_point", given["congestion_point"]),
                     price=price,
                     penalty=price - net,
                     net_settlement=net,
@@ -261,6 +270,12 @@ def main() -> None:
                     operator.client().send_test_message(TestMessage())
                 case "request":
                     request(operator, command)
+                case "order":
+                    operator.order(
+                        _offers[command["congestion_point"]],
+                        reference=command["reference"],
+                        factor=Decimal("1.00"),
+                    )
                 case "reserve":
                     reserve(operator, command)
                 case "settle":

@@ -7,7 +7,7 @@ from django.utils.translation import gettext
 
 from accounts.parties.models import OrganisationKind
 from accounts.parties.sight import Sight
-from aggregator.portal.ways import Way
+from aggregator.portal.ways import Group, Way
 
 
 def ways(sight: Sight) -> list[Way]:
@@ -56,6 +56,34 @@ def ways(sight: Sight) -> list[Way]:
             url=reverse("portal:tso_results"),
             icon="gauge",
             name=gettext("約定結果・効果"),
-            rank=4,
+            rank=5,
+        ),
+        Way(
+            key="tso_connections",
+            url=reverse("portal:tso_connections"),
+            icon="half",
+            name=gettext("条件付き接続"),
+            rank=6,
+        ),
+        *(
+            [
+                Way(
+                    key="tso_costs",
+                    url=reverse("portal:tso_costs"),
+                    icon="rows",
+                    name=gettext("費用の内訳"),
+                    rank=61,  # after the statements it explains
+                )
+            ]
+            if sight.may_somewhere("statement.read")
+            else []
+        ),
+        Way(
+            key="tso_models",
+            url=reverse("portal:tso_models"),
+            icon="sliders",
+            name=gettext("系統モデル"),
+            group=Group.SET_UP,
+            rank=10,
         ),
     ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, path
 
-from aggregator.portal.tso import needs, pages, sheets
+from aggregator.portal.tso import connections, costs, grid_models, needs, pages, sheets
 
 urlpatterns: list[URLPattern] = [
     path("", pages.home, name="tso_home"),
@@ -21,4 +21,23 @@ urlpatterns: list[URLPattern] = [
     path("results/<iso_day:day>/", pages.results, name="tso_results_day"),
     path("results/<iso_day:day>/lines.csv", pages.effects_csv, name="tso_effects_csv"),
     path("results/<iso_day:day>/certificate.json", pages.certificate, name="tso_certificate"),
+    path("connections/", connections.connection_list, name="tso_connections"),
+    path("connections/new/", connections.connection_sites, name="tso_connection_sites"),
+    path("connections/new/<uuid:site_id>/", connections.connection_new, name="tso_connection_new"),
+    path("connections/<uuid:connection_id>/", connections.connection_page, name="tso_connection"),
+    path(
+        "connections/<uuid:connection_id>/limits/new/",
+        connections.connection_limit_new,
+        name="tso_connection_limit",
+    ),
+    path(
+        "connections/<uuid:connection_id>/close/",
+        connections.connection_close,
+        name="tso_connection_close",
+    ),
+    path("costs/", costs.costs_latest, name="tso_costs"),
+    path("costs/<iso_day:day>/", costs.costs, name="tso_costs_period"),
+    path("costs/<iso_day:day>/costs.csv", costs.costs_csv, name="tso_costs_csv"),
+    path("models/", grid_models.model_list, name="tso_models"),
+    path("models/new/", grid_models.model_new, name="tso_model_new"),
 ]

@@ -167,6 +167,14 @@ def test_less_than_a_yen_is_no_difference() -> None:
         ({"price": Decimal(2_000_000)}, "Price is 2430000 JPY, not 2000000"),
         ({"power": -11_000_000}, "OrderedFlexPower of ISP 35 is -12000000 W, not -11000000 W"),
         ({"order": {"penalty": Decimal(0)}}, "NetSettlement is Price less Penalty"),
+        (
+            {"order": {"period": DAY - timedelta(days=1)}, "period_start": DAY - timedelta(days=1)},
+            "Period is 2026-11-25, not 2026-11-24",
+        ),
+        (
+            {"order": {"congestion_point": "ean.999999999999"}},
+            "CongestionPoint is ean.123456789012345678",
+        ),
     ],
 )
 def test_a_difference_opens_a_dispute_about_the_orders_lines(

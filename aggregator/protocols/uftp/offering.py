@@ -24,7 +24,7 @@ from aggregator.protocols.uftp.mapping import (
     isps_of,
     offer_of,
 )
-from aggregator.protocols.uftp.messages import ACCEPTED, FlexOfferRevocation, OfferOption
+from aggregator.protocols.uftp.messages import ACCEPTED, OfferOption
 from aggregator.protocols.uftp.messages import FlexOffer as Message
 from aggregator.protocols.uftp.models import (
     FlexOffer,
@@ -33,7 +33,7 @@ from aggregator.protocols.uftp.models import (
     OfferState,
     SentMessage,
 )
-from aggregator.protocols.uftp.ordering import offers_let_go
+from aggregator.protocols.uftp.ordering import offer_locked, offers_let_go
 from aggregator.protocols.uftp.selectors import found_for, need_ids_of, requests_live
 from aggregator.protocols.uftp.sending import head, told
 from market.clearing.models import ClearingRun, RunState
@@ -257,7 +257,7 @@ def offer_revoke(*, offer_id: UUID, reason: str, user_id: int | None = None) -> 
     held = _open_offer(message_id=offer.message_id)
     if held is None:
         raise Refused(field="offer", value=offer.state, rule="an open offer")
-    _revoked(held, reason)
+    offers_let_go([held], _S.REVOKED, reason=reason)
     if user_id is not None:
         entry_append(
             action="uftp.offer.revoke_ordered",
@@ -278,26 +278,11 @@ def offers_revoke(*, claim: Claim) -> int:
         .select_related("request__congestion_address__participant", "request__inbound")
         .order_by("id")
     )
-    for row in rows:
-        _revoked(row, "the auction's result was cancelled")
+    offers_let_go(rows, _S.REVOKED, reason="the auction's result was cancelled")
     job_finish(claim=claim)
     return len(rows)
 
 
 def _open_offer(*, message_id: str) -> FlexOffer | None:
-    return (
-        FlexOffer.objects.select_for_update(of=("self",))
-        .filter(message_id=message_id, state=_S.OPEN)
-        .select_related("request__congestion_address__participant", "request__inbound")
-        .first()
-    )
-
-
-def _revoked(offer: FlexOffer, reason: str) -> None:
-    participant = offer.request.congestion_address.participant
-    offers_let_go([offer], _S.REVOKED, reason=reason)
-    message = FlexOfferRevocation(
-        **head(participant, conversation_id=offer.request.inbound.conversation_id),
-        flex_offer_message_id=offer.message_id,
-    )
-    told(participant=participant, message=message, about=offer.message_id, subject=offer)
+    offer = offer_locked(message_id=message_id)
+    return offer if offer is not None and offer.state == _S.OPEN else None

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Final
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import Q
 
 from accounts.audit.services import entry_append
 from accounts.clock.selectors import market_now
-from aggregator.dispatch.confirming import orders_apply
+from aggregator.dispatch.confirming import LIVE, NOT_ORDERED, orders_apply
+from aggregator.dispatch.models import DispatchInstruction
+from aggregator.dispatch.tentative import tentative_awards
 from aggregator.protocols.uftp import wire
 from aggregator.protocols.uftp.mapping import Offered, Rejection, flex_check, order_check
-from aggregator.protocols.uftp.messages import ACCEPTED, REJECTED
+from aggregator.protocols.uftp.messages import ACCEPTED, REJECTED, FlexOfferRevocation
 from aggregator.protocols.uftp.messages import FlexOrder as Message
 from aggregator.protocols.uftp.models import (
     FlexOffer,
@@ -22,17 +25,20 @@ from aggregator.protocols.uftp.models import (
     OfferState,
 )
 from aggregator.protocols.uftp.selectors import need_ids_of
-from aggregator.protocols.uftp.sending import answer
+from aggregator.protocols.uftp.sending import answer, head, told
+from market.trading.models import Auction
 
 WAITING: Final = "Waiting"
 UNKNOWN: Final = "Unknown FlexOfferMessageID reference"
 NOT_LINKED: Final = "Linked offer not ordered"
+EXPIRED: Final = "Reference message expired"
+REVOKED: Final = "Reference message revoked"
 _S = OfferState
 REFUSED_IN: Final = {
     _S.ORDERED.value: "FlexOffer already ordered",
-    _S.EXPIRED.value: "Reference message expired",
-    _S.DECLINED.value: "Reference message expired",
-    _S.REVOKED.value: "Reference message revoked",
+    _S.EXPIRED.value: EXPIRED,
+    _S.DECLINED.value: EXPIRED,
+    _S.REVOKED.value: REVOKED,
 }
 
 
@@ -49,7 +55,8 @@ def order_take(*, inbound: InboundMessage, message: Message) -> str:
     Raises
     ------
     Rejection
-        If it is not of an open offer, or not exactly what was offered.
+        If it is not of an open offer, not exactly what was offered, or what was offered is not
+        there any more.
     """
     flex_check(message)
     offer = _offer(inbound, message)
@@ -80,12 +87,9 @@ def order_take(*, inbound: InboundMessage, message: Message) -> str:
     link = _link(offer)
     if any(other.state == _S.OPEN for other in link):
         return WAITING
-    orders_apply(
-        auction_id=request.auction_id,
-        ordered=[id_ for other in link for id_ in need_ids_of(other.request)],
-        released=(),
-        cause=str(offer.id),
-    )
+    ordered = [id_ for other in link for id_ in need_ids_of(other.request)]
+    orders_apply(auction_id=request.auction_id, ordered=ordered, released=(), cause=str(offer.id))
+    _still_there_check(request.auction_id, ordered)
     _others_answer(link, but=offer, result=ACCEPTED)
     return ACCEPTED
 
@@ -93,25 +97,52 @@ def order_take(*, inbound: InboundMessage, message: Message) -> str:
 def _offer(inbound: InboundMessage, message: Message) -> FlexOffer:
     if message.unsolicited or not message.flex_offer_message_id:
         raise Rejection(UNKNOWN, "an order is of an offer of ours")
-    found = (
-        FlexOffer.objects.select_for_update(of=("self",))
-        .select_related("request__congestion_address__participant", "request__inbound")
-        .filter(
-            message_id=message.flex_offer_message_id.lower(),
-            request__congestion_address__participant=inbound.participant,
-        )
+    found = offer_locked(message_id=message.flex_offer_message_id.lower())
+    if found is None or found.request.congestion_address.participant != inbound.participant:
+        raise Rejection(UNKNOWN)
+    return found
+
+
+def offer_locked(*, message_id: str) -> FlexOffer | None:
+    """Lock an offer with its link, inside the caller's transaction; return it as it stands then.
+
+    Those of a link are decided one after another, whichever comes first: they are locked together
+    and always in the same order, so that two decisions never wait for each other.
+    """
+    known = (
+        FlexOffer.objects.filter(message_id=message_id)
+        .values_list("id", "linked", "request__auction_id")
         .first()
     )
-    if found is None:
-        raise Rejection(UNKNOWN)
-    # those of a link are decided one after another, whichever is ordered first
-    list(
+    if known is None:
+        return None
+    offer_id, linked, auction_id = known
+    whole = Q(id=offer_id)
+    if linked:
+        whole |= Q(linked=linked, request__auction_id=auction_id)
+    rows = (
         FlexOffer.objects.select_for_update(of=("self",))
-        .filter(request__auction_id=found.request.auction_id, linked=found.linked)
-        .exclude(linked="")
+        .select_related("request__congestion_address__participant", "request__inbound")
+        .filter(whole)
         .order_by("id")
     )
-    return found
+    return next(row for row in rows if row.id == offer_id)
+
+
+def _still_there_check(auction_id: UUID, need_ids: Collection[UUID]) -> None:
+    """Refuse the order of what was let go by others: a result taken back, or the dispatch's time.
+
+    The auction is locked by then, so nothing of it changes until the order stands.
+    """
+    auction = Auction.objects.select_related("ruleset").get(id=auction_id)
+    if auction.state not in LIVE:
+        raise Rejection(REVOKED, "the auction's result was cancelled")
+    wanted = set(need_ids)
+    ties = [id_ for id_, needs in tentative_awards(auction).items() if needs & wanted]
+    if DispatchInstruction.objects.filter(
+        award_id__in=ties, version=1, reason=NOT_ORDERED
+    ).exists():
+        raise Rejection(EXPIRED, "what was offered was let go")
 
 
 def offered_of(offer: FlexOffer) -> Offered:
@@ -131,7 +162,7 @@ def _link(offer: FlexOffer) -> list[FlexOffer]:
         return [offer]
     return list(
         FlexOffer.objects.filter(request__auction_id=offer.request.auction_id, linked=offer.linked)
-        .select_related("request__congestion_address__participant")
+        .select_related("request__congestion_address__participant", "request__inbound")
         .order_by("id")
     )
 
@@ -153,17 +184,22 @@ def offer_close(offer: FlexOffer, state: str, *, reason: str = "") -> None:
 def offers_let_go(offers: Iterable[FlexOffer], state: str, *, reason: str) -> int:
     """End open offers unordered, inside the caller's transaction; returns released awards.
 
-    What was ordered of their links falls with them: those orders are answered with a rejection.
+    Their links fall with them: what was ordered is answered with a rejection, what could still be
+    ordered is taken back. What is taken back is told to its grid operator.
     """
     released = 0
     for offer in offers:
+        # one of the same link may have taken it along
+        offer.refresh_from_db(fields=["state"])
         if offer.state != _S.OPEN:
             continue
-        offer_close(offer, state, reason=reason)
+        _let_go(offer, state, reason)
         link = _link(offer)
         for other in link:
-            if other.state == _S.ORDERED:
-                offer_close(other, _S.EXPIRED, reason=NOT_LINKED)
+            if other.state == _S.ORDERED or _is_over(other):
+                _let_go(other, _S.EXPIRED, NOT_LINKED)
+            elif other.state == _S.OPEN:
+                _let_go(other, _S.REVOKED, NOT_LINKED)
         _, count = orders_apply(
             auction_id=offer.request.auction_id,
             ordered=(),
@@ -173,6 +209,22 @@ def offers_let_go(offers: Iterable[FlexOffer], state: str, *, reason: str) -> in
         released += count
         _others_answer(link, but=offer, result=REJECTED)
     return released
+
+
+def _is_over(offer: FlexOffer) -> bool:
+    return offer.state == _S.OPEN and offer.expires_at <= market_now()
+
+
+def _let_go(offer: FlexOffer, state: str, reason: str) -> None:
+    offer_close(offer, state, reason=reason)
+    if state != _S.REVOKED:
+        return
+    participant = offer.request.congestion_address.participant
+    message = FlexOfferRevocation(
+        **head(participant, conversation_id=offer.request.inbound.conversation_id),
+        flex_offer_message_id=offer.message_id,
+    )
+    told(participant=participant, message=message, about=offer.message_id, subject=offer)
 
 
 def _others_answer(link: list[FlexOffer], *, but: FlexOffer, result: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Final
 
 from accounts.clock.selectors import market_now
@@ -33,6 +34,7 @@ from market.trading.models import Auction, NeedKind, NeedState
 from market.trading.needs import NeedDetails, need_publish, need_withdraw
 
 DIRECTIONS: Final = ("UP", "DOWN")
+DAY: Final = timedelta(days=1)
 
 
 def request_take(*, inbound: InboundMessage, message: Message) -> str:
@@ -48,6 +50,8 @@ def request_take(*, inbound: InboundMessage, message: Message) -> str:
     address = address_for(inbound, message.congestion_point)
     if address.contract_id and message.contract_id not in (None, "", address.contract_id):
         raise Rejection("Unknown ContractID", address.contract_id)
+    # revisions of one place one after another, or the lower might be written last
+    CongestionAddress.objects.select_for_update(no_key=True).get(id=address.id)
     auction = auction_for(address=address, period=message.period)
     if auction is None:
         raise Rejection("Period out of bounds", "a day whose auction is open for this place")
@@ -66,7 +70,8 @@ def request_take(*, inbound: InboundMessage, message: Message) -> str:
         auction=auction,
         period_on=message.period,
         revision=message.revision,
-        expires_at=message.expiration_date_time,
+        # an end of time would be none that a calendar can hold
+        expires_at=min(message.expiration_date_time, auction.delivery_start + DAY),
         contract_id=message.contract_id or "",
         service_type=message.service_type or "",
     )

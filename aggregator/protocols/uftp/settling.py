@@ -25,6 +25,7 @@ from aggregator.protocols.uftp.messages import (
 )
 from aggregator.protocols.uftp.messages import OrderSettlement as Said
 from aggregator.protocols.uftp.models import (
+    FlexOffer,
     FlexOrder,
     InboundMessage,
     OfferState,
@@ -112,7 +113,7 @@ def _compared(
         offer = order.offer
         participant = offer.request.congestion_address.participant
         ours = net_exact_jpy(lines, buyer_id=participant.organisation_id)
-        reason = settlement_difference(
+        reason = _misplaced(said, offer) or settlement_difference(
             said,
             power_w=offer.power_w,
             price_jpy=offer.price_jpy,
@@ -133,6 +134,15 @@ def _compared(
         reason=reason[:REASON_LENGTH_MAX],
         dispute=dispute,
     )
+
+
+def _misplaced(said: Said, offer: FlexOffer) -> str:
+    request = offer.request
+    if said.period != request.period_on:
+        return f"Period is {request.period_on}, not {said.period}"
+    if said.congestion_point != request.congestion_address.address:
+        return f"CongestionPoint is {request.congestion_address.address}"
+    return ""
 
 
 def _dispute(

@@ -68,7 +68,7 @@ def rich_day(
     )
     shift_out = _award(day, bid, "inzai-load", Leg.SHIFT_OUT, Direction.UP)
     shift_in = _award(day, bid, "shiroi-load", Leg.SHIFT_IN, Direction.DOWN)
-    held = _held(day)
+    reserved = held(day)
     stand_in = _stand_in(day)
     meters = settled_day.metered(day)
     made = RichDay(
@@ -76,7 +76,7 @@ def rich_day(
         meters=meters,
         shift_out=shift_out,
         shift_in=shift_in,
-        held=held,
+        held=reserved,
         stand_in=stand_in,
     )
     read(made, "inzai-load", dict.fromkeys(NIGHT, 9000))
@@ -153,7 +153,7 @@ def _award(day: cast.MarketDay, bid: Bid, unit: str, leg: str, direction: str) -
     return award
 
 
-def _held(day: cast.MarketDay) -> Award:
+def held(day: cast.MarketDay) -> Award:
     product = MarketProduct.objects.create(
         code="dkw-fast",
         name="二次②",

@@ -1,9 +1,17 @@
 """Meters, readings and deliveries, to look at; nothing can be changed here."""
 
+from typing import Any
+
 from django.contrib import admin
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect
 from django.utils.safestring import SafeString
+from unfold.decorators import action
 
 from accounts.fields.admin import FactAdmin, admin_link, admin_list_link
+from accounts.parties.models import User
+from accounts.parties.sight import sight_of
+from aggregator.metering.calls import CALL
 from aggregator.metering.models import (
     Baseline,
     BaselineAssignment,
@@ -133,6 +141,26 @@ class ShiftCheckAdmin(FactAdmin):
 class CapacityActivationAdmin(FactAdmin):
     list_display = ("start_at", "award", "instructed_kw", "revision", "noted_by")
     list_select_related = ("award__bid",)
+    # acts lead to the desk's pages, where a call is seen before it is told
+    actions_list = ("choose",)
+    actions_detail = ("call",)
+
+    def has_call_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        """Whether the person calls capacity: staff alone is not enough."""
+        del object_id
+        user = request.user
+        return isinstance(user, User) and sight_of(user).may_everywhere(CALL)
+
+    @action(description="調整力を呼び出す", url_path="choose", permissions=["call"])
+    def choose(self, request: HttpRequest) -> HttpResponse:
+        del request
+        return redirect("portal:desk_calls")
+
+    @action(description="変更・取消", permissions=["call"])
+    def call(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        del request
+        row = get_object_or_404(CapacityActivation, id=object_id)
+        return redirect("portal:desk_call", award_id=row.award_id)
 
 
 @admin.register(CapacityAssessment)

@@ -54,7 +54,7 @@ def grid(day: cast.MarketDay | cast.Places) -> Sight:
 def held() -> tuple[cast.MarketDay, Award]:
     """Return a day with 4,000 kW of the battery held from 05:00 to 06:30, of 15 minutes."""
     day = planned_day()
-    award = delivery_days._held(day)
+    award = delivery_days.held(day)
     ServedNeed.objects.create(
         award=award, need=day.needs["local"], organisation=day.places.people.grid_t
     )

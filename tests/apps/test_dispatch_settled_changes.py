@@ -250,7 +250,7 @@ def test_what_stands_in_for_called_capacity_is_paid_by_who_bought_it(
     monkeypatch: pytest.MonkeyPatch, weights: dict[str, int], borne: dict[str, Decimal]
 ) -> None:
     day = settled_day.published(settled_day.settled_places())
-    held = delivery_days._held(day)
+    held = delivery_days.held(day)
     if weights:
         cast.organisation("grid-u", cast.OrganisationKind.TSO, "グリッドU", "Grid-U")
         monkeypatch.setattr(

@@ -12,8 +12,9 @@ from aggregator.dispatch.cancelling import result_cancel_request
 from aggregator.dispatch.changes import change_request
 from aggregator.dispatch.models import DispatchInstruction, InstructionInterval, Trial
 from aggregator.dispatch.trials import trial_order
+from market.clearing.models import Award, Leg
 from market.registry.models import MarketProduct, Prequalification
-from tests import cast
+from tests import cast, delivery_days
 
 DESK_ONLY = (302, 404, 404, 404, 404, 200)
 MATRIX = {
@@ -41,6 +42,9 @@ MATRIX = {
     "/desk/instructions/{accepted}/less/": DESK_ONLY,
     "/desk/instructions/{instruction}/melt/": (302, 404, 404, 404, 404, 404),
     "/desk/changes/{change}/": DESK_ONLY,
+    "/desk/calls/": DESK_ONLY,
+    "/desk/calls/?format=csv": DESK_ONLY,
+    "/desk/calls/{reserved}/": DESK_ONLY,
     "/desk/drills/": DESK_ONLY,
     "/desk/drills/?format=csv": DESK_ONLY,
     "/desk/drills/new/": DESK_ONLY,
@@ -76,6 +80,11 @@ def instruction_of(day: cast.MarketDay, *, name: str = "inzai-defer") -> Dispatc
         for t in cast.EVENING
     )
     return row
+
+
+def reserved_of(day: cast.MarketDay) -> Award:
+    """Reserve a battery's capacity, once, for the half hours 10 and 11."""
+    return Award.objects.filter(leg=Leg.RESERVED).first() or delivery_days.held(day)
 
 
 def drill_of(day: cast.MarketDay, by: Sight) -> Trial:
@@ -129,5 +138,6 @@ def names(day: cast.MarketDay) -> dict[str, str]:
         "change": str(change.id),
         "alarm": str(alarm.id),
         "drill": str(drill.id),
+        "reserved": str(reserved_of(day).id),
         "qualification": str(drill.prequalification_id),
     }

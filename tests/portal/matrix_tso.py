@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from aggregator.dispatch.models import FlexibleConnection
 from tests import cast
+from tests.portal.matrix_desk import reserved_of
 
 SEES = (302, 404, 404, 404, 200, 200)
 PLANS = (302, 404, 404, 404, 200, 404)
@@ -22,6 +23,9 @@ MATRIX = {
     "/tso/needs/{need}/withdraw/": PLANS,
     "/tso/approvals/": SEES,
     "/tso/approvals/{request}/": (302, 404, 404, 404, 200, 404),
+    "/tso/calls/": SEES,
+    "/tso/calls/?format=csv": SEES,
+    "/tso/calls/{reserved}/": SEES,
     "/tso/results/": (302, 404, 404, 404, 302, 302),
     "/tso/results/2026-11-25/": SEES,
     "/tso/results/2026-11-25/lines.csv": SEES,
@@ -64,6 +68,7 @@ def names(day: cast.MarketDay) -> dict[str, str]:
     )
     period_open(start_on=date(2026, 10, 1), end_on=date(2026, 11, 1))
     return {
+        "reserved": str(reserved_of(day).id),
         "auction": day.auction.code,
         "need": str(need.id),
         "request": str(asked.id),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import pytest
 from django.apps import apps
 from django.contrib import admin
@@ -21,9 +23,10 @@ from accounts.jobs.services import job_create
 from accounts.parties.models import Organisation, User
 from accounts.parties.sight import sight_of
 from aggregator.control.services import alarm_raise
+from aggregator.metering.activations import activation_note
 from tests import cast
 from tests.portal.conftest import client_of
-from tests.portal.matrix_desk import drill_of
+from tests.portal.matrix_desk import drill_of, reserved_of
 
 OURS = ("accounts", "market", "aggregator")
 # rows that a person may edit; everything else is a fact that services add
@@ -228,3 +231,14 @@ def test_the_desk_goes_from_a_drill_to_its_page(day: cast.MarketDay) -> None:
         .status_code
         == 403
     )
+
+
+def test_the_desk_goes_from_a_call_to_its_page(day: cast.MarketDay) -> None:
+    award = reserved_of(day)
+    row = activation_note(award_id=award.id, t=10, instructed_kw=Decimal(1_000), actor="test")
+    client = client_of(day.places.people.desk)
+    went = client.get(reverse("admin:metering_capacityactivation_choose"))
+    assert went.headers["Location"] == reverse("portal:desk_calls")
+    there = reverse("admin:metering_capacityactivation_call", args=[row.pk])
+    assert client.get(there).headers["Location"] == reverse("portal:desk_call", args=[award.pk])
+    assert client_of(superuser()).get(there).status_code == 403

@@ -11,7 +11,17 @@ from operator import or_
 from typing import Any, Final
 from uuid import UUID
 
-from django.db.models import Count, Exists, Max, OuterRef, Q, QuerySet, Sum
+from django.db.models import (
+    BooleanField,
+    Count,
+    Exists,
+    ExpressionWrapper,
+    Max,
+    OuterRef,
+    Q,
+    QuerySet,
+    Sum,
+)
 
 from accounts.clock.selectors import market_now
 from accounts.parties.models import Organisation
@@ -101,6 +111,31 @@ def resources_own(seen_by: Sight, action_sites: Sequence[UUID] | None = None) ->
     if action_sites is not None:
         rows = rows.filter(site_id__in=action_sites)
     return list(_with_parts(rows))
+
+
+def resources_typical(seen_by: Sight) -> list[Resource]:
+    """Return of each kind the first of :func:`resources_own`, and the first at another site."""
+    own = resources_seen(seen_by=seen_by).filter(
+        site__organisation_id__in=seen_by.organisations_for("bid.read"),
+        retired_at__isnull=True,
+        site__retired_at__isnull=True,
+    )
+    # a store whose figures are known before one of its kind without
+    bare = ExpressionWrapper(Q(storage__isnull=True), output_field=BooleanField())
+
+    def firsts(rows: QuerySet[Resource]) -> list[Resource]:
+        return list(
+            rows.select_related("site", "storage")
+            .order_by("kind", bare, "site__code", "code")
+            .distinct("kind")
+        )
+
+    found = firsts(own)
+    there = Q(pk__in=[])
+    for row in found:
+        there |= Q(kind=row.kind, site_id=row.site_id)
+    both = found + firsts(own.exclude(there))
+    return sorted(both, key=lambda row: (row.site.code, row.code))
 
 
 def resource_own(seen_by: Sight, code: str) -> Resource | None:

@@ -213,7 +213,7 @@ def _submit(code: str, organisation: Organisation, upload: Upload) -> int:
 @require_safe
 def bids_template(request: HttpRequest) -> HttpResponse:
     """Give a file with an example of each form that one's own resources can be bid in."""
-    own = selectors.resources_own(sight_in(request))
+    own = selectors.resources_typical(sight_in(request))
     return csv_answer("bids-template.csv", COLUMNS, rows_written(examples_of(own)))
 
 

@@ -7,6 +7,7 @@ from django.utils.translation import gettext
 
 from accounts.parties.sight import Sight
 from aggregator.control.models import Alarm, AlarmState
+from aggregator.metering.calls import CALL
 from aggregator.portal.ways import Way
 
 SEE = "instruction.read"
@@ -39,19 +40,32 @@ def ways(sight: Sight) -> list[Way]:
             name=gettext("指令と応答"),
             rank=3,
         ),
+        *(
+            [
+                Way(
+                    key="desk_calls",
+                    url=reverse("portal:desk_calls"),
+                    icon="two",
+                    name=gettext("調整力の呼び出し"),
+                    rank=4,
+                )
+            ]
+            if sight.may_everywhere(CALL)
+            else []
+        ),
         Way(
             key="desk_drills",
             url=reverse("portal:desk_drills"),
             icon="gauge",
             name=gettext("訓練"),
-            rank=4,
+            rank=5,
         ),
         Way(
             key="desk_alarms",
             url=reverse("portal:desk_alarms"),
             icon="alarm",
             name=gettext("警報"),
-            rank=5,
+            rank=6,
             count=raised,
             is_urgent=raised > 0,
         ),
@@ -60,6 +74,6 @@ def ways(sight: Sight) -> list[Way]:
             url=reverse("portal:desk_jobs"),
             icon="rows",
             name=gettext("ジョブ"),
-            rank=6,
+            rank=7,
         ),
     ]

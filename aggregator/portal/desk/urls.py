@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, path
 
+from aggregator.portal import calling
 from aggregator.portal.desk import (
     alarms,
     auctions,
@@ -39,6 +40,8 @@ urlpatterns: list[URLPattern] = [
         name="desk_instruction_change",
     ),
     path("changes/<uuid:approval_id>/", orders.decision, name="desk_change"),
+    path("calls/", calling.desk_list, name="desk_calls"),
+    path("calls/<uuid:award_id>/", calling.desk_page, name="desk_call"),
     path("drills/", drills.drill_list, name="desk_drills"),
     path("drills/new/", drills.drill_candidates, name="desk_drill_candidates"),
     path("drills/new/<uuid:prequalification_id>/", drills.drill_new, name="desk_drill_new"),

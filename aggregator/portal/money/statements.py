@@ -173,7 +173,7 @@ def lines(request: HttpRequest, code: str, day: date) -> HttpResponse:
     on = _day_in(period, request.GET.get("day"))
     auctions, rows = selectors.lines_of_day(organisation=organisation, on=on)
     own = set(ledger_account_ids_of(organisation_ids=[organisation.id]))
-    codes = sorted(set(rows.order_by().values_list("item", flat=True)))
+    codes = sorted(rows.order_by().values_list("item", flat=True).distinct())
     listing = listed(
         request,
         rows,

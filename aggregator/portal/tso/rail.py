@@ -51,6 +51,19 @@ def ways(sight: Sight) -> list[Way]:
             count=waiting,
             is_urgent=waiting > 0,
         ),
+        *(
+            [
+                Way(
+                    key="tso_calls",
+                    url=reverse("portal:tso_calls"),
+                    icon="bolt",
+                    name=gettext("調整力の呼び出し"),
+                    rank=4,
+                )
+            ]
+            if sight.may_somewhere("capacity.call")
+            else []
+        ),
         Way(
             key="tso_results",
             url=reverse("portal:tso_results"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, path
 
+from aggregator.portal import calling
 from aggregator.portal.tso import connections, costs, grid_models, needs, pages, sheets
 
 urlpatterns: list[URLPattern] = [
@@ -17,6 +18,8 @@ urlpatterns: list[URLPattern] = [
     path("needs/<uuid:need_id>/withdraw/", needs.need_take_back, name="tso_need_withdraw"),
     path("approvals/", needs.approvals, name="tso_approvals"),
     path("approvals/<uuid:approval_id>/", needs.approval, name="tso_approval"),
+    path("calls/", calling.grid_list, name="tso_calls"),
+    path("calls/<uuid:award_id>/", calling.grid_page, name="tso_call"),
     path("results/", pages.results_latest, name="tso_results"),
     path("results/<iso_day:day>/", pages.results, name="tso_results_day"),
     path("results/<iso_day:day>/lines.csv", pages.effects_csv, name="tso_effects_csv"),

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from decimal import Decimal
 
+from accounts.parties.sight import sight_of
 from aggregator.dispatch.models import DispatchInstruction, InstructionInterval, InstructionState
+from aggregator.dispatch.units import unit_add
 from aggregator.portal.drafts import DraftText, draft_save
 from market.registry.models import WorkloadClass
 from market.trading.models import StandingBid
@@ -69,6 +72,8 @@ MATRIX = {
     "/dc/resources/inzai-dc-1-load/edit/": OWN,
     "/dc/resources/inzai-dc-1-load/retire/": OWN,
     "/dc/resources/inzai-dc-1-load/new-work/": OWN,
+    "/dc/resources/inzai-dc-1-load/units/": OWN,
+    "/dc/units/{unit}/retire/": OWN,
     "/dc/resources/inzai-dc-1-load/classes/TRAINING/GPU/": OWN,
     "/dc/standing/": SELLERS,
     "/dc/standing/{standing}/pause/": POSTED,
@@ -106,6 +111,10 @@ def names(day: cast.MarketDay) -> dict[str, str]:
         resource=day.places.resources["inzai-load"], kind="TRAINING", pool="GPU", power_kw=9_000,
         slack_h=6, value_jpy_per_kwh=240,
     )  # fmt: skip
+    unit = unit_add(
+        resource=day.places.resources["inzai-load"], code="row-1", rank=1,
+        limit_up_kw=Decimal(900), limit_down_kw=Decimal(900), by=sight_of(owner),
+    )  # fmt: skip
     standing = StandingBid.objects.create(
         organisation=inzai, code="inzai-every-day", valid_from_on=day.auction.delivery_on,
         weekdays=[0, 1, 2, 3, 4, 5, 6], content_mac=b"0" * 32,
@@ -115,4 +124,5 @@ def names(day: cast.MarketDay) -> dict[str, str]:
         "bid": str(award.bid_id),
         "instruction": str(instruction.id),
         "standing": str(standing.id),
+        "unit": str(unit.id),
     }

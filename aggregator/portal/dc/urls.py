@@ -16,6 +16,7 @@ from aggregator.portal.dc import (
     registering,
     results,
     sheets,
+    units,
 )
 
 urlpatterns: list[URLPattern] = [
@@ -61,6 +62,8 @@ urlpatterns: list[URLPattern] = [
     path("sites/<slug:code>/new-resource/", registering.resource_new, name="dc_resource_new"),
     path("resources/<slug:code>/edit/", registering.resource_edit, name="dc_resource_edit"),
     path("resources/<slug:code>/retire/", registering.resource_end, name="dc_resource_retire"),
+    path("resources/<slug:code>/units/", units.unit_list, name="dc_units"),
+    path("units/<uuid:unit_id>/retire/", units.unit_end, name="dc_unit_retire"),
     path("resources/<slug:code>/new-work/", registering.work_new, name="dc_work_new"),
     path(
         "resources/<slug:code>/classes/<slug:kind>/<str:pool>/",

@@ -120,8 +120,8 @@ def model_list(request: HttpRequest) -> HttpResponse:
         return rows.csv("grid-models.csv", HEADER, _cells)
     names = {row.name for row in rows.shown}
     in_force = in_force_of(GridModel.objects.filter(name__in=names), today)
-    used = {
-        each["grid_model"]: each
+    used: dict[Any, dict[str, Any]] = {
+        each["grid_model"]: dict(each)
         for each in Auction.objects.filter(grid_model__in=[row.id for row in rows.shown])
         .order_by()
         .values("grid_model")

@@ -71,6 +71,13 @@ def ways(sight: Sight) -> list[Way]:
             name=gettext("約定結果・効果"),
             rank=5,
         ),
+        *_rarer(sight),
+    ]
+
+
+def _rarer(sight: Sight) -> list[Way]:
+    """Return what is not of every day: connections, what a period cost, models of the grid."""
+    return [
         Way(
             key="tso_connections",
             url=reverse("portal:tso_connections"),

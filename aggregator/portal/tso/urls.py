@@ -5,7 +5,15 @@ from __future__ import annotations
 from django.urls import URLPattern, path
 
 from aggregator.portal import calling
-from aggregator.portal.tso import connections, costs, grid_models, needs, pages, sheets
+from aggregator.portal.tso import (
+    connections,
+    costs,
+    grid_models,
+    limits,
+    needs,
+    pages,
+    sheets,
+)
 
 urlpatterns: list[URLPattern] = [
     path("", pages.home, name="tso_home"),
@@ -30,7 +38,7 @@ urlpatterns: list[URLPattern] = [
     path("connections/<uuid:connection_id>/", connections.connection_page, name="tso_connection"),
     path(
         "connections/<uuid:connection_id>/limits/new/",
-        connections.connection_limit_new,
+        limits.connection_limit_new,
         name="tso_connection_limit",
     ),
     path(

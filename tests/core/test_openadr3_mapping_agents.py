@@ -11,11 +11,13 @@ import pytest
 from aggregator.protocols.openadr3.client.behaviour import (
     AgentsConfig,
     Decision,
+    ResourceConfig,
+    SiteLimit,
     WrongConfig,
     agents_config,
     completed_count,
     decide,
-    energy_kwh,
+    energies_kwh,
     is_out,
 )
 
@@ -36,6 +38,14 @@ def _document(**changes: Any) -> dict[str, Any]:
 
 def _config(**changes: Any) -> AgentsConfig:
     return agents_config(_document(**changes))
+
+
+def energy_kwh(
+    config: AgentsConfig, resource: ResourceConfig, t: int, ordered_kw: list[float], part: int = 0
+) -> Decimal:
+    """Return what one unit's meter shows for a half hour, or for one part of it."""
+    (values,) = energies_kwh(config, [resource], t, {resource.name: ordered_kw}).values()
+    return values[part]
 
 
 def _ordered(**at: float) -> list[float]:
@@ -164,10 +174,59 @@ def test_a_fine_meter_shows_the_ramp_and_adds_up_to_the_half_hour() -> None:
     assert parts == [Decimal("66.667"), *[Decimal("50.000")] * 5]
 
 
+def _site(*units: dict[str, Any]) -> AgentsConfig:
+    document = _document()
+    document["vens"][0]["resources"] = [
+        {"name": f"r{n}", **unit, "profile_kw": [unit["profile_kw"]] * 48}
+        for n, unit in enumerate(units)
+    ]
+    return agents_config(document)
+
+
+def _drawn(config: AgentsConfig, *limits: SiteLimit) -> list[list[Decimal]]:
+    units = config.vens[0].resources
+    ordered = {unit.name: _ordered() for unit in units}
+    return list(energies_kwh(config, units, 3, ordered, limits=limits).values())
+
+
 def test_a_unit_draws_no_more_than_its_connection_lets_it() -> None:
-    config = _config()
-    resource = config.vens[0].resources[0]
-    assert energy_kwh(config, resource, 3, _ordered(), limit_kw=600) == Decimal("300.000")
+    limit = SiteLimit(names=("r0",), limit_kw=600)
+    assert _drawn(_site({"profile_kw": 1_000.0}), limit) == [[Decimal("300.000")]]
+    # not where it would not
+    assert _drawn(_site({"profile_kw": 500.0}), limit) == [[Decimal("250.000")]]
+
+
+def test_the_units_of_a_site_keep_its_limit_together() -> None:
+    site = _site({"profile_kw": 1_000.0}, {"profile_kw": 500.0}, {"profile_kw": 700.0})
+    of_two = SiteLimit(names=("r0", "r1"), limit_kw=900)
+    # 600 kW too much: 400 of the one, 200 of the other, and nothing of the third, at another site
+    assert _drawn(site, of_two) == [[Decimal(300)], [Decimal(150)], [Decimal(350)]]
+    of_all = SiteLimit(names=("r0", "r1", "r2"), limit_kw=3_000)
+    assert _drawn(site, of_all) == [[Decimal(500)], [Decimal(250)], [Decimal(350)]]
+    # both at once
+    everything = SiteLimit(names=("r0", "r1", "r2"), limit_kw=0)
+    assert _drawn(site, of_two, everything) == [[Decimal(0)]] * 3
+    thirds = SiteLimit(names=("r0", "r1", "r2"), limit_kw=1_000)
+    assert Decimal("499.997") <= sum(kwh for (kwh,) in _drawn(site, thirds)) <= 500
+
+
+def test_what_a_unit_feeds_in_makes_room_at_its_site() -> None:
+    site = _site({"profile_kw": 1_000.0}, {"profile_kw": -300.0})
+    limit = SiteLimit(names=("r0", "r1"), limit_kw=500)
+    assert _drawn(site, limit) == [[Decimal(400)], [Decimal(-150)]]
+    alone = SiteLimit(names=("r1",), limit_kw=0)
+    assert _drawn(site, alone) == [[Decimal(500)], [Decimal(-150)]]
+
+
+def test_a_limit_holds_in_every_part_that_a_meter_tells_apart() -> None:
+    config = _site({"profile_kw": 600.0, "meter_min": 5}, {"profile_kw": 600.0})
+    units, before = config.vens[0].resources, _ordered(t2=-600)
+    limit = SiteLimit(names=("r0", "r1"), limit_kw=900)
+    found = energies_kwh(config, units, 3, {"r0": before, "r1": _ordered()}, limits=[limit])
+    # 300 s, of which 180 s back from nothing: 420 kW, so 120 too much; afterwards 300
+    assert found["r0"] == [Decimal("30.882"), *[Decimal("37.500")] * 5]
+    # 120 · 600 / 1,020 less at first, 150 less five times: 463.2 kW in the mean
+    assert found["r1"] == [Decimal("231.617")]
 
 
 def test_a_site_in_an_outage_hears_nothing() -> None:

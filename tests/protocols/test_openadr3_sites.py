@@ -20,6 +20,8 @@ from aggregator.metering.models import IntervalReading
 from aggregator.protocols.openadr3.client.behaviour import agents_config, decide
 from aggregator.protocols.openadr3.client.simulator import Site
 from aggregator.protocols.openadr3.client.vtn import SUCCESS, Rejected, Vtn
+from aggregator.protocols.openadr3.publishing import limits_publish
+from market.trading.models import Envelope, EnvelopeKind
 from tests import cast
 from tests.apps.test_dispatch_connections import limits, opened
 from tests.apps.test_dispatch_connections import work as watch
@@ -196,3 +198,35 @@ def test_a_site_that_loses_contact_falls_to_its_firm_part_and_its_meter_shows_it
         18: 14_500, 19: 14_500, 20: 10_000, 21: 10_000, 22: 10_000, 23: 14_500, 24: 14_500,
         25: 14_500,
     }  # fmt: skip
+
+
+def test_a_limit_of_a_site_is_kept_by_all_its_units_together() -> None:
+    day = planned_day()
+    meters(day)
+    freeze(jst(8))
+    opened(day.places, firm_kw=D(20_000), flexible_kw=D(10_000), failsafe_s=300, heartbeat_s=60)
+    Envelope.objects.create(
+        auction=day.auction,
+        site=day.places.sites["inzai"],
+        organisation=day.places.people.grid_t,
+        kind=EnvelopeKind.FIXED,
+        max_import_kw=cast.half_hours(40_000, t20=18_000, t21=12_000),
+        scheduled_import_kw=cast.half_hours(10_000),
+        available_at=day.auction.opens_at,
+    )
+    assert limits_publish(auction=day.auction) == 1
+    looks = Looks(
+        day.places,
+        inzai_dc=([unit("inzai-dc-1-load", 29_000), unit("inzai-dc-1-battery", 4_000)], {}),
+    )
+    for hour in (9.75, 10.25, 10.75, 11):
+        looks.look(hour)
+    load, battery = energies(day, "inzai-load"), energies(day, "inzai-battery")
+    kept = {t: load[t] + battery[t] for t in range(18, 22)}
+    # 33,000 kW wanted, and 5,000 more charged at midday as ordered; nothing was said before 09:30
+    assert {t: round(kwh, 2) for t, kwh in kept.items()} == {
+        18: 16_500, 19: 15_000, 20: 9_000, 21: 6_000,
+    }  # fmt: skip
+    assert kept[21] <= 6_000
+    # each gives way in the ratio of what it would draw: 29 to 4, and 29 to 9
+    assert [round(load[t] / battery[t], 2) for t in (19, 21)] == [D("7.25"), D("3.22")]

@@ -7,7 +7,7 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, date, datetime, time, timedelta, timezone
-from decimal import Decimal
+from decimal import ROUND_FLOOR, Decimal
 from typing import Any, Final
 
 HALF_HOUR: Final = timedelta(minutes=30)
@@ -327,16 +327,15 @@ def reached_kw(
     return before_kw + (ordered_kw - before_kw) * share
 
 
-def energy_kwh(
+def power_kw(
     config: AgentsConfig,
     resource: ResourceConfig,
     t: int,
     ordered_kw: Sequence[float],
     *,
     part: int = 0,
-    limit_kw: float = math.inf,
-) -> Decimal:
-    r"""Return what the unit's meter shows for half hour `t`, or for one part of it.
+) -> float:
+    r"""Return the mean power a unit would draw in half hour `t`, or in one part of it [kW].
 
     The unit moves linearly from the setpoint of the half hour before to that of this one
     within ``ramp_s``, so the mean of the ordered change :math:`q` over the half hour is
@@ -349,13 +348,6 @@ def energy_kwh(
         Ordered change of consumption, shape (48,), negative for UP. [kW]
     part
         Which part of the half hour, where the unit meters shorter intervals; counts from 0.
-    limit_kw
-        Most it may draw, as its connection lets it. [kW]
-
-    Returns
-    -------
-    Decimal
-        Energy to the customer, to the nearest Wh. [kWh]
     """
     before_kw = ordered_kw[t - 1] if t else 0.0
     length_s = resource.meter_min * 60.0
@@ -370,9 +362,85 @@ def energy_kwh(
     at = f"{t}" if resource.meter_min == HALF_HOUR_MIN else f"{t}.{part}"
     dice = _dice(config, resource, at)
     noise = max(-NOISE_MAX, min(NOISE_MAX, dice.gauss(0.0, 1.0))) * config.noise_ratio
-    power_kw = resource.profile_kw[t] * (1.0 + noise) + resource.delivery_ratio * change_kw
+    return resource.profile_kw[t] * (1.0 + noise) + resource.delivery_ratio * change_kw
+
+
+@dataclass(frozen=True, kw_only=True)
+class SiteLimit:
+    """The most that the units of one site may draw together [kW]."""
+
+    names: tuple[str, ...]
+    limit_kw: float
+
+
+def kept_kw(wanted_kw: Mapping[str, float], limits: Sequence[SiteLimit]) -> dict[str, float]:
+    """Return what units draw so that each site keeps to its limit [kW].
+
+    Those that draw give way in proportion; what a unit feeds in makes room for the others, and is
+    never changed. A site that draws nothing can give way no further.
+    """
+    kept = dict(wanted_kw)
+    for limit in limits:
+        of_site = [name for name in limit.names if name in kept]
+        drawn_kw = sum(kept[name] for name in of_site if kept[name] > 0.0)
+        excess_kw = min(sum(kept[name] for name in of_site) - limit.limit_kw, drawn_kw)
+        if excess_kw > 0.0:
+            for name in of_site:
+                kept[name] -= excess_kw * max(0.0, kept[name]) / drawn_kw
+    return kept
+
+
+def energies_kwh(
+    config: AgentsConfig,
+    resources: Sequence[ResourceConfig],
+    t: int,
+    ordered_kw: Mapping[str, Sequence[float]],
+    *,
+    limits: Sequence[SiteLimit] = (),
+) -> dict[str, list[Decimal]]:
+    """Return what the meters of units show for half hour `t`, interval by interval.
+
+    Limits are kept at every moment that the shortest meter tells apart; a unit that meters longer
+    ones counts with its mean.
+
+    Parameters
+    ----------
+    ordered_kw
+        Ordered change of consumption by unit, each of shape (48,), negative for UP. [kW]
+
+    Returns
+    -------
+    dict
+        Energies to the customer by unit, to the nearest Wh; cut ones rounded down. [kWh]
+    """
+    shortest_min = min(resource.meter_min for resource in resources)
+    found: dict[str, list[list[tuple[float, float]]]] = {
+        resource.name: [[] for _ in range(HALF_HOUR_MIN // resource.meter_min)]
+        for resource in resources
+    }
+    for moment in range(HALF_HOUR_MIN // shortest_min):
+        part_of = {r.name: moment * shortest_min // r.meter_min for r in resources}
+        wanted = {
+            r.name: power_kw(config, r, t, ordered_kw[r.name], part=part_of[r.name])
+            for r in resources
+        }
+        kept = kept_kw(wanted, limits)
+        for name, part in part_of.items():
+            found[name][part].append((wanted[name], kept[name]))
+    return {
+        resource.name: [_metered_kwh(resource, moments) for moments in found[resource.name]]
+        for resource in resources
+    }
+
+
+def _metered_kwh(resource: ResourceConfig, moments: Sequence[tuple[float, float]]) -> Decimal:
+    """Return the energy of one interval, of what was wanted and kept in its moments [kW]."""
     hours = Decimal(resource.meter_min) / 60
-    return (Decimal(repr(min(power_kw, limit_kw))) * hours).quantize(TICK_KWH)
+    if all(wanted == kept for wanted, kept in moments):
+        return (Decimal(repr(moments[0][0])) * hours).quantize(TICK_KWH)
+    mean_kw = math.fsum(kept for _, kept in moments) / len(moments)
+    energy = Decimal(repr(round(mean_kw, 6))) * hours
+    return energy.quantize(TICK_KWH, ROUND_FLOOR)
 
 
 def completed_count(day_starts_at: datetime, market_at: datetime) -> int:

@@ -27,17 +27,17 @@ import httpx
 from aggregator.core.envelopes import Span, permitted_kw
 from aggregator.protocols.openadr3.client.behaviour import (
     HALF_HOUR,
-    HALF_HOUR_MIN,
     HALF_HOURS,
     AgentsConfig,
     Decision,
     ResourceConfig,
+    SiteLimit,
     VenConfig,
     WrongConfig,
     agents_config,
     completed_count,
     decide,
-    energy_kwh,
+    energies_kwh,
     is_out,
     quality_of,
 )
@@ -69,9 +69,10 @@ FOREVER: Final = timedelta(days=3_650)
 
 @dataclass
 class Connection:
-    """What the site knows of its conditional connection."""
+    """What is known of a site's conditional connection, and which units stand behind it."""
 
     event_id: str
+    names: tuple[str, ...]
     firm_kw: Decimal
     failsafe: timedelta
     heartbeat: timedelta
@@ -86,6 +87,7 @@ class Seen:
     orders_kw: dict[str, list[float]]
     metering_id: str = ""
     ordered: list[tuple[str, ResourceConfig, EventMessage]] = field(default_factory=list)
+    envelopes: dict[str, tuple[tuple[str, ...], dict[int, float]]] = field(default_factory=dict)
 
 
 class Site:
@@ -110,10 +112,12 @@ class Site:
         # by event and version of the order: since when it is known, and what became of it
         self._known_at: dict[str, datetime] = {}
         self._factors: dict[str, float | None] = {}
-        self._connection: Connection | None = None
+        # by event: sites' conditional connections, and what their envelopes of the day say
+        self._connections: dict[str, Connection] = {}
+        self._envelopes: dict[str, tuple[tuple[str, ...], dict[int, float]]] = {}
         self._heard_at: datetime | None = None
-        # what the connection let it draw at the end of each half hour
-        self._limits_kw: dict[int, float] = {}
+        # by event and half hour: the least that a connection let its site draw
+        self._limits_kw: dict[str, dict[int, float]] = {}
         self._forecast_said = False
         # how long messages take is no decision: it need not repeat
         self._lag = random.Random(f"{config.seed}:{ven.ven_name}")  # noqa: S311
@@ -179,6 +183,7 @@ class Site:
                 self._order_add(seen.orders_kw[resource.name], event, factor)
         await self._alive(now)
         self._limit_note(now)
+        self._envelopes = seen.envelopes
         if seen.metering_id:
             await self._foretell(seen.metering_id, now)
             await self._report(seen.metering_id, now, seen.orders_kw)
@@ -187,8 +192,12 @@ class Site:
         asked = {item.get("payloadType") for item in event.body.get("reportDescriptors") or ()}
         if USAGE in asked and self._is_of_the_day(event):
             seen.metering_id = event.id
-        if HEARTBEAT in asked:
-            self._connection_take(event)
+        if _has(event, IMPORT_LIMIT):
+            names = tuple(sorted(self._resources.keys() & set(event.targets)))
+            if names and HEARTBEAT in asked:
+                self._connection_take(event, names)
+            elif names:
+                seen.envelopes[event.id] = (names, self._envelope(event))
             return
         if not _has(event, SETPOINT):
             return
@@ -198,7 +207,21 @@ class Site:
             self._known_at.setdefault(key, now)
             seen.ordered.append((key, self._resources[name], event))
 
-    def _connection_take(self, event: EventMessage) -> None:
+    def _envelope(self, event: EventMessage) -> dict[int, float]:
+        """Return what an envelope lets its site draw in half hours of the day."""
+        limits_kw: dict[int, float] = {}
+        for interval in event.intervals:
+            values = [p.values[0] for p in interval.payloads if p.type == IMPORT_LIMIT]
+            start, length = interval.period.start, interval.period.duration
+            if not values or start is None or length is None:
+                continue
+            for t in range(HALF_HOURS):
+                at = self._config.day_starts_at + t * HALF_HOUR
+                if at < start + length and start < at + HALF_HOUR:
+                    limits_kw[t] = min(float(values[0]), limits_kw.get(t, math.inf))
+        return limits_kw
+
+    def _connection_take(self, event: EventMessage, names: tuple[str, ...]) -> None:
         terms = event.body.get(FAILSAFE) or {}
         spans = []
         for interval in event.intervals:
@@ -216,9 +239,11 @@ class Site:
                     limit_kw=Decimal(repr(values[0])),
                 )
             )
-        said_at = None if self._connection is None else self._connection.said_at
-        self._connection = Connection(
+        known = self._connections.get(event.id)
+        said_at = None if known is None else known.said_at
+        self._connections[event.id] = Connection(
             event_id=event.id,
+            names=names,
             firm_kw=Decimal(repr(terms.get("importCapacityLimitKw", 0))),
             failsafe=timedelta(seconds=float(terms.get("afterSeconds", 60))),
             heartbeat=timedelta(seconds=float(terms.get("heartbeatSeconds", 30))),
@@ -227,37 +252,48 @@ class Site:
         )
 
     async def _alive(self, now: datetime) -> None:
-        """Say that the site is alive, as often as its connection asks for."""
-        known = self._connection
-        if known is None or (known.said_at is not None and now < known.said_at + known.heartbeat):
-            return
-        await self._say(
-            heartbeat_report(
-                event_id=known.event_id,
-                client_name=self._ven.ven_name,
-                resource_name=next(iter(self._resources)),
+        """Say that each site is alive, as often as its connection asks for."""
+        for known in self._connections.values():
+            if known.said_at is not None and now < known.said_at + known.heartbeat:
+                continue
+            await self._say(
+                heartbeat_report(
+                    event_id=known.event_id,
+                    client_name=self._ven.ven_name,
+                    resource_name=known.names[0],
+                )
             )
-        )
-        known.said_at = now
+            known.said_at = now
 
     def _limit_note(self, now: datetime) -> None:
         """Note what may be drawn in the half hour that is running: the least of it counts."""
-        known = self._connection
-        if known is None:
-            return
-        kw = float(
-            permitted_kw(
-                known.spans,
-                firm_kw=known.firm_kw,
-                now=now,
-                heard_at=self._heard_at,
-                failsafe=known.failsafe,
-            )
-        )
         t = (now - self._config.day_starts_at) // HALF_HOUR
-        if kw < self._limits_kw.get(t, math.inf):
-            logger.info("%s: at most %.1f kW at %s", self._ven.ven_name, kw, now.isoformat())
-        self._limits_kw[t] = min(kw, self._limits_kw.get(t, math.inf))
+        for known in self._connections.values():
+            kw = float(
+                permitted_kw(
+                    known.spans,
+                    firm_kw=known.firm_kw,
+                    now=now,
+                    heard_at=self._heard_at,
+                    failsafe=known.failsafe,
+                )
+            )
+            noted = self._limits_kw.setdefault(known.event_id, {})
+            if kw < noted.get(t, math.inf):
+                names = ", ".join(known.names)
+                logger.info("%s: at most %.1f kW at %s", names, kw, now.isoformat())
+            noted[t] = min(kw, noted.get(t, math.inf))
+
+    def _limits(self, t: int) -> list[SiteLimit]:
+        """Return what holds in a half hour, of connections and of envelopes."""
+        noted = [
+            (known.names, self._limits_kw.get(id_, {})) for id_, known in self._connections.items()
+        ]
+        return [
+            SiteLimit(names=names, limit_kw=limits_kw[t])
+            for names, limits_kw in [*noted, *self._envelopes.values()]
+            if t in limits_kw
+        ]
 
     def _is_of_the_day(self, event: EventMessage) -> bool:
         period = read_period(event.body.get("intervalPeriod"), "intervalPeriod")
@@ -346,13 +382,17 @@ class Site:
         end_t = completed_count(self._config.day_starts_at, market_at)
         if end_t <= first_t:
             return
+        energies = {
+            t: energies_kwh(self._config, self._ven.resources, t, orders_kw, limits=self._limits(t))
+            for t in range(first_t, end_t)
+        }
         readings = {}
         did: dict[str, list[tuple[datetime, dict[str, Decimal]]]] = {}
         for name, resource in self._resources.items():
             of_unit = [
                 value
                 for t in range(first_t, end_t)
-                for value in self._metered(resource, t, orders_kw[name])
+                for value in self._metered(resource, t, energies[t][name])
             ]
             readings[name] = [value for value in of_unit if value.energy_kwh is not None]
             told = self._did(resource, orders_kw[name], first_t, end_t)
@@ -367,21 +407,13 @@ class Site:
         logger.info("%s: reported half hours %d to %d", self._ven.ven_name, first_t, end_t - 1)
 
     def _metered(
-        self, resource: ResourceConfig, t: int, ordered_kw: Sequence[float]
+        self, resource: ResourceConfig, t: int, energies: Sequence[Decimal]
     ) -> list[Metered]:
         """Return the values of one half hour; a gap has none."""
         length = timedelta(minutes=resource.meter_min)
         found = []
-        for part in range(HALF_HOUR_MIN // resource.meter_min):
+        for part, energy in enumerate(energies):
             quality = quality_of(self._config, resource, f"{t}.{part}")
-            energy = energy_kwh(
-                self._config,
-                resource,
-                t,
-                ordered_kw,
-                part=part,
-                limit_kw=self._limits_kw.get(t, math.inf),
-            )
             found.append(
                 Metered(
                     start_at=self._config.day_starts_at + t * HALF_HOUR + part * length,

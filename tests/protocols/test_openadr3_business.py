@@ -206,6 +206,43 @@ def test_targets_that_business_logic_grants_count_for_its_own_programs_alone() -
     is_problem(site.get(f"events/{event['id']}"), 404)
 
 
+def test_a_grant_does_not_move_with_a_resource_to_a_ven_of_another_organisation() -> None:
+    people = cast.people()
+    tso, desk, site = business(_tso()), business(people.platform), Machine(people.inzai_dc)
+    client = site.client.client_id
+    granting, second = (
+        tso.made("vens", {"objectType": "BL_VEN_REQUEST", "venName": name, "clientID": client})
+        for name in ("granting", "second")
+    )
+    own = site.made("vens", {"objectType": "VEN_VEN_REQUEST", "venName": "own"})
+    resource = tso.made(
+        "resources",
+        {
+            "objectType": "BL_RESOURCE_REQUEST",
+            "resourceName": "r",
+            "venID": granting["id"],
+            "clientID": client,
+            "targets": ["shiroi-dc-1-load"],
+        },
+    )
+    events = {
+        side: machine.event(machine.program(side), targets=["shiroi-dc-1-load"])
+        for side, machine in (("tso", tso), ("desk", desk))
+    }
+
+    def moved(ven: dict[str, Any]) -> tuple[list[str], list[str]]:
+        request = {"objectType": "VEN_RESOURCE_REQUEST", "resourceName": "r", "venID": ven["id"]}
+        said = site.put(f"resources/{resource['id']}", request)
+        assert said.status_code == 200
+        seen = [row["id"] for row in site.get("events").json()]
+        return said.json()["targets"], [side for side, row in events.items() if row["id"] in seen]
+
+    # between vens of whoever granted it the grant stays; to the platform's, or back, it does not
+    assert moved(second) == (["shiroi-dc-1-load"], ["tso"])
+    assert moved(own) == ([], [])
+    assert moved(second) == ([], [])
+
+
 def test_an_event_without_targets_is_for_those_its_program_is_for() -> None:
     people = cast.people()
     tso, site, rival = business(_tso()), Machine(people.inzai_dc), Machine(people.shiroi_dc)

@@ -21,6 +21,7 @@ from tests.dispatching import (
     sent_day,
     usage_report,
 )
+from tests.protocols.openadr import business
 
 pytestmark = pytest.mark.django_db
 S = InstructionState
@@ -134,6 +135,51 @@ def test_energy_out_of_bounds_is_refused_whole(value: float) -> None:
     is_problem(ven.post("reports", usage_report(metering, 1, value)), 400)
     assert not Report.objects.exists()
     assert not IntervalReading.objects.exists()
+
+
+@pytest.mark.parametrize("value", [1e308, -1e308, 10**15, 10**31])
+@pytest.mark.parametrize(
+    "kind",
+    ["USAGE", "DEMAND", "DELTA_USAGE", "USAGE_FORECAST", "LOAD_SHED_DELTA_AVAILABLE"],
+)
+def test_a_number_that_nothing_could_be_is_refused_by_name(kind: str, value: float) -> None:
+    day = sent_day()
+    meters(day)
+    ven = Ven(cast.people().inzai_dc).enrol(LOAD)
+    body = usage_report(Event.objects.get(key="metering-2026-11-25"), value)
+    body["resources"][0]["intervals"][0]["payloads"][0]["type"] = kind
+    told = is_problem(ven.post("reports", body), 400)
+    assert "less than 1,000,000,000,000,000" in told["detail"]
+    assert not Report.objects.exists()
+
+
+def test_a_ven_that_is_handed_over_takes_no_meter_along() -> None:
+    day = sent_day()
+    meters(day)
+    people = cast.people()
+    tso, site, rival = business(people.grid_t), Ven(people.inzai_dc), Ven(people.shiroi_dc)
+    request = {"objectType": "BL_VEN_REQUEST", "venName": "v", "clientID": site.client.client_id}
+    ven = tso.made("vens", request)
+    tso.made(
+        "resources",
+        {
+            "objectType": "BL_RESOURCE_REQUEST",
+            "resourceName": LOAD,
+            "venID": ven["id"],
+            "clientID": site.client.client_id,
+        },
+    )
+    assert VenResource.objects.get().resource == day.places.resources["inzai-load"]
+    request["clientID"] = rival.client.client_id
+    assert tso.put(f"vens/{ven['id']}", request).status_code == 200
+    metering = Event.objects.get(key="metering-2026-11-25")
+    # read together with others, and one by one
+    for kind in ("USAGE", "DELTA_USAGE"):
+        body = usage_report(metering, 1)
+        body["resources"][0]["intervals"][0]["payloads"][0]["type"] = kind
+        is_problem(rival.post("reports", body), 400)
+    assert not IntervalReading.objects.exists()
+    assert not Report.objects.exists()
 
 
 def test_a_stranger_cannot_report_for_anothers_meter() -> None:

@@ -211,6 +211,10 @@ def _points_read(keys: Iterable[tuple[UUID, str]]) -> dict[tuple[UUID, str], str
             FROM openadr3_venresource r
             JOIN openadr3_ven v ON v.id = r.ven_id
             JOIN metering_meter m ON m.resource_id = r.resource_id
+            JOIN registry_resource u ON u.id = r.resource_id
+            JOIN registry_site s ON s.id = u.site_id
+            JOIN parties_apiclient c
+                ON c.id = v.client_id AND c.organisation_id = s.organisation_id
             WHERE v.client_id = ANY(%s) AND r.name = ANY(%s)
               AND r.removed_at IS NULL AND v.removed_at IS NULL
             """,

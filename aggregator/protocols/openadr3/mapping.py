@@ -82,6 +82,7 @@ QUALITIES: Final = ("OK", "MISSING", "ESTIMATED", "BAD")
 REASON_LENGTH_MAX: Final = 120
 KW_SIGN: Final = {"UP": -1, "DOWN": 1}
 ENERGY_TICK_KWH: Final = Decimal("0.001")
+NUMBER_END: Final = 10**15  # no number of kW or kWh; with many more places none can be rounded
 POWER_TICK_KW: Final = Decimal("0.1")
 HALF_HOUR_H: Final = Decimal("0.5")
 
@@ -327,7 +328,10 @@ def number_in(value: object, field: str, rule: str) -> Decimal:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise Malformed(field, rule)
     # a JSON number is binary in every client; what it shows is what is meant
-    return Decimal(repr(value))
+    number = Decimal(repr(value))
+    if abs(number) >= NUMBER_END:
+        raise Malformed(field, f"{rule}, less than {NUMBER_END:,}")
+    return number
 
 
 def ack_report(*, event_id: str, client_name: str, resource_name: str) -> dict[str, Any]:

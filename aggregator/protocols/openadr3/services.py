@@ -158,7 +158,12 @@ def _units(client: ApiClient, request: wire.ReportRequest) -> dict[str, Resource
     known = {
         row.name: row.resource
         for row in VenResource.objects.filter(
-            ven__client=client, name__in=names, removed_at=None, ven__removed_at=None
+            ven__client=client,
+            name__in=names,
+            removed_at=None,
+            ven__removed_at=None,
+            # a ven may have been handed to a client of another organisation since it was joined
+            resource__site__organisation_id=client.organisation_id,
         )
         .exclude(resource=None)
         .select_related("resource__meter")

@@ -272,13 +272,18 @@ def resource_create(*, caller: Caller, request: ResourceRequest, sent: Sent) -> 
 def resource_change(
     *, caller: Caller, resource_id: UUID | None, request: ResourceRequest, sent: Sent
 ) -> Written:
-    """Change a resource: business logic also its targets."""
+    """Change a resource: business logic also its targets.
+
+    A site that moves it to a ven of another organisation loses the targets granted to it.
+    """
     _side_checked(caller, request.object_type, "RESOURCE")
     resource = owned(caller, ObjectKind.RESOURCE, VenResource, resource_id)
     ven = _ven_for(caller, request)
     unit = _unit(ven, request.name)
     before = resource.resource.code if resource.resource else None
-    kept = tuple(name for name in resource.targets if name != before)
+    # what one organisation granted is no grant of another, whose ven a site may move it to
+    is_granted = ven.organisation_id == resource.ven.organisation_id
+    kept = tuple(name for name in resource.targets if is_granted and name != before)
     changes = {
         "ven": ven,
         "name": request.name,

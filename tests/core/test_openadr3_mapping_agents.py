@@ -11,13 +11,13 @@ import pytest
 from aggregator.protocols.openadr3.client.behaviour import (
     AgentsConfig,
     Decision,
-    ResourceConfig,
     SiteLimit,
     WrongConfig,
     agents_config,
     completed_count,
     decide,
     energies_kwh,
+    energy_kwh,
     is_out,
 )
 
@@ -38,14 +38,6 @@ def _document(**changes: Any) -> dict[str, Any]:
 
 def _config(**changes: Any) -> AgentsConfig:
     return agents_config(_document(**changes))
-
-
-def energy_kwh(
-    config: AgentsConfig, resource: ResourceConfig, t: int, ordered_kw: list[float], part: int = 0
-) -> Decimal:
-    """Return what one unit's meter shows for a half hour, or for one part of it."""
-    (values,) = energies_kwh(config, [resource], t, {resource.name: ordered_kw}).values()
-    return values[part]
 
 
 def _ordered(**at: float) -> list[float]:

@@ -7,7 +7,7 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, date, datetime, time, timedelta, timezone
-from decimal import ROUND_FLOOR, Decimal
+from decimal import ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
 from typing import Any, Final
 
 HALF_HOUR: Final = timedelta(minutes=30)
@@ -433,14 +433,37 @@ def energies_kwh(
     }
 
 
+def energy_kwh(
+    config: AgentsConfig,
+    resource: ResourceConfig,
+    t: int,
+    ordered_kw: Sequence[float],
+    *,
+    part: int = 0,
+) -> Decimal:
+    """Return what a unit's meter shows for half hour `t`, or for one part of it, without limits.
+
+    Arguments are those of :func:`power_kw`.
+
+    Returns
+    -------
+    Decimal
+        Energy to the customer, to the nearest Wh. [kWh]
+    """
+    return _kwh(resource, power_kw(config, resource, t, ordered_kw, part=part))
+
+
+def _kwh(resource: ResourceConfig, kw: float, rounding: str = ROUND_HALF_EVEN) -> Decimal:
+    hours = Decimal(resource.meter_min) / 60
+    return (Decimal(repr(kw)) * hours).quantize(TICK_KWH, rounding)
+
+
 def _metered_kwh(resource: ResourceConfig, moments: Sequence[tuple[float, float]]) -> Decimal:
     """Return the energy of one interval, of what was wanted and kept in its moments [kW]."""
-    hours = Decimal(resource.meter_min) / 60
     if all(wanted == kept for wanted, kept in moments):
-        return (Decimal(repr(moments[0][0])) * hours).quantize(TICK_KWH)
+        return _kwh(resource, moments[0][0])
     mean_kw = math.fsum(kept for _, kept in moments) / len(moments)
-    energy = Decimal(repr(round(mean_kw, 6))) * hours
-    return energy.quantize(TICK_KWH, ROUND_FLOOR)
+    return _kwh(resource, round(mean_kw, 6), ROUND_FLOOR)
 
 
 def completed_count(day_starts_at: datetime, market_at: datetime) -> int:

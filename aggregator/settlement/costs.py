@@ -21,19 +21,25 @@ ROUNDING, UNPOSTED = "ROUNDING", "UNPOSTED"
 HEADER = ("区分", "場所", "組織", "勘定", "項目", "コード", "負担（円）", "受取（円）")
 PLACE_NAMES = {"ELEMENT": "設備", "AREA": "エリア", "SITE": "拠点", "MARKET": "市場全体"}
 
-# A need names its element or area; a rent its element; what only an award tells, its area.
+# A need names its element or area; a rent its element; what only an award tells, its area. Half
+# hours are summed before they are joined.
 COSTS_SQL = """
 SELECT place.kind, place.code, moved.account_id, moved.item,
-       sum(moved.amount) FILTER (WHERE moved.amount > 0),
-       sum(moved.amount) FILTER (WHERE moved.amount < 0)
+       sum(moved.received), sum(moved.paid)
 FROM (
-    SELECT payee_id AS account_id, item, award_id, need_id, element, amount_exact_jpy AS amount
-    FROM settlement_settlementline WHERE run_id = ANY(%(runs)s)
-      AND (%(accounts)s::bigint[] IS NULL OR payee_id = ANY(%(accounts)s::bigint[]))
-    UNION ALL
-    SELECT payer_id, item, award_id, need_id, element, -amount_exact_jpy
-    FROM settlement_settlementline WHERE run_id = ANY(%(runs)s)
-      AND (%(accounts)s::bigint[] IS NULL OR payer_id = ANY(%(accounts)s::bigint[]))
+    SELECT account_id, item, award_id, need_id, element,
+           sum(amount) FILTER (WHERE amount > 0) AS received,
+           sum(amount) FILTER (WHERE amount < 0) AS paid
+    FROM (
+        SELECT payee_id AS account_id, item, award_id, need_id, element, amount_exact_jpy AS amount
+        FROM settlement_settlementline WHERE run_id = ANY(%(runs)s)
+          AND (%(accounts)s::bigint[] IS NULL OR payee_id = ANY(%(accounts)s::bigint[]))
+        UNION ALL
+        SELECT payer_id, item, award_id, need_id, element, -amount_exact_jpy
+        FROM settlement_settlementline WHERE run_id = ANY(%(runs)s)
+          AND (%(accounts)s::bigint[] IS NULL OR payer_id = ANY(%(accounts)s::bigint[]))
+    ) AS line
+    GROUP BY 1, 2, 3, 4, 5
 ) AS moved
 LEFT JOIN trading_need need ON need.id = moved.need_id
 LEFT JOIN registry_congestionpoint point ON point.id = need.congestion_point_id

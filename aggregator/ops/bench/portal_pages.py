@@ -46,7 +46,8 @@ PAGES: Final = {
         "/tso/auctions/{open}/needs.csv", "/tso/needs/{need}/", "/tso/needs/{need}/withdraw/",
         "/tso/approvals/", "/tso/results/{today}/", "/tso/results/{today}/lines.csv",
         "/tso/results/{today}/certificate.json", "/tso/calls/", "/tso/connections/",
-        "/tso/connections/new/", "/tso/costs/{month}/", "/tso/models/", "/tso/models/new/", "/day/{today}/",
+        "/tso/connections/new/", "/tso/costs/{month}/", "/tso/models/", "/tso/models/new/",
+        "/day/{today}/",
     ),
     DESK: (
         "/desk/", "/desk/state.json", "/desk/alarms/", "/desk/alarms/{alarm}/", "/desk/auctions/",

@@ -118,22 +118,41 @@ def _checked(stage: Stage, ids: list[set[str]]) -> None:
         other = MARKS[1 - side]
         for base in (BASE, BASE_3_0):
             site.base = base
-            for path in LISTS:
-                if base == BASE_3_0 and path == "resources":
-                    continue
-                answer = site.get(path)
-                assert answer.status_code == 200, (path, answer.content)
-                assert other not in answer.content.decode(), (base, path)
-                name = "targetValues" if base == BASE_3_0 else "targets"
-                if path in ("programs", "events", "vens", "resources"):
-                    assert other not in site.get(path, {name: other}).content.decode()
-        site.base = BASE
-        for known in ids[1 - side]:
-            for path in ("reports", "subscriptions", "vens", "resources"):
-                assert site.get(f"{path}/{known}").status_code == 404
-                assert site.delete(f"{path}/{known}").status_code in (403, 404)
+            _lists_checked(site, other)
+        _ids_checked(site, other, own=stage.vens[side], others=ids[1 - side])
         for message in OutboxMessage.objects.filter(destination__contains=MARKS[side]):
             assert other not in message.body, message.body
+
+
+def _lists_checked(site: Machine, other: str) -> None:
+    for path in LISTS:
+        if site.base == BASE_3_0 and path == "resources":
+            continue
+        answer = site.get(path)
+        assert answer.status_code == 200, (path, answer.content)
+        assert other not in answer.content.decode(), (site.base, path)
+        # what is skipped counts nothing of another's: page by page all is there, and no more
+        whole = answer.json()
+        pages = [site.get(path, {"skip": n, "limit": 1}).json() for n in range(len(whole) + 1)]
+        assert pages == [*([row] for row in whole), []]
+        name = "targetValues" if site.base == BASE_3_0 else "targets"
+        if path in ("programs", "events", "vens", "resources"):
+            assert other not in site.get(path, {name: other}).content.decode()
+
+
+def _ids_checked(site: Machine, other: str, *, own: list[str], others: set[str]) -> None:
+    site.base = BASE_3_0
+    for known in own:
+        answer = site.get(f"vens/{known}/resources")
+        assert (answer.status_code, other in answer.content.decode()) == (200, False)
+    for known in others:
+        assert site.get(f"vens/{known}/resources").status_code == 404
+        assert site.get(f"vens/{known}/resources/{known}").status_code == 404
+    site.base = BASE
+    for known in others:
+        for path in ("reports", "subscriptions", "vens", "resources"):
+            assert site.get(f"{path}/{known}").status_code == 404
+            assert site.delete(f"{path}/{known}").status_code in (403, 404)
 
 
 @settings(

@@ -10,7 +10,7 @@ from django.db import connection
 
 from aggregator.messages.models import ProtocolMessage
 from aggregator.messages.services import message_bytes
-from aggregator.protocols.openadr3.models import Event, Program, Report
+from aggregator.protocols.openadr3.models import Event, Program, Report, VenResource
 from tests import cast
 from tests.dispatching import event_of, freeze, is_problem, jst, sent_day
 from tests.protocols.openadr import Machine, business
@@ -241,6 +241,24 @@ def test_a_grant_does_not_move_with_a_resource_to_a_ven_of_another_organisation(
     assert moved(second) == (["shiroi-dc-1-load"], ["tso"])
     assert moved(own) == ([], [])
     assert moved(second) == ([], [])
+
+
+def test_a_ven_handed_to_another_organisation_takes_no_sight_of_its_orders_along() -> None:
+    day = sent_day()
+    people = cast.people()
+    desk, site, rival = (
+        business(people.platform),
+        Machine(people.inzai_dc).enrol(LOAD),
+        Machine(people.shiroi_dc),
+    )
+    path = f"events/{event_of(day, 'inzai-defer').id}"
+    assert site.get(path).status_code == 200
+    body = {"objectType": "BL_VEN_REQUEST", "venName": "v", "clientID": rival.client.client_id}
+    assert desk.put(f"vens/{site.ven_id}", body).status_code == 200
+    (resource,) = rival.get("resources").json()
+    assert (resource["resourceName"], resource["targets"]) == (LOAD, [])
+    is_problem(rival.get(path), 404)
+    assert VenResource.objects.get().resource is None
 
 
 def test_an_event_without_targets_is_for_those_its_program_is_for() -> None:

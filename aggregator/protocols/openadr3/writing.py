@@ -214,14 +214,21 @@ def ven_create(*, caller: Caller, request: VenRequest, sent: Sent) -> Written:
 
 @transaction.atomic
 def ven_change(*, caller: Caller, ven_id: UUID | None, request: VenRequest, sent: Sent) -> Written:
-    """Change a ven: business logic also its client and targets."""
+    """Change a ven: business logic also its client and targets.
+
+    Handed to another organisation, its resources lose the registered ones they were joined to.
+    """
     _side_checked(caller, request.object_type, "VEN")
     ven = owned(caller, ObjectKind.VEN, Ven, ven_id)
     changes: dict[str, Any] = {"name": request.name, **sent.columns}
     if caller.is_business:
         changes["client_id"] = _client_named(request.client_id).id
         changes["targets"] = _distinct(request.targets)
-    return row_change(caller, ObjectKind.VEN, ven, changes, client_id=ven.client_id)
+    before_id = ven.client.organisation_id
+    written = row_change(caller, ObjectKind.VEN, ven, changes, client_id=ven.client_id)
+    if ven.client.organisation_id != before_id:
+        _resources_rejoin(ven)
+    return written
 
 
 @transaction.atomic
@@ -452,6 +459,18 @@ def _ven_for(caller: Caller, request: ResourceRequest) -> Ven:
     if caller.is_business and _client_named(request.client_id).id != ven.client_id:
         raise Refused(field="clientID", value=request.client_id, rule="the client of the ven")
     return ven
+
+
+def _resources_rejoin(ven: Ven) -> None:
+    """Join a ven's resources to those of its present organisation, without the others' targets."""
+    for row in VenResource.objects.filter(ven=ven, removed_at=None).select_related("resource"):
+        unit = _unit(ven, row.name)
+        before = row.resource.code if row.resource else None
+        VenResource.objects.filter(pk=row.pk).update(
+            resource=unit,
+            targets=[name for name in row.targets if name != before],
+            modified_at=_NOW,
+        )
 
 
 def _unit(ven: Ven, name: str) -> Resource | None:

@@ -71,8 +71,8 @@ class CallForm(PortalForm):
         self.halves = [one for one in halves if not one.is_over]
         for one in self.halves:
             self.fields[f"kw_{one.t}"] = NumberField(
-                label=gettext("%(koma)s（最大 %(kw)s kW）")
-                % {"koma": words.koma_full(one.t), "kw": words.number(one.reserved_kw)},
+                label=words.koma_full(one.t),
+                help_text=gettext("最大 %(kw)s kW") % {"kw": words.number(one.reserved_kw)},
                 required=False,
                 unit="kW",
                 digits=1,

@@ -19,6 +19,7 @@ from accounts.audit.services import entry_append
 from accounts.core.errors import NotFound, NotPermitted, Refused
 from accounts.parties.models import ApiClient
 from aggregator.protocols.openadr3.errors import NameTaken
+from aggregator.protocols.openadr3.joining import resources_rejoin, unit_of
 from aggregator.protocols.openadr3.models import (
     Event,
     ObjectBase,
@@ -227,7 +228,7 @@ def ven_change(*, caller: Caller, ven_id: UUID | None, request: VenRequest, sent
     before_id = ven.client.organisation_id
     written = row_change(caller, ObjectKind.VEN, ven, changes, client_id=ven.client_id)
     if ven.client.organisation_id != before_id:
-        _resources_rejoin(ven)
+        resources_rejoin(ven)
     return written
 
 
@@ -264,7 +265,7 @@ def resource_create(*, caller: Caller, request: ResourceRequest, sent: Sent) -> 
     """
     _side_checked(caller, request.object_type, "RESOURCE")
     ven = _ven_for(caller, request)
-    unit = _unit(ven, request.name)
+    unit = unit_of(ven, request.name)
     resource = VenResource(
         ven=ven,
         name=request.name,
@@ -286,7 +287,7 @@ def resource_change(
     _side_checked(caller, request.object_type, "RESOURCE")
     resource = owned(caller, ObjectKind.RESOURCE, VenResource, resource_id)
     ven = _ven_for(caller, request)
-    unit = _unit(ven, request.name)
+    unit = unit_of(ven, request.name)
     before = resource.resource.code if resource.resource else None
     # what one organisation granted is no grant of another, whose ven a site may move it to
     is_granted = ven.organisation_id == resource.ven.organisation_id
@@ -459,25 +460,6 @@ def _ven_for(caller: Caller, request: ResourceRequest) -> Ven:
     if caller.is_business and _client_named(request.client_id).id != ven.client_id:
         raise Refused(field="clientID", value=request.client_id, rule="the client of the ven")
     return ven
-
-
-def _resources_rejoin(ven: Ven) -> None:
-    """Join a ven's resources to those of its present organisation, without the others' targets."""
-    for row in VenResource.objects.filter(ven=ven, removed_at=None).select_related("resource"):
-        unit = _unit(ven, row.name)
-        before = row.resource.code if row.resource else None
-        VenResource.objects.filter(pk=row.pk).update(
-            resource=unit,
-            targets=[name for name in row.targets if name != before],
-            modified_at=_NOW,
-        )
-
-
-def _unit(ven: Ven, name: str) -> Resource | None:
-    """Return the registered resource of that code, if it belongs to the ven's organisation."""
-    return Resource.objects.filter(
-        code=name, site__organisation_id=ven.client.organisation_id
-    ).first()
 
 
 def _resource_targets(

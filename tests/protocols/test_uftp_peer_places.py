@@ -1,8 +1,8 @@
 """A grid operator that we did not write asks for three congestion points on one day.
 
 It asks for all at once, each at its own time of the day. One bid of 3,000 kW at Inzai is there for
-each, taken whole and never enough, so all is at the cap: 2/3 of it on the Inzai line (2,000 kW), 1/3
-on each of the others (1,000 kW).
+each, taken whole and never enough, so all is at the cap: 2/3 of it on the Inzai line (2,000 kW),
+1/3 on each of the others (1,000 kW).
 """
 
 from __future__ import annotations

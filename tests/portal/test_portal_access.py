@@ -95,7 +95,7 @@ def test_no_answer_names_the_owner_to_others(day: cast.MarketDay, who: str) -> N
     addresses = [a for a, row in matrix.items() if row[WHO.index(who)] == 200]
     for address in addresses:
         if who == "planner" and address.startswith(("/tso/connections/", "/tso/calls/")):
-            continue  # a grid operator knows which sites of its area are connected, and which it calls
+            continue  # whose sites are connected in its area, and which it calls, it knows
         body = client.get(address).content.decode()
         assert day.places.people.inzai_dc.name not in body, address
         assert "inzai-dc-1" not in body, address

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from django.utils import translation
 
 from aggregator.portal import selectors
 from aggregator.portal.charts.day import (
@@ -197,6 +198,10 @@ def test_a_price_that_was_not_published_leaves_a_gap_and_not_a_number() -> None:
     body = chart_bytes((price_figure(chart, LIGHT), None), palette=LIGHT)
     assert columns(body, "place")["area"] == ["—"] * 48
     json.loads(body, parse_constant=lambda word: pytest.fail(f"{word} is no JSON"))
+    assert columns(body, "place")["place"][0] == "1.00 円/kWh"
+    with translation.override("en"):
+        body = chart_bytes((price_figure(chart, LIGHT), None), palette=LIGHT)
+    assert columns(body, "place")["place"][0] == "1.00 JPY/kWh"
 
 
 @pytest.mark.parametrize(

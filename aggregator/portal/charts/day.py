@@ -19,6 +19,7 @@ from bokeh.models import (
 )
 from bokeh.plotting import figure
 from bokeh.transform import transform
+from django.utils.translation import gettext
 
 from aggregator.portal.tokens import FONT, Palette
 from aggregator.portal.words import clock, koma_full, number
@@ -223,8 +224,10 @@ def price_figure(chart: PriceChart, palette: Palette) -> figure:
 
 
 def _price_cells(chart: PriceChart, low: float, high: float) -> ColumnDataSource:
+    unit = gettext("円/kWh")
+
     def shown(value: float | None) -> str:
-        return "—" if value is None else f"{number(value, 2)} 円/kWh"
+        return "—" if value is None else f"{number(value, 2)} {unit}"
 
     return ColumnDataSource(
         {

@@ -30,6 +30,7 @@ from aggregator.portal.once import FIELD, token_read
 View = Callable[..., HttpResponseBase]
 KEPT: Final = "portal_kept_text"
 KEPT_LENGTH_MAX: Final = 200_000
+FORMS_KEPT: Final = 5  # of one browser, the latest
 
 
 def person_required(action: str | None = None) -> Callable[[View], View]:
@@ -65,6 +66,8 @@ def _sign_in_first(request: HttpRequest) -> HttpResponse:
 def text_keep(request: HttpRequest) -> bool:
     """Keep the text of a form until its author is back; whether it was kept.
 
+    Forms of several tabs are kept beside each other.
+
     Only of forms we made for somebody: others are nobody's text. Passwords and files are not.
     """
     token = token_read(request.POST.get(FIELD, ""))
@@ -79,17 +82,21 @@ def text_keep(request: HttpRequest) -> bool:
     box = base64.b64encode(sealed({"user": token.user_id, "fields": fields})).decode()
     if len(box) > KEPT_LENGTH_MAX:
         return False
-    request.session[KEPT] = {"path": request.path, "box": box}
+    kept = dict(request.session.get(KEPT) or {})
+    kept.pop(request.path, None)
+    kept[request.path] = box
+    request.session[KEPT] = dict(list(kept.items())[-FORMS_KEPT:])
     return True
 
 
 def text_kept(request: HttpRequest) -> QueryDict | None:
     """Return, once, the text kept for this page and this person."""
-    kept = request.session.get(KEPT)
-    if not kept or kept["path"] != request.path:
+    kept = dict(request.session.get(KEPT) or {})
+    box = kept.pop(request.path, None)
+    if box is None:
         return None
-    del request.session[KEPT]
-    found = opened(base64.b64decode(kept["box"]))
+    request.session[KEPT] = kept
+    found = opened(base64.b64decode(box))
     if found is None or found["user"] != request.user.pk:
         return None
     fields = QueryDict(mutable=True)

@@ -18,6 +18,7 @@ from aggregator.portal import words
 PAGE_ROWS: Final = 50
 COUNT_MAX: Final = 10_000
 CSV_ROWS_MAX: Final = 100_000
+PAGE_DIGITS_MAX: Final = 6
 
 Rows = QuerySet[Any]
 
@@ -117,9 +118,10 @@ class Listing:
             If there is no such page.
         """
         text = self.request.GET.get("page", "1")
-        if not text.isascii() or not text.isdigit() or not 1 <= int(text[:6]) <= self.page_count:
+        known = text.isascii() and text.isdigit() and len(text) <= PAGE_DIGITS_MAX
+        if not known or not 1 <= int(text) <= self.page_count:
             raise Http404(gettext("このページは見つかりません。"))
-        return int(text[:6])
+        return int(text)
 
     @property
     def page_count(self) -> int:

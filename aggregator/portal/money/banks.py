@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
-from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
@@ -24,6 +23,7 @@ from accounts.parties.sight import Sight
 from aggregator.core.zengin import BankDetails
 from aggregator.portal import words
 from aggregator.portal.answering import Done, FormPage
+from aggregator.portal.entering import person_required
 from aggregator.portal.forms import ChoiceField, PortalForm, TextField
 from aggregator.portal.frame import frame
 from aggregator.portal.lists import Filter, listed
@@ -42,7 +42,7 @@ from aggregator.settlement.payments_models import BankAccount, BankAccountState
 PAGE = "money_payments"
 
 
-@login_required
+@person_required()
 @require_safe
 def bank_list(request: HttpRequest) -> HttpResponse:
     """List bank accounts with masked numbers."""
@@ -109,7 +109,7 @@ class BankForm(PortalForm):
         return super()._field_of(path.rsplit(".", 1)[-1], place)
 
 
-@login_required
+@person_required()
 @require_http_methods(["GET", "POST"])
 def bank_new(request: HttpRequest) -> HttpResponse:
     """Propose an account; a second person compares and approves it."""
@@ -172,7 +172,7 @@ def _bank(sight: Sight, bank_account_id: UUID) -> tuple[BankAccount, Approval | 
 
 
 @never_cache
-@login_required
+@person_required()
 @require_http_methods(["GET", "POST"])
 def bank(request: HttpRequest, bank_account_id: UUID, act: str = "") -> HttpResponse:
     """Show an account; who approves it may see its whole number, which is written down."""

@@ -6,13 +6,13 @@ import re
 from dataclasses import dataclass
 from typing import Any, Final
 
-from django.contrib.auth.decorators import login_required
 from django.db.models import Count, Max, Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from accounts.jobs.models import Job, JobState
+from aggregator.portal.entering import person_required
 from aggregator.portal.frame import frame
 from aggregator.portal.lists import listed
 from aggregator.portal.money.payments import keeper
@@ -58,7 +58,7 @@ class Progress:
         return self.job.state in (JobState.READY, JobState.RUNNING)
 
 
-@login_required
+@person_required()
 @require_safe
 def close_list(request: HttpRequest) -> HttpResponse:
     """Show periods, their closes, and how far their documents are."""
@@ -102,7 +102,7 @@ def _with_progress(
     return [(row, issues.get(row.label), latest.get((CLOSE_KIND, row.label))) for row in periods]
 
 
-@login_required
+@person_required()
 @require_safe
 def reconciliation(request: HttpRequest) -> HttpResponse:
     """Hold documents, ledger and payment files against one another, now."""

@@ -8,7 +8,6 @@ from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
 
-from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.translation import gettext
@@ -16,6 +15,7 @@ from django.views.decorators.http import require_http_methods
 
 from accounts.core.errors import NotPermitted, Refused
 from aggregator.portal.answering import Done, FormPage
+from aggregator.portal.entering import person_required
 from aggregator.portal.forms import NumberField, PortalForm
 from aggregator.portal.frame import frame, sight_in
 from aggregator.settlement.adjustments import LineDelta, adjustment_run
@@ -83,7 +83,7 @@ def _shown(value: Decimal) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
-@login_required
+@person_required()
 @require_http_methods(["GET", "POST"])
 def dispute_correct(request: HttpRequest, dispute_id: UUID) -> HttpResponse:
     """Correct the lines of an accepted dispute, for settlement; closing and documents follow."""

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 from uuid import UUID
 
-from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import render
 from django.urls import reverse
@@ -19,6 +18,7 @@ from accounts.ledger.selectors import ledger_account_ids_of
 from accounts.parties.models import Organisation
 from accounts.parties.sight import Sight
 from aggregator.portal.answering import Done, FormPage
+from aggregator.portal.entering import person_required
 from aggregator.portal.forms import ChoiceField, FileField, PortalForm, TextField
 from aggregator.portal.frame import frame, sight_in
 from aggregator.portal.lists import Filter, listed
@@ -63,7 +63,7 @@ def _page(request: HttpRequest) -> str:
     return "money_disputes" if is_judge else "money_statements"
 
 
-@login_required
+@person_required()
 @require_safe
 def dispute_list(request: HttpRequest) -> HttpResponse:
     """List disputes from either side, or all for settlement."""
@@ -158,7 +158,7 @@ def _party_of(lines: Sequence[SettlementLine], sight: Sight) -> Organisation:
     raise Http404(gettext("この明細は見つかりません。"))
 
 
-@login_required
+@person_required()
 @require_http_methods(["GET", "POST"])
 def dispute_raise(request: HttpRequest) -> HttpResponse:
     """Object to lines; a statement that still waits for the party's word counts as objected to."""
@@ -314,7 +314,7 @@ def _works(row: Dispute, sight: Sight) -> dict[str, Callable[[dict[str, Any]], s
     }
 
 
-@login_required
+@person_required()
 @require_http_methods(["GET", "POST"])
 def dispute(request: HttpRequest, dispute_id: UUID, act: str = "") -> HttpResponse:
     """Show a dispute with its history; each act of it is a form on the same page."""
@@ -394,7 +394,7 @@ def _told(row: Dispute, sight: Sight) -> dict[str, Any]:
     }
 
 
-@login_required
+@person_required()
 @require_safe
 def evidence(request: HttpRequest, dispute_id: UUID, evidence_id: UUID) -> HttpResponse:
     """Hand out a file of a dispute, to be saved and never shown in place."""

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
-from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.translation import gettext
@@ -14,6 +13,7 @@ from django.views.decorators.http import require_safe
 
 from accounts.core.money import JPY_MAX
 from aggregator.portal import words
+from aggregator.portal.entering import person_required
 from aggregator.portal.forms import read_number
 from aggregator.portal.frame import frame, sight_in
 from aggregator.portal.lists import Filter, Rows, day_of, listed
@@ -29,7 +29,7 @@ DOCUMENT_CSV = (
 )  # fmt: skip
 
 
-@login_required
+@person_required()
 @require_safe
 def document_list(request: HttpRequest) -> HttpResponse:
     """List documents, narrowed by partner, days and amounts, each as a range and together."""

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
-from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
@@ -23,6 +22,7 @@ from accounts.parties.sight import Sight
 from aggregator.core.business_days import next_business_day
 from aggregator.portal import words
 from aggregator.portal.answering import Done, FormPage
+from aggregator.portal.entering import person_required
 from aggregator.portal.forms import ChoiceField, DayField, FileField, PortalForm, TextField
 from aggregator.portal.frame import frame, market_time, sight_in
 from aggregator.portal.lists import Filter, listed
@@ -83,7 +83,7 @@ def payer(request: HttpRequest) -> Sight:
     return sight
 
 
-@login_required
+@person_required()
 @require_safe
 def payment_list(request: HttpRequest) -> HttpResponse:
     """Show what is due to whom and who owes, and the batches made so far."""
@@ -135,7 +135,7 @@ class BatchForm(PortalForm):
     )
 
 
-@login_required
+@person_required()
 @require_http_methods(["GET", "POST"])
 def payment_new(request: HttpRequest) -> HttpResponse:
     """Make a batch of everything due and ask a second person for its release."""
@@ -256,7 +256,7 @@ def _open_to(batch: PaymentBatch, asked: Approval | None, sight: Sight) -> list[
     return ["result"]
 
 
-@login_required
+@person_required()
 @require_http_methods(["GET", "POST"])
 def payment(request: HttpRequest, batch_id: UUID, act: str = "") -> HttpResponse:
     """Show a batch with its transfers; each act of it is a form on the same page."""
@@ -311,7 +311,7 @@ def _told(batch: PaymentBatch, asked: Approval | None) -> dict[str, Any]:
     }
 
 
-@login_required
+@person_required()
 @require_safe
 def payment_file(
     request: HttpRequest, batch_id: UUID, file_format: str, position: int

@@ -6,7 +6,6 @@ from datetime import date
 from typing import Any
 from uuid import UUID
 
-from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
@@ -17,6 +16,7 @@ from accounts.ledger.selectors import ledger_account_ids_of
 from accounts.parties.models import Organisation
 from accounts.parties.sight import Sight
 from aggregator.portal.answering import Done, FormPage
+from aggregator.portal.entering import person_required
 from aggregator.portal.forms import PortalForm
 from aggregator.portal.frame import frame, sight_in
 from aggregator.portal.lists import Filter, listed
@@ -52,7 +52,7 @@ def organisation_of(sight: Sight, code: str | None) -> tuple[Organisation, list[
     raise Http404(gettext("この明細は見つかりません。"))
 
 
-@login_required
+@person_required()
 @require_safe
 def statement_list(request: HttpRequest) -> HttpResponse:
     """Show a party's periods with their money, documents and payments."""
@@ -92,7 +92,7 @@ def _found(request: HttpRequest, code: str, day: date) -> tuple[Organisation, Se
     return organisation, period
 
 
-@login_required
+@person_required()
 @require_safe
 def statement(request: HttpRequest, code: str, day: date) -> HttpResponse:
     """Show one period: what was bought and sold, day by day, its documents and payments."""
@@ -130,7 +130,7 @@ def statement(request: HttpRequest, code: str, day: date) -> HttpResponse:
     )
 
 
-@login_required
+@person_required()
 @require_http_methods(["GET", "POST"])
 def statement_confirm(request: HttpRequest, document_id: UUID) -> HttpResponse:
     """Let a party agree to its statement, after it has seen once more what it agrees to."""
@@ -165,7 +165,7 @@ def statement_url(document: Document) -> str:
     )
 
 
-@login_required
+@person_required()
 @require_safe
 def lines(request: HttpRequest, code: str, day: date) -> HttpResponse:
     """List a party's settlement lines of one delivery day."""
@@ -239,7 +239,7 @@ def _cells(row: Any, own: set[int]) -> list[Any]:
     ]
 
 
-@login_required
+@person_required()
 @require_safe
 def line(request: HttpRequest, line_id: int) -> HttpResponse:
     """Show one line: its arithmetic, what it is part of, and the award and need it comes from."""

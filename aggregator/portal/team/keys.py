@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
@@ -24,6 +23,7 @@ from accounts.parties.roles import ROLES_OF_KIND, Role
 from accounts.parties.selectors import clients_seen
 from accounts.parties.sight import Sight
 from aggregator.portal.answering import Done, FormPage
+from aggregator.portal.entering import person_required
 from aggregator.portal.forms import ChoiceField, NothingForm, PortalForm, TextField
 from aggregator.portal.frame import frame
 from aggregator.portal.lists import listed
@@ -36,7 +36,7 @@ MANAGE = "client.manage"
 ACTS = ("rotate", "revoke-previous", "off", "on")
 
 
-@login_required
+@person_required()
 @require_safe
 def key_list(request: HttpRequest) -> HttpResponse:
     """List machines with their keys' age."""
@@ -73,7 +73,7 @@ class KeyForm(PortalForm):
         ]
 
 
-@login_required
+@person_required()
 @require_http_methods(["GET", "POST"])
 def key_new(request: HttpRequest) -> HttpResponse:
     """Make a machine's key; its secret is in this answer only."""
@@ -107,7 +107,7 @@ def _client(sight: Sight, client_id: UUID) -> ApiClient:
     return row
 
 
-@login_required
+@person_required()
 @require_http_methods(["GET", "POST"])
 def key_act(request: HttpRequest, client_id: UUID, act: str) -> HttpResponse:
     """Rotate a key, end the one before, switch it off or on; asked once before."""

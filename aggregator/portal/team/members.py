@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from django.contrib.auth.decorators import login_required
 from django.db.models.functions import Now
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -24,6 +23,7 @@ from accounts.parties.roles import ROLES_OF_KIND, Role
 from accounts.parties.selectors import invitations_seen, members_seen
 from accounts.parties.sight import Sight
 from aggregator.portal.answering import Done, FormPage
+from aggregator.portal.entering import person_required
 from aggregator.portal.forms import ChoiceField, NothingForm, PortalForm, TextField
 from aggregator.portal.frame import frame
 from aggregator.portal.lists import Filter, listed
@@ -42,7 +42,7 @@ def _roles(sight: Sight) -> list[tuple[str, str]]:
     return [(role.value, role_word(role)) for role in Role if role in found]
 
 
-@login_required
+@person_required()
 @require_safe
 def member_list(request: HttpRequest) -> HttpResponse:
     """List people with their roles, and invitations that wait."""
@@ -97,7 +97,7 @@ class InviteForm(PortalForm):
         self.fields["role"].choices = _roles(sight)  # type: ignore[attr-defined]
 
 
-@login_required
+@person_required()
 @require_http_methods(["GET", "POST"])
 def member_invite(request: HttpRequest) -> HttpResponse:
     """Invite somebody by mail; the link is good once, for 72 hours."""
@@ -138,7 +138,7 @@ def _member(sight: Sight, member_id: UUID) -> Membership:
     return row
 
 
-@login_required
+@person_required()
 @require_http_methods(["GET", "POST"])
 def member(request: HttpRequest, member_id: UUID) -> HttpResponse:
     """Change a person's role."""
@@ -160,7 +160,7 @@ def member(request: HttpRequest, member_id: UUID) -> HttpResponse:
     ).answer(request)
 
 
-@login_required
+@person_required()
 @require_http_methods(["GET", "POST"])
 def member_remove(request: HttpRequest, member_id: UUID) -> HttpResponse:
     """Take a person's role away, after asking once."""
@@ -187,7 +187,7 @@ def _invitation(sight: Sight, invitation_id: UUID) -> Invitation:
     return row
 
 
-@login_required
+@person_required()
 @require_http_methods(["POST"])
 def invitation_act(request: HttpRequest, invitation_id: UUID, act: str) -> HttpResponse:
     """Send an invitation again, or revoke it."""

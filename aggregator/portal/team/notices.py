@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
@@ -18,6 +17,7 @@ from accounts.approvals.selectors import approvals_seen
 from accounts.parties.sight import Sight
 from aggregator.outbox.selectors import subscriptions_seen
 from aggregator.portal import words
+from aggregator.portal.entering import person_required
 from aggregator.portal.frame import frame, market_time, sight_in
 from aggregator.portal.money.statements import statement_url
 from aggregator.portal.money.words import entry_word, kind_word
@@ -124,7 +124,7 @@ def lately(sight: Sight) -> Sequence[Notice]:
     return found[:SHOWN_COUNT]
 
 
-@login_required
+@person_required()
 @require_safe
 def notice_list(request: HttpRequest) -> HttpResponse:
     """Show what waits first, then what happened."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any, Final
 
 from django.conf import settings
-from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.translation import get_language, gettext, gettext_lazy
 from django.views.decorators.http import require_http_methods
 
 from aggregator.portal.answering import Done, FormPage
+from aggregator.portal.entering import person_required
 from aggregator.portal.forms import ChoiceField, PortalForm, TickField
 from aggregator.portal.frame import KEYS_COOKIE, THEME_COOKIE, frame, theme_in
 
@@ -37,7 +37,7 @@ class PreferenceForm(PortalForm):
     has_keys = TickField(label=gettext_lazy("1文字のショートカットキーを使う"))
 
 
-@login_required
+@person_required()
 @require_http_methods(["GET", "POST"])
 def preferences(request: HttpRequest) -> HttpResponse:
     """Show and change them; they are kept in this browser."""

@@ -7,7 +7,6 @@ from typing import Any
 from uuid import UUID
 
 from django import forms
-from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
@@ -19,6 +18,7 @@ from aggregator.outbox import subscriptions
 from aggregator.outbox.models import MessageState, Topic, WebhookSubscription
 from aggregator.outbox.selectors import messages_seen, subscriptions_seen
 from aggregator.portal.answering import Done, FormPage
+from aggregator.portal.entering import person_required
 from aggregator.portal.forms import ChoiceField, NothingForm, PortalForm, TextField
 from aggregator.portal.frame import frame
 from aggregator.portal.lists import Filter, listed
@@ -30,7 +30,7 @@ MANAGE = "webhook.manage"
 ACTS = ("challenge", "test", "off", "on", "remove", "rotate")
 
 
-@login_required
+@person_required()
 @require_safe
 def webhook_list(request: HttpRequest) -> HttpResponse:
     """List one's webhooks and how they stand."""
@@ -66,7 +66,7 @@ class HookForm(PortalForm):
         self.fields["organisation"].choices = choices_for(sight, MANAGE)  # type: ignore[attr-defined]
 
 
-@login_required
+@person_required()
 @require_http_methods(["GET", "POST"])
 def webhook_new(request: HttpRequest) -> HttpResponse:
     """Subscribe an address; its secret is in this answer only."""
@@ -102,7 +102,7 @@ def _hook(sight: Sight, webhook_id: UUID) -> WebhookSubscription:
     return row
 
 
-@login_required
+@person_required()
 @require_safe
 def webhook(request: HttpRequest, webhook_id: UUID) -> HttpResponse:
     """Show a webhook with its deliveries."""
@@ -158,7 +158,7 @@ def _works(row: WebhookSubscription, sight: Sight) -> dict[str, Callable[[], str
     return {"challenge": challenge, "test": test, "off": off, "on": on, "remove": remove}
 
 
-@login_required
+@person_required()
 @require_http_methods(["GET", "POST"])
 def webhook_act(request: HttpRequest, webhook_id: UUID, act: str) -> HttpResponse:
     """Challenge, test, switch, rotate or end a webhook."""
@@ -191,7 +191,7 @@ def webhook_act(request: HttpRequest, webhook_id: UUID, act: str) -> HttpRespons
     ).answer(request)
 
 
-@login_required
+@person_required()
 @require_http_methods(["POST"])
 def message_resend(request: HttpRequest, webhook_id: UUID, message_id: UUID) -> HttpResponse:
     """Send a message that was given up once more."""

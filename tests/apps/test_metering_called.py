@@ -15,7 +15,7 @@ from aggregator.metering.selectors import called_beside, called_days
 from market.registry.models import Resource
 from market.trading.models import Auction, AuctionState
 from tests import settled_day
-from tests.delivery_days import RichDay, _held, later, rich_day
+from tests.delivery_days import RichDay, held, later, rich_day
 
 D = Decimal
 
@@ -60,17 +60,17 @@ def test_called_capacity_counts_as_called_as_it_was_known_then(of: RichDay) -> N
 
 def test_a_day_on_which_only_capacity_was_called_is_a_called_day(db: None) -> None:
     day = settled_day.published(settled_day.settled_places(), is_awarded=False)
-    held = _held(day)
-    on, battery = day.auction.delivery_on, held.resource
+    award = held(day)
+    on, battery = day.auction.delivery_on, award.resource
     assert _days(battery, on) == {}
     looked_at = market_now()
     later()
-    activation_note(award_id=held.id, t=11, instructed_kw=D(200), actor="tso")
+    activation_note(award_id=award.id, t=11, instructed_kw=D(200), actor="tso")
     assert _days(battery, on) == {battery.id: {on}}
     assert _days(battery, on - timedelta(days=1)) == {}
     assert _days(battery, on, looked_at) == {}
     later()
-    activation_note(award_id=held.id, t=11, instructed_kw=D(0), actor="tso")
+    activation_note(award_id=award.id, t=11, instructed_kw=D(0), actor="tso")
     assert _days(battery, on) == {}
 
 
@@ -91,10 +91,10 @@ def test_a_stand_in_counts_from_its_acceptance(of: RichDay) -> None:
 
 def test_what_a_cancelled_result_asked_for_was_never_called(db: None) -> None:
     day = settled_day.published(settled_day.settled_places())
-    held = _held(day)
+    award = held(day)
     on, as_of = day.auction.delivery_on, day.auction.delivery_start + timedelta(days=3)
-    activation_note(award_id=held.id, t=11, instructed_kw=D(200), actor="tso")
-    resources = [held.resource, day.awards["inzai-defer"].resource]
+    activation_note(award_id=award.id, t=11, instructed_kw=D(200), actor="tso")
+    resources = [award.resource, day.awards["inzai-defer"].resource]
     assert all(_days(resource, on, as_of) == {resource.id: {on}} for resource in resources)
     assert all(_beside(resource, on, as_of) for resource in resources)
     Auction.objects.filter(id=day.auction.id).update(state=AuctionState.CANCELLED)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
 from django.db import transaction
@@ -50,9 +51,12 @@ def capacity_activate(
         raise NotFound(field="award", value=str(award_id), rule="capacity that you may call")
     made = capacity_call(award_id=award_id, quantities_kw=quantities_kw, actor=by.actor)
     # the call before is stopped as a whole: what this one leaves out is called no more
-    ahead = {t: ZERO for t, kw in called_kw([award_id]).get(award_id, {}).items() if kw}
     now, midnight = market_now(), award.auction.delivery_start
-    ahead = {t: kw for t, kw in ahead.items() if midnight + (t + 1) * INTERVAL > now}
+    ahead = {
+        t: ZERO
+        for t, kw in called_kw([award_id]).get(award_id, {}).items()
+        if kw and midnight + (t + 1) * INTERVAL > now
+    }
     for t, kw in sorted({**ahead, **quantities_kw}.items()):
         activation_note(award_id=award_id, t=t, instructed_kw=kw, actor=by.actor)
     return made
@@ -68,7 +72,7 @@ def awards_callable(*, seen_by: Sight) -> QuerySet[Award]:
     return rows.filter(Q(resource__site__area__tso_id__in=own) | Exists(served))
 
 
-def called_kw(award_ids: Collection[UUID]) -> dict[UUID, dict[int, Decimal]]:
+def called_kw(award_ids: Collection[UUID] | QuerySet[Award, Any]) -> dict[UUID, dict[int, Decimal]]:
     """Return what is called now of awards: kW by t, 0 where a call was taken back."""
     found: dict[UUID, dict[int, Decimal]] = {}
     for award_id, t, kw in (

@@ -165,7 +165,8 @@ def _list(request: HttpRequest, side: Side) -> HttpResponse:
         sort="day",
     )
     if listing.wants_csv:
-        return listing.csv("capacity.csv", HEADER, _cells)
+        in_all = called_kw(listing.rows.values("pk"))
+        return listing.csv("capacity.csv", HEADER, lambda row: _cells(row, in_all))
     called = called_kw([row.id for row in listing.shown])
     held = _held([row.id for row in listing.shown])
     context = {
@@ -194,8 +195,8 @@ def _on(found: Any, value: str) -> Any:
     return found.none() if day is None else found.filter(auction__delivery_on=day)
 
 
-def _cells(row: Any) -> tuple[Any, ...]:
-    called = called_kw([row.id]).get(row.id, {})
+def _cells(row: Any, in_all: Mapping[UUID, Mapping[int, Decimal]]) -> tuple[Any, ...]:
+    called = in_all.get(row.id, {})
     return (
         row.id, row.resource.site.code, row.resource.code, row.product.code,
         row.direction, row.auction.delivery_on, row.kw_max, max(called.values(), default=ZERO),

@@ -104,10 +104,7 @@ def auctions_recent(count: int = 20) -> list[Auction]:
 
 def resources_own(seen_by: Sight, action_sites: Sequence[UUID] | None = None) -> list[Resource]:
     """Resources in use that the person's organisations operate, by site and code."""
-    own = seen_by.organisations_for("bid.read")
-    rows = resources_seen(seen_by=seen_by).filter(
-        site__organisation_id__in=own, retired_at__isnull=True, site__retired_at__isnull=True
-    )
+    rows = _in_use(seen_by)
     if action_sites is not None:
         rows = rows.filter(site_id__in=action_sites)
     return list(_with_parts(rows))
@@ -115,11 +112,7 @@ def resources_own(seen_by: Sight, action_sites: Sequence[UUID] | None = None) ->
 
 def resources_typical(seen_by: Sight) -> list[Resource]:
     """Return of each kind the first of :func:`resources_own`, and the first at another site."""
-    own = resources_seen(seen_by=seen_by).filter(
-        site__organisation_id__in=seen_by.organisations_for("bid.read"),
-        retired_at__isnull=True,
-        site__retired_at__isnull=True,
-    )
+    own = _in_use(seen_by)
     # a store whose figures are known before one of its kind without
     bare = ExpressionWrapper(Q(storage__isnull=True), output_field=BooleanField())
 
@@ -140,27 +133,24 @@ def resources_typical(seen_by: Sight) -> list[Resource]:
 
 def resource_own(seen_by: Sight, code: str) -> Resource | None:
     """Return one of :func:`resources_own` by its code."""
-    own = seen_by.organisations_for("bid.read")
-    rows = resources_seen(seen_by=seen_by).filter(
-        code=code,
-        site__organisation_id__in=own,
-        retired_at__isnull=True,
-        site__retired_at__isnull=True,
-    )
-    return _with_parts(rows).first()
+    return _with_parts(_in_use(seen_by).filter(code=code)).first()
 
 
 def resources_named(seen_by: Sight, text: str, *, most: int) -> list[Resource]:
     """Return the first of :func:`resources_own` whose code, name or site is like a text."""
-    rows = resources_seen(seen_by=seen_by).filter(
-        site__organisation_id__in=seen_by.organisations_for("bid.read"),
-        retired_at__isnull=True,
-        site__retired_at__isnull=True,
-    )
+    rows = _in_use(seen_by)
     if text:
         fields = ("code", "name", "name_en", "site__code", "site__name", "site__name_en")
         rows = rows.filter(reduce(or_, (Q(**{f"{name}__icontains": text}) for name in fields)))
     return list(_with_parts(rows)[:most])
+
+
+def _in_use(seen_by: Sight) -> QuerySet[Resource]:
+    return resources_seen(seen_by=seen_by).filter(
+        site__organisation_id__in=seen_by.organisations_for("bid.read"),
+        retired_at__isnull=True,
+        site__retired_at__isnull=True,
+    )
 
 
 def _with_parts(rows: QuerySet[Resource]) -> QuerySet[Resource]:

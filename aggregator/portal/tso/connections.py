@@ -26,6 +26,7 @@ from aggregator.dispatch.connections import (
     connection_end,
     connection_open,
     connections_seen,
+    spans_of,
     spans_said,
 )
 from aggregator.dispatch.models import ConnectionOutage, ConnectionState, FlexibleConnection
@@ -341,9 +342,8 @@ def connection_page(request: HttpRequest, connection_id: UUID) -> HttpResponse:
     spans = spans_said([row], from_at=clock.now)[row.id]
     is_ended = row.state == ConnectionState.ENDED
     may_change = not is_ended and sight_in(request).may(OPEN, row.organisation_id)
-    published = spans
-    if row.state == ConnectionState.LOST:
-        published = (Span(starts_at=clock.now, ends_at=None, limit_kw=row.firm_kw),)
+    is_lost = row.state == ConnectionState.LOST
+    published = spans_of(row, from_at=clock.now) if is_lost else spans
     said = list(row.limits.order_by("-number")[:SAID_MAX])
     outages = list(ConnectionOutage.objects.filter(connection=row).order_by("-id")[:OUTAGES_MAX])
     context = {
@@ -353,7 +353,7 @@ def connection_page(request: HttpRequest, connection_id: UUID) -> HttpResponse:
         "whole_kw": row.firm_kw + row.flexible_kw,
         "drawn": None if is_ended else _drawn(row, published, clock.now),
         "spans": [] if is_ended else spans_shown(row, spans, may_change=may_change),
-        "is_lost": row.state == ConnectionState.LOST,
+        "is_lost": is_lost,
         "said": [
             (each, f"{words.jst_day(each.starts_at)}–{end_word(each.starts_at, each.ends_at)}")
             for each in said
